@@ -1,0 +1,1 @@
+"""From encoded bytes to packed patches: `decode` → `grid` → `patches`; `pipeline` puts them in a row."""

@@ -1,0 +1,92 @@
+"""All the pictures of a request, from encoded bytes to packed patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.hop import PackedPictures
+from ocrvl.images.decode import PictureLimits, decode_picture
+from ocrvl.images.grid import PixelGrid, upscaled_size
+from ocrvl.images.patches import cut_patches
+from ocrvl.options import Options
+from ocrvl.wire import MAX_PICTURES, Task
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """A packed request and, for each picture, what was left out of its file (empty where nothing was)."""
+
+    packed: PackedPictures
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Turns encoded pictures into packed patches for one checkpoint; pure, the same input gives the same patches."""
+
+    grid: PixelGrid
+    limits: PictureLimits
+
+    def preprocess(self, images: Sequence[bytes], tasks: Sequence[Task], options: Options) -> Preprocessed:
+        """Decode, resize and cut every picture.
+
+        `tasks` has one task for all pictures or one a picture. Raises `InvalidArgument` naming the picture, or,
+        with `on_error: keep`, notes it in `PackedPictures.errors` and goes on; a request without a single good
+        picture is returned as well, the errors are then all it has.
+        """
+        tasks = _task_per_picture(tasks, len(images))
+        cut, warnings, errors = [], [], []
+        for index, (data, task) in enumerate(zip(images, tasks, strict=True)):
+            try:
+                patches, grid, size, warning = self._cut(data, task, options)
+                error = ""
+            except InvalidArgument as cause:
+                named = InvalidArgument(f"picture {index}: {cause}")
+                if options.on_error == "fail":
+                    raise named from None
+                patches, grid, size, warning = self._no_patches(), (0, 0, 0), (0, 0), ""
+                error = named.tagged
+            cut.append((patches, grid, size))
+            warnings.append(warning)
+            errors.append(error)
+        packed = PackedPictures(
+            patches=cut[0][0] if len(cut) == 1 else np.concatenate([patches for patches, _, _ in cut]),
+            grids=np.array([grid for _, grid, _ in cut], np.int64),
+            source_sizes=np.array([size for _, _, size in cut], np.int32),
+            tasks=tuple(tasks),
+            errors=tuple(errors),
+            options=options,
+        )
+        return Preprocessed(packed, tuple(warnings))
+
+    def _cut(
+        self, data: bytes, task: Task, options: Options
+    ) -> tuple[npt.NDArray[np.uint8], tuple[int, int, int], tuple[int, int], str]:
+        grid = self.grid.limited(task, options.min_pixels, options.max_pixels)
+        picture = decode_picture(data, self.limits)
+        image = picture.image
+        size = upscaled_size(task, *image.size)
+        if size != image.size:
+            # two resizes, with these filters, because that is what the model was given in training (PaddleX)
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        patches, thw = cut_patches(image, grid)
+        return patches, thw, picture.image.size, picture.warning
+
+    def _no_patches(self) -> npt.NDArray[np.uint8]:
+        return np.empty((0, 3 * self.grid.patch_size**2), np.uint8)
+
+
+def _task_per_picture(tasks: Sequence[Task], count: int) -> Sequence[Task]:
+    if not 1 <= count <= MAX_PICTURES:
+        raise InvalidArgument(f"{count} pictures in one request, 1 to {MAX_PICTURES} are taken")
+    if len(tasks) == 1:
+        return tuple(tasks) * count
+    if len(tasks) != count:
+        raise InvalidArgument(f"{len(tasks)} tasks for {count} pictures: one for all or one for each is wanted")
+    return tasks

@@ -1,0 +1,97 @@
+"""What a request may ask for: the `options` object, checked once at the door."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from ocrvl.errors import InvalidArgument
+
+MAX_OPTIONS_BYTES = 256 * 1024
+"""Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
+
+MAX_TOKENS = 4096
+"""Tokens generated for a picture unless the request says otherwise (PaddleOCR-VL's model card)."""
+
+StopString = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class Options(BaseModel):
+    """The options of a request, the same for all its pictures. Unknown keys are refused.
+
+    Sampling defaults are the model card's: greedy, no penalty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    max_tokens: int | None = Field(
+        None, ge=1, le=131_072, description="tokens generated for a picture, 4096 unless set"
+    )
+    temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling, with a temperature above 0")
+    repetition_penalty: float = Field(1.0, gt=0, le=2, description="1 is none")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="for sampling that can be repeated")
+    stop: Annotated[list[StopString], Field(max_length=8)] = Field(
+        default=[], description="texts that end generation, not part of the result"
+    )
+    min_pixels: int | None = Field(None, ge=784, le=16_777_216, description="smaller pictures are enlarged to it")
+    max_pixels: int | None = Field(None, ge=784, le=16_777_216, description="larger pictures are reduced to it")
+    prompt: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
+        None, description="asked instead of the task's own prompt"
+    )
+    json_schema: dict[str, Any] | None = Field(None, description="the text is JSON that satisfies this schema")
+    regex: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
+        None, description="the text matches this pattern"
+    )
+    raw: bool = Field(False, description="the model's own words, without post-processing")
+    timeout_ms: int | None = Field(None, ge=1, le=3_600_000, description="the request is ended after this time")
+    on_error: Literal["fail", "keep"] = Field("fail", description="`keep`: a bad picture fails alone, see `error`")
+
+    @model_validator(mode="after")
+    def _check_structure(self) -> Options:
+        if self.json_schema is not None and self.regex is not None:
+            raise ValueError("json_schema and regex exclude each other")
+        return self
+
+
+def parse_options(raw: bytes | None) -> Options:
+    """The options of a request from the bytes of its `options` tensor; defaults where it has none.
+
+    Raises `InvalidArgument` naming the key that is wrong and what it may be.
+    """
+    if raw is None or not raw.strip():
+        return Options()
+    if len(raw) > MAX_OPTIONS_BYTES:
+        raise InvalidArgument(f"options: {len(raw)} bytes, at most {MAX_OPTIONS_BYTES} are taken")
+    try:
+        value = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"options: not UTF-8 (byte {error.start})") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"options: not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"options: a JSON object is wanted, this is a {_json_type(value)}")
+    try:
+        return Options.model_validate_json(raw)
+    except ValidationError as error:
+        raise InvalidArgument(f"options: {_describe(error)}") from None
+
+
+def _describe(error: ValidationError) -> str:
+    """One clause a problem, each beginning with the key."""
+    clauses = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            clauses.append(f"unknown key {key!r} (known: {', '.join(Options.model_fields)})")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            clauses.append(f"{key}: {message}" if key else message)
+    return "; ".join(clauses)
+
+
+def _json_type(value: object) -> str:
+    names = {list: "list", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+    return names[type(value)]

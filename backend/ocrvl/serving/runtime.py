@@ -1,0 +1,57 @@
+"""What a Triton from the wheel needs around it to run Python models in this environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from ocrvl.serving.locate import TritonInstallation
+
+
+def prepare_backends(triton: TritonInstallation, folder: Path) -> Path:
+    """A backend directory for `--backend-directory`.
+
+    The wheel keeps the Python backend's stubs, one a Python version, away from the backend, which looks for its
+    stub beside its library: a folder of links puts them together without writing into site-packages.
+    """
+    if triton.stub is None:
+        return triton.backends
+    python = folder / "python"
+    python.mkdir(parents=True)
+    for source in (
+        triton.backends / "python/libtriton_python.so",
+        triton.backends / "python/triton_python_backend_utils.py",
+        triton.stub,
+    ):
+        (python / source.name).symlink_to(source)
+    return folder
+
+
+def build_environment(triton: TritonInstallation, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for the server: this interpreter's library, packages and binaries first.
+
+    The stub embeds an interpreter of its own, which knows nothing of the virtual environment it serves.
+    """
+    environment = dict(environ)
+    libraries = [str(sysconfig.get_config_var("LIBDIR"))]
+    if triton.libraries:
+        libraries.append(str(triton.libraries))
+    _prepend(environment, "LD_LIBRARY_PATH", libraries)
+    _prepend(environment, "PYTHONPATH", [path for path in sys.path if Path(path).is_dir() and _is_site(path)])
+    _prepend(environment, "PATH", [str(Path(sys.executable).parent)])
+    return environment
+
+
+def _is_site(path: str) -> bool:
+    """Whether a path entry holds installed packages or an editable checkout, not the standard library."""
+    stdlib = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+    real = Path(path).resolve()
+    return real not in stdlib and real.parent not in stdlib
+
+
+def _prepend(environment: dict[str, str], name: str, values: list[str]) -> None:
+    old = [environment[name]] if environment.get(name) else []
+    environment[name] = os.pathsep.join([*values, *old])

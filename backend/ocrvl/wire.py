@@ -1,0 +1,104 @@
+"""The names on the wire: models, tensors, tasks, finish reasons, error codes.
+
+The one place where they are written in Python; a contract test holds every `config.pbtxt` to them. The client
+imports this module and nothing else of the server's, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+
+class Model(StrEnum):
+    """The models of the repository, in the order a request passes them."""
+
+    OCR = "ocr"
+    PREPROCESS = "preprocess"
+    RECOGNIZE = "recognize"
+    ENGINE = "paddleocr_vl"
+
+
+class Tensor(StrEnum):
+    """Every tensor of every model."""
+
+    # in, `ocr`
+    IMAGE = "image"
+    TASK = "task"
+    OPTIONS = "options"
+    # the hop from `preprocess` to the engine
+    PATCHES = "patches"
+    GRID_THW = "grid_thw"
+    TASKS = "tasks"
+    SOURCE_SIZE = "source_size"
+    CHECKED_OPTIONS = "checked_options"
+    PICTURE_ERROR = "picture_error"
+    # between the engine and its unary face: which picture a response is about
+    INDEX = "index"
+    # out, `ocr`
+    TEXT = "text"
+    FINISH_REASON = "finish_reason"
+    NUM_INPUT_TOKENS = "num_input_tokens"
+    NUM_OUTPUT_TOKENS = "num_output_tokens"
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Task(StrEnum):
+    """What the model is asked to read. `seal` and `spotting` exist from PaddleOCR-VL-1.5 on."""
+
+    OCR = "ocr"
+    TABLE = "table"
+    FORMULA = "formula"
+    CHART = "chart"
+    SEAL = "seal"
+    SPOTTING = "spotting"
+
+
+class FinishReason(StrEnum):
+    """Why generation of one picture's text ended. `error`: it never ran, see the `error` output."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    REPETITION = "repetition"
+    ERROR = "error"
+
+
+class ErrorCode(StrEnum):
+    """What a caller can do about an error: change the request, try again, nothing (it was cancelled), report it."""
+
+    INVALID_ARG = "INVALID_ARG"
+    UNAVAILABLE = "UNAVAILABLE"
+    CANCELLED = "CANCELLED"
+    INTERNAL = "INTERNAL"
+
+
+MAX_PICTURES: Final = 64
+"""Pictures in one request."""
+
+_TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
+
+
+def tag_message(code: ErrorCode, message: str) -> str:
+    """The message as it travels: Triton drops codes on gRPC streams and in model-to-model calls, text survives.
+
+    >>> tag_message(ErrorCode.INVALID_ARG, "picture 0 is empty")
+    '[INVALID_ARG] picture 0 is empty'
+    """
+    return f"[{code}] {message}"
+
+
+def untag_message(text: str) -> tuple[ErrorCode | None, str]:
+    """The code and the message of a tagged text; None for a text that carries no tag (Triton's own errors).
+
+    Triton may put its own words in front of a model's message, so the tag is looked for anywhere.
+
+    >>> untag_message("in ensemble 'ocr', [UNAVAILABLE] the queue is full")
+    (<ErrorCode.UNAVAILABLE: 'UNAVAILABLE'>, 'the queue is full')
+    >>> untag_message("unexpected shape")
+    (None, 'unexpected shape')
+    """
+    if match := _TAGGED.search(text):
+        return ErrorCode(match[1]), match[2]
+    return None, text

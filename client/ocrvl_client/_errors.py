@@ -1,0 +1,78 @@
+"""What can go wrong, as a caller sees it; the distinctions are the server's (`ocrvl.wire.ErrorCode`).
+
+OcrvlError
+├── InvalidRequest      the request can not succeed as it is: the message names what to change
+├── ServerUnavailable   no connection, still loading, full or restarting: the same request may succeed later
+│   └── RequestTimeout  no answer within the client's timeout
+├── RequestCancelled    ended before its result
+└── ServerError         a fault of the server; the message carries an id for its log
+"""
+
+from __future__ import annotations
+
+from ocrvl.wire import ErrorCode, untag_message
+
+
+class OcrvlError(Exception):
+    """Every error that this package raises for a request."""
+
+
+class InvalidRequest(OcrvlError):
+    """The request can not succeed as it is; the message names what to change."""
+
+
+class ServerUnavailable(OcrvlError):
+    """The server can not be reached or can not take the request now."""
+
+
+class RequestTimeout(ServerUnavailable):
+    """No answer came within the client's timeout."""
+
+
+class RequestCancelled(OcrvlError):
+    """The request was ended before its result."""
+
+
+class ServerError(OcrvlError):
+    """A fault of the server."""
+
+
+_BY_CODE: dict[ErrorCode, type[OcrvlError]] = {
+    ErrorCode.INVALID_ARG: InvalidRequest,
+    ErrorCode.UNAVAILABLE: ServerUnavailable,
+    ErrorCode.CANCELLED: RequestCancelled,
+    ErrorCode.INTERNAL: ServerError,
+}
+
+_BY_STATUS: dict[str, type[OcrvlError]] = {
+    "INVALID_ARGUMENT": InvalidRequest,
+    "NOT_FOUND": InvalidRequest,
+    "UNIMPLEMENTED": InvalidRequest,
+    "OUT_OF_RANGE": InvalidRequest,
+    "400": InvalidRequest,
+    "404": InvalidRequest,
+    "413": InvalidRequest,
+    "501": InvalidRequest,
+    "UNAVAILABLE": ServerUnavailable,
+    "RESOURCE_EXHAUSTED": ServerUnavailable,
+    "429": ServerUnavailable,
+    "503": ServerUnavailable,
+    "CANCELLED": RequestCancelled,
+    "499": RequestCancelled,
+    "DEADLINE_EXCEEDED": RequestTimeout,
+    "504": RequestTimeout,
+}
+
+
+def error_from_server(message: str, status: str | None) -> OcrvlError:
+    """The error for what Triton answered: by our tag in the message, else by gRPC's or HTTP's status.
+
+    >>> error_from_server("in ensemble 'ocr', [INVALID_ARG] picture 0: it has no bytes", "StatusCode.INTERNAL")
+    InvalidRequest('picture 0: it has no bytes')
+    >>> error_from_server("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED")
+    RequestTimeout('Deadline Exceeded')
+    """
+    code, text = untag_message(message)
+    if code is not None:
+        return _BY_CODE[code](text)
+    return _BY_STATUS.get((status or "").removeprefix("StatusCode."), ServerError)(text)
