@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from ocrvl.errors import InvalidArgument
 from ocrvl.wire import Task
 
 TASK_PROMPTS: Final[dict[Task, str]] = {
@@ -39,7 +40,10 @@ class RenderedPrompt:
 
 
 class PromptRenderer:
-    """Renders prompts with a checkpoint's tokenizer and chat template; recent prompts are remembered."""
+    """Renders prompts with a checkpoint's tokenizer and chat template; recent prompts are remembered.
+
+    `render` raises `InvalidArgument` for a prompt that holds a control token.
+    """
 
     def __init__(self, checkpoint: Path) -> None:
         from transformers import AutoTokenizer  # seconds to import; only the engine's process needs it
@@ -49,11 +53,10 @@ class PromptRenderer:
         self.render = lru_cache(_CACHED_PROMPTS)(self._render)
 
     def _render(self, prompt: str) -> RenderedPrompt:
-        # special tokens written out in a caller's prompt must not become control tokens or a second picture
-        cleaned = prompt
-        for token in self._tokenizer.all_special_tokens:
-            cleaned = cleaned.replace(token, "")
-        ids = self._tokenizer.encode(self._chat_text(cleaned), add_special_tokens=False)
+        # written out in a caller's prompt they would become control tokens, or a second picture
+        if written := next((token for token in self._tokenizer.all_special_tokens if token in prompt), None):
+            raise InvalidArgument(f"options: prompt: it may not hold the control token {written!r}")
+        ids = self._tokenizer.encode(self._chat_text(prompt), add_special_tokens=False)
         place = _only_index(ids, self._image_token_id)
         return RenderedPrompt(tuple(ids[:place]), tuple(ids[place + 1 :]), self._image_token_id)
 

@@ -47,11 +47,11 @@ def check_engine_args(settings: EngineSettings) -> None:
 
 
 class VllmEngine:
-    """A running engine. All its coroutines belong to the event loop in which `start` ran."""
+    """A running engine. All its coroutines belong to the event loop in which `start` ran. `llm` is vLLM's own."""
 
     def __init__(self, settings: EngineSettings, llm: AsyncLLM) -> None:
+        self.llm = llm
         self._settings = settings
-        self._llm = llm
         self._prompts = PromptRenderer(settings.checkpoint)
         self._max_length: int = llm.model_config.max_model_len
         self._dtype = llm.model_config.dtype
@@ -70,7 +70,7 @@ class VllmEngine:
 
     async def stop(self) -> None:
         """Stop the engine's process; its memory is free when this returns."""
-        self._llm.shutdown()
+        self.llm.shutdown()
 
     async def read(self, picture: PackedPicture, options: Options, request_id: str) -> Reading:
         """Generate one picture's text.
@@ -78,12 +78,11 @@ class VllmEngine:
         Cancelling the coroutine ends generation in vLLM. Raises `InvalidArgument` for a picture or options that
         the model can not take, `Unavailable` where the engine is gone.
         """
-        prompt = self._prompts.render(options.prompt or TASK_PROMPTS[picture.task])
-        token_ids = prompt.token_ids(len(picture.patches) // self._settings.grid.merge_size**2)
-        params = self._sampling_params(picture.task, options, len(token_ids))
-        engine_input = self._engine_input(picture, token_ids, len(prompt.before), request_id)
+        engine_input = self.render_input(picture, options.prompt, request_id)
+        num_input_tokens = len(engine_input["prompt_token_ids"])
+        params = self._sampling_params(picture.task, options, num_input_tokens)
         try:
-            async for output in self._llm.generate(engine_input, params, request_id):
+            async for output in self.llm.generate(engine_input, params, request_id):
                 final = output
         except asyncio.CancelledError:
             raise
@@ -94,7 +93,7 @@ class VllmEngine:
             index=picture.index,
             text=completion.text,
             finish_reason=_finish_reason(completion.finish_reason),
-            num_input_tokens=len(token_ids),
+            num_input_tokens=num_input_tokens,
             num_output_tokens=len(completion.token_ids),
         )
 
@@ -128,8 +127,11 @@ class VllmEngine:
             raise InvalidArgument(f"options: max_tokens: {wanted} wanted, the picture leaves room for {room}")
         return min(wanted or MAX_TOKENS, room)
 
-    def _engine_input(self, picture: PackedPicture, token_ids: list[int], offset: int, request_id: str) -> Any:
-        """An input that is already rendered: vLLM neither decodes nor resizes a picture for it."""
+    def render_input(self, picture: PackedPicture, prompt: str | None, request_id: str) -> Any:
+        """VLLM's engine input for a picture, with the task's prompt or this one.
+
+        It is already rendered: vLLM neither decodes nor resizes a picture for it.
+        """
         import torch
         from vllm.inputs.engine import mm_input
         from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
@@ -141,12 +143,13 @@ class VllmEngine:
             self._fields,
         )
         image_tokens = len(picture.patches) // self._settings.grid.merge_size**2
+        rendered = self._prompts.render(prompt or TASK_PROMPTS[picture.task])
         return mm_input(
-            token_ids,
+            rendered.token_ids(image_tokens),
             items,
             # a name of its own for every picture: with the caches off nothing is looked up by content
-            {"image": [f"{request_id}"]},
-            {"image": [PlaceholderRange(offset=offset, length=image_tokens)]},
+            {"image": [request_id]},
+            {"image": [PlaceholderRange(offset=len(rendered.before), length=image_tokens)]},
         )
 
 

@@ -1,0 +1,33 @@
+"""What the tests share: one real server with the real engine, and pictures whose text is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.serving.server import ServerOptions, TritonServer
+from tools.nano.world import Drawing, World
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[TritonServer]:
+    """A Triton server with the embedded checkpoint; starting it takes tens of seconds, so all tests share it."""
+    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
+    with TritonServer(options) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def drawing() -> Drawing:
+    """A line of printed text."""
+    return World(Random(7)).line()
+
+
+@pytest.fixture
+def png(drawing: Drawing) -> bytes:
+    """The same line as a PNG file."""
+    return drawing.png()

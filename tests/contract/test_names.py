@@ -1,0 +1,126 @@
+"""Every `config.pbtxt` against the one module of names and the messages that travel between the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+from tritonclient.utils import np_to_triton_dtype
+
+from ocrvl.hop import PackedPictures, Reading, encode_readings
+from ocrvl.options import Options
+from ocrvl.recognize import ENGINE_OUTPUTS
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.wire import FinishReason, Model, Task, Tensor
+from ocrvl_client._messages import READ_OUTPUTS, encode_read
+
+REPOSITORY = find_model_repository()
+PACKED = PackedPictures(
+    patches=np.zeros((4, 588), np.uint8),
+    grids=np.array([[1, 2, 2]], np.int64),
+    source_sizes=np.array([[28, 28]], np.int32),
+    tasks=(Task.OCR,),
+    errors=("",),
+    options=Options(),
+)
+READING = Reading(0, "text", FinishReason.STOP, 1, 1)
+
+
+def config(model: Model) -> Any:
+    parsed = ModelConfig()
+    text_format.Parse((REPOSITORY / model / "config.pbtxt").read_text("utf-8"), parsed)
+    return parsed
+
+
+def dims(model: Model, tensor: Any) -> list[int]:
+    """The dimensions of a tensor as it travels, the batch dimension included."""
+    return [1, *tensor.dims] if config(model).max_batch_size else list(tensor.dims)
+
+
+def fits(array: Any, model: Model, tensor: Any) -> bool:
+    wanted = dims(model, tensor)
+    same_shape = len(wanted) == array.ndim and all(
+        want in (-1, have) for want, have in zip(wanted, array.shape, strict=True)
+    )
+    data_type = "STRING" if array.dtype == object else np_to_triton_dtype(array.dtype)
+    return same_shape and DataType.Name(tensor.data_type) == f"TYPE_{data_type}"
+
+
+def test_the_repository_holds_exactly_the_models_that_are_named() -> None:
+    assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == set(Model)
+
+
+@pytest.mark.parametrize("model", Model)
+def test_every_tensor_has_a_name_that_is_written_down(model: Model) -> None:
+    assert config(model).name == model
+    for tensor in [*config(model).input, *config(model).output]:
+        assert tensor.name in set(Tensor)
+
+
+@pytest.mark.parametrize("model", Model)
+def test_every_version_folder_is_there(model: Model) -> None:
+    has_code = config(model).backend == "python"
+    assert (REPOSITORY / model / "1" / "model.py").is_file() is has_code
+    assert (REPOSITORY / model / "1").is_dir()
+
+
+@pytest.mark.parametrize("model", [Model.ENGINE, Model.RECOGNIZE])
+def test_what_preprocess_sends_is_what_the_next_models_take(model: Model) -> None:
+    sent = PACKED.encode_tensors()
+    assert {tensor.name for tensor in config(model).input} == set(sent)
+    assert all(fits(sent[Tensor(tensor.name)], model, tensor) for tensor in config(model).input)
+
+
+def test_what_preprocess_sends_is_what_its_configuration_says() -> None:
+    sent = PACKED.encode_tensors() | {Tensor.WARNING: np.array([b""], object)}
+    assert {tensor.name for tensor in config(Model.PREPROCESS).output} == set(sent)
+    assert all(fits(sent[Tensor(tensor.name)], Model.PREPROCESS, tensor) for tensor in config(Model.PREPROCESS).output)
+
+
+def test_what_the_engine_answers_is_what_its_configuration_says() -> None:
+    answer = READING.encode_tensors()
+    assert {tensor.name for tensor in config(Model.ENGINE).output} == set(answer) == set(ENGINE_OUTPUTS)
+    assert all(fits(answer[Tensor(tensor.name)], Model.ENGINE, tensor) for tensor in config(Model.ENGINE).output)
+
+
+def test_what_the_unary_face_answers_is_what_its_configuration_says() -> None:
+    answer = encode_readings([READING])
+    assert {tensor.name for tensor in config(Model.RECOGNIZE).output} == set(answer)
+    assert all(fits(answer[Tensor(tensor.name)], Model.RECOGNIZE, tensor) for tensor in config(Model.RECOGNIZE).output)
+
+
+def test_the_client_speaks_the_ensemble_s_language() -> None:
+    sent = encode_read([b"x"], Task.OCR, {"raw": True})
+    assert {tensor.name for tensor in config(Model.OCR).input} == set(sent)
+    assert all(fits(sent[Tensor(tensor.name)], Model.OCR, tensor) for tensor in config(Model.OCR).input)
+    assert {tensor.name for tensor in config(Model.OCR).output} == set(READ_OUTPUTS)
+
+
+def test_the_ensemble_passes_every_tensor_on_under_its_own_name() -> None:
+    known = {tensor.name for tensor in config(Model.OCR).input}
+    for step in config(Model.OCR).ensemble_scheduling.step:
+        model = config(Model(step.model_name))
+        assert dict(step.input_map) == {tensor.name: tensor.name for tensor in model.input}
+        assert set(step.input_map) <= known
+        assert dict(step.output_map) == {tensor.name: tensor.name for tensor in model.output}
+        known |= set(step.output_map)
+    assert {tensor.name for tensor in config(Model.OCR).output} <= known
+
+
+@pytest.mark.parametrize("name", [*Tensor])
+def test_tensor_names_stand_nowhere_else_in_the_models(name: Tensor) -> None:
+    for path in [*REPOSITORY.glob("*/1/model.py")]:
+        assert f'"{name}"' not in path.read_text("utf-8"), path
+
+
+def test_the_engine_is_known_to_one_module_and_triton_to_another() -> None:
+    sources = {path: path.read_text("utf-8") for path in Path("backend/ocrvl").rglob("*.py")}
+    users = {path.name for path, text in sources.items() if "from vllm" in text or "import vllm" in text}
+    assert users == {"vllm_engine.py"}
+    assert {path.name for path, text in sources.items() if "import triton_python_backend_utils" in text} == {
+        "backend.py"
+    }

@@ -1,0 +1,131 @@
+"""Bad input over both protocols: a clear INVALID_ARG that names what is wrong, and the next caller is unharmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from ocrvl.hop import encode_texts
+from ocrvl.serving.server import TritonServer
+from ocrvl.wire import Model, Tensor
+from tests import pictures
+from tests.integration.raw import PROTOCOLS, infer, texts
+from tests.unit.test_hop import changed, grids
+
+GOOD = pictures.encode(pictures.plain())
+
+BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
+    "no pictures": ({Tensor.IMAGE: texts()}, "0 pictures in one request, 1 to 64 are taken"),
+    "too many pictures": ({Tensor.IMAGE: texts(*[GOOD] * 65)}, "65 pictures in one request, 1 to 64 are taken"),
+    "an unknown task": ({Tensor.TASK: texts(b"poem")}, "unknown task 'poem' (known: ocr, table"),
+    "a task that is not UTF-8": ({Tensor.TASK: texts(b"\xff\xfe")}, "task 0: not UTF-8"),
+    "more tasks than pictures": ({Tensor.TASK: texts(b"ocr", b"table")}, "2 tasks for 1 pictures"),
+    "options that are not JSON": ({Tensor.OPTIONS: texts(b"{max_tokens: 3}")}, "options: not JSON"),
+    "options that are not UTF-8": ({Tensor.OPTIONS: texts(b'{"prompt": "\xff"}')}, "options: not UTF-8"),
+    "options that are no object": ({Tensor.OPTIONS: texts(b"[]")}, "options: a JSON object is wanted"),
+    "an unknown key": ({Tensor.OPTIONS: texts(b'{"beams": 3}')}, "options: unknown key 'beams'"),
+    "a wrong type": ({Tensor.OPTIONS: texts(b'{"max_tokens": "3"}')}, "options: max_tokens: Input should be a valid"),
+    "an impossible value": ({Tensor.OPTIONS: texts(b'{"top_p": 7}')}, "options: top_p: Input should be less than"),
+    "more tokens than the model has room for": (
+        {Tensor.OPTIONS: texts(b'{"max_tokens": 100000}')},
+        "picture 0: options: max_tokens: 100000 wanted, the picture leaves room for",
+    ),
+    "a picture with more tokens than the model has room for": (
+        {Tensor.OPTIONS: texts(b'{"min_pixels": 6000000, "max_pixels": 7000000}')},
+        "lower max_pixels",
+    ),
+    "a pattern that is none": ({Tensor.OPTIONS: texts(b'{"regex": "(((["}')}, "options: "),
+    "a schema that is none": ({Tensor.OPTIONS: texts(b'{"json_schema": {"type": "poem"}}')}, "options: "),
+    "a control token in the prompt": (
+        {Tensor.OPTIONS: texts(b'{"prompt": "<|IMAGE_PLACEHOLDER|>"}')},
+        "options: prompt: it may not hold the control token",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _others_are_unharmed(server: TritonServer) -> Iterator[None]:
+    """After each bad request a good one is answered."""
+    yield
+    answer = infer(server, "grpc", {Tensor.IMAGE: texts(GOOD), Tensor.OPTIONS: texts(b'{"regex": "[0-9]{4}"}')})
+    assert len(answer[Tensor.TEXT].item()) == 4
+
+
+def refused(error: InferenceServerException, protocol: str) -> str:
+    """The message, once the status is the protocol's own for an invalid argument."""
+    assert error.status() == {"grpc": "StatusCode.INVALID_ARGUMENT", "http": "400"}[protocol]
+    message: str = error.message()
+    assert "Traceback" not in message
+    return message
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", pictures.bad_files())
+def test_a_bad_file_is_refused_with_the_reason(server: TritonServer, protocol: str, kind: str) -> None:
+    data, reason = pictures.bad_files()[kind]
+    with pytest.raises(InferenceServerException) as caught:
+        infer(server, protocol, {Tensor.IMAGE: texts(GOOD, data)})
+    assert "[INVALID_ARG] picture 1: it" in (message := refused(caught.value, protocol))
+    assert reason in message
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", BAD_REQUESTS)
+def test_a_bad_request_is_refused_with_the_reason(server: TritonServer, protocol: str, kind: str) -> None:
+    inputs, reason = BAD_REQUESTS[kind]
+    with pytest.raises(InferenceServerException) as caught:
+        infer(server, protocol, {Tensor.IMAGE: texts(GOOD), **inputs})
+    assert "[INVALID_ARG]" in (message := refused(caught.value, protocol))
+    assert reason in message
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_bad_file_fails_alone_where_that_is_asked(server: TritonServer, protocol: str) -> None:
+    inputs = {Tensor.IMAGE: texts(b"", GOOD, b"x"), Tensor.OPTIONS: texts(b'{"on_error": "keep"}')}
+    answer = infer(server, protocol, inputs, (Tensor.TEXT, Tensor.ERROR, Tensor.FINISH_REASON))
+    assert answer[Tensor.FINISH_REASON].tolist()[::2] == [b"error", b"error"]
+    assert answer[Tensor.ERROR].tolist()[:2] == [b"[INVALID_ARG] picture 0: it has no bytes", b""]
+    alone = infer(server, protocol, {Tensor.IMAGE: texts(GOOD)})
+    assert answer[Tensor.TEXT].tolist() == [b"", alone[Tensor.TEXT].item(), b""]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_request_of_bad_files_alone_is_answered_where_that_is_asked(server: TritonServer, protocol: str) -> None:
+    inputs = {Tensor.IMAGE: texts(b"", b"x"), Tensor.OPTIONS: texts(b'{"on_error": "keep"}')}
+    assert all(infer(server, protocol, inputs, (Tensor.ERROR,))[Tensor.ERROR].tolist())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_time_limit_ends_a_request(server: TritonServer, protocol: str) -> None:
+    inputs = {Tensor.IMAGE: texts(GOOD), Tensor.OPTIONS: texts(b'{"timeout_ms": 50, "regex": "[a-z]{2000}"}')}
+    with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms \(50\) has passed") as caught:
+        infer(server, protocol, inputs)
+    assert caught.value.status() == {"grpc": "StatusCode.CANCELLED", "http": "499"}[protocol]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        (changed(Tensor.PATCHES, lambda a: a[:, :-1]), "the grids have 16 patches, there are 15"),
+        (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (1, -4, -2))), "grid_thw 2: (1, -4, -2) is no grid"),
+        (changed(Tensor.TASKS, lambda _: encode_texts(["ocr", "ocr", "poem"])[None]), "unknown task 'poem'"),
+        (changed(Tensor.CHECKED_OPTIONS, lambda _: encode_texts(["[]"])[None]), "a JSON object is wanted"),
+    ],
+)
+def test_a_hostile_caller_of_the_model_behind_the_door_is_refused(
+    server: TritonServer, protocol: str, tensors: dict[Tensor, Any], reason: str
+) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        infer(server, protocol, tensors, model=Model.RECOGNIZE)
+    assert f"[INVALID_ARG] {reason[:8]}" in (message := refused(caught.value, protocol))
+    assert reason in message
+
+
+def test_numbers_in_place_of_pictures_are_refused_by_triton(server: TritonServer) -> None:
+    with pytest.raises(InferenceServerException, match="unexpected datatype"):
+        infer(server, "grpc", {Tensor.IMAGE: np.zeros((1,), np.int32)})

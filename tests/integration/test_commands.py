@@ -1,0 +1,164 @@
+"""The command `ocrvl` as a person runs it, and Triton as an operator runs it without us."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ocrvl.serving.locate import find_model_repository, find_triton
+from ocrvl.serving.runtime import build_environment, prepare_backends
+from ocrvl.serving.server import TritonServer
+from ocrvl_client import Client
+from tests import pictures
+
+OCRVL = str(Path(sys.executable).parent / "ocrvl")
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([OCRVL, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture
+def receipt(tmp_path: Path) -> Path:
+    path = tmp_path / "receipt.png"
+    path.write_bytes(pictures.encode(pictures.plain()))
+    return path
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_read_prints_the_text(server: TritonServer, receipt: Path, protocol: str) -> None:
+    url = server.grpc_url if protocol == "grpc" else server.http_url
+    done = run("read", str(receipt), "--protocol", protocol, "--url", url)
+    with Client(server.grpc_url) as client:
+        assert done.stdout == client.read(receipt).text + "\n"
+    assert done.returncode == 0
+
+
+def test_read_goes_on_after_a_bad_file_and_says_so(server: TritonServer, receipt: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"hello")
+    done = run("read", str(bad), str(receipt), "--json", "--url", server.grpc_url)
+    assert done.returncode == 1
+    assert "bad.png: picture 0: it is not a picture" in done.stderr.replace("\n", " ")
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(receipt)]
+
+
+def test_read_without_a_server_says_how_to_start_one(receipt: Path) -> None:
+    done = run("read", str(receipt), "--url", "127.0.0.1:9")
+    assert done.returncode == 2
+    assert "no server at 127.0.0.1:9" in done.stderr
+    assert "ocrvl serve" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_refuses_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("serve", "--http-port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "choose another with --http-port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"model": "./nowhere"}, r"paddleocr_vl: ValueError: .*model\.json: model: no checkpoint at .*nowhere"),
+        (
+            {"model": "nano", "max_num_sequences": 8},
+            r"paddleocr_vl: ValueError: .*model\.json: unknown engine arguments: max_num_sequences",
+        ),
+        ({"model": "nano", "dtype": "float7"}, r"paddleocr_vl: .*float7"),
+    ],
+)
+def test_a_model_that_fails_to_load_is_told_in_a_few_lines(
+    tmp_path: Path, settings: dict[str, object], cause: str
+) -> None:
+    repository = shutil.copytree(find_model_repository(), tmp_path / "repository")
+    (repository / "paddleocr_vl/1/model.json").write_text(json.dumps(settings))
+    log = tmp_path / "serve.log"
+    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    done = run("serve", "--model-repository", str(repository), "--log-file", str(log), *ports)
+    assert done.returncode == 1
+    assert re.search(cause, done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) <= 8
+    assert "failed to load" in log.read_text()
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`ocrvl serve` in a process of its own, ready, and where its gRPC port is."""
+    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    command = [OCRVL, "serve", *ports, "--log-file", str(tmp_path / "log")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if match := re.search(r"ready: gRPC (\S+),", line):
+                yield process, match[1]
+                break
+        else:
+            pytest.fail(f"not ready: {(tmp_path / 'log').read_text()[-2000:]}")
+        process.kill()
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_serve_leaves_nothing_behind_when_it_is_stopped(
+    serving: tuple[subprocess.Popen[str], str], receipt: Path
+) -> None:
+    process, url = serving
+    children = psutil.Process(process.pid).children(recursive=True)
+    commands = [" ".join(child.cmdline()) for child in children]
+    assert any("EngineCore" in command for command in commands)
+    (prefix,) = {match[1] for command in commands if (match := re.search(r"/(ocrvl-\w+)/backends", command))}
+    assert list(SHARED_MEMORY.glob(f"{prefix}*"))
+    with Client(url) as client:
+        assert client.read(receipt).text
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert not listening(int(url.rpartition(":")[2]))
+    assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
+
+
+def test_a_plain_tritonserver_serves_the_repository_too(tmp_path: Path, receipt: Path) -> None:
+    triton = find_triton()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        str(triton.binary),
+        f"--model-repository={find_model_repository()}",
+        f"--backend-directory={prepare_backends(triton, tmp_path / 'backends')}",
+        *("--allow-http=false", "--allow-metrics=false", "--grpc-address=127.0.0.1", f"--grpc-port={port}"),
+    ]
+    environment = build_environment(triton, os.environ)
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True) as process,
+        Client(f"127.0.0.1:{port}") as client,
+    ):
+        try:
+            while process.poll() is None and not client.is_ready():
+                time.sleep(0.5)
+            assert client.read(receipt).text, (tmp_path / "log").read_text()[-2000:]
+        finally:
+            process.terminate()
+            process.wait(timeout=60)

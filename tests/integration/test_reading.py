@@ -1,0 +1,134 @@
+"""Good requests over both protocols, on the real server with the real engine."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor, wait
+from random import Random
+
+import pytest
+
+from ocrvl.serving.server import TritonServer
+from ocrvl.wire import FinishReason
+from ocrvl_client import Client
+from tests import pictures
+from tests.integration.raw import PROTOCOLS
+from tools.nano.measure import character_score
+from tools.nano.world import World
+
+
+def client(server: TritonServer, protocol: str) -> Client:
+    return Client(server.grpc_url) if protocol == "grpc" else Client(server.http_url, protocol="http")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_printed_lines_are_read(server: TritonServer, protocol: str) -> None:
+    world = World(Random(11))
+    drawings = [world.line() for _ in range(16)]
+    with client(server, protocol) as connection:
+        readings = connection.read_batch([drawing.png() for drawing in drawings])
+    assert character_score([reading.text for reading in readings], [drawing.text for drawing in drawings]) > 0.9
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_receipt_is_read(server: TritonServer, protocol: str) -> None:
+    drawing = World(Random(12)).receipt(6)
+    with client(server, protocol) as connection:
+        reading = connection.read(drawing.png())
+    assert reading.finish_reason is FinishReason.STOP
+    assert character_score([reading.text], [drawing.text]) > 0.8
+
+
+def test_several_pictures_in_one_request_are_answered_in_their_order(server: TritonServer) -> None:
+    world = World(Random(13))
+    files = [world.line().png() if index % 3 else world.receipt(4).png() for index in range(12)]
+    with client(server, "grpc") as connection:
+        together = connection.read_batch(files)
+        alone = [connection.read(file) for file in files]
+    assert [reading.text for reading in together] == [reading.text for reading in alone]
+    assert [reading.num_input_tokens for reading in together] == [reading.num_input_tokens for reading in alone]
+
+
+def test_both_protocols_read_the_same(server: TritonServer) -> None:
+    files = [World(Random(seed)).line().png() for seed in range(5)]
+    with client(server, "grpc") as grpc, client(server, "http") as http:
+        assert grpc.read_batch(files) == http.read_batch(files)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", pictures.lossless_files())
+def test_every_kind_of_file_reads_the_same(server: TritonServer, protocol: str, kind: str) -> None:
+    with client(server, protocol) as connection:
+        expected = connection.read(pictures.encode(pictures.plain()))
+        assert connection.read(pictures.lossless_files()[kind]) == expected
+
+
+@pytest.mark.parametrize("kind", pictures.multi_frame_files())
+def test_a_file_of_several_frames_is_read_with_a_warning(server: TritonServer, kind: str) -> None:
+    with client(server, "grpc") as connection:
+        reading = connection.read(pictures.multi_frame_files()[kind])
+        assert reading.text == connection.read(pictures.encode(pictures.plain())).text
+    assert reading.warning == "the first of its 3 frames was read"
+
+
+@pytest.mark.parametrize("kind", pictures.tiny_files())
+def test_tiny_crops_are_read(server: TritonServer, kind: str) -> None:
+    with client(server, "http") as connection:
+        reading = connection.read(pictures.tiny_files()[kind], max_tokens=20)
+    assert reading.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+
+
+def test_json_callers_without_a_client_send_base64_text(server: TritonServer) -> None:
+    body = {
+        "inputs": [
+            {
+                "name": "image",
+                "shape": [1],
+                "datatype": "BYTES",
+                "data": [pictures.lossless_files()["base64 text"].decode()],
+            }
+        ]
+    }
+    request = urllib.request.Request(f"http://{server.http_url}/v2/models/ocr/infer", json.dumps(body).encode())
+    with urllib.request.urlopen(request) as answer:
+        outputs = {output["name"]: output["data"] for output in json.load(answer)["outputs"]}
+    with client(server, "http") as connection:
+        assert outputs["text"] == [connection.read(pictures.encode(pictures.plain())).text]
+    assert outputs["finish_reason"] == ["stop"]
+
+
+def test_options_reach_the_engine(server: TritonServer, png: bytes) -> None:
+    with client(server, "grpc") as connection:
+        whole = connection.read(png)
+        short = connection.read(png, max_tokens=2)
+        forced = connection.read(png, regex="[0-9]{5}")
+        stopped = connection.read(png, stop=[whole.text[2]])
+        sampled = [connection.read(png, temperature=2.0, seed=seed, max_tokens=30).text for seed in (1, 1, 2, 3, 4)]
+    assert (short.finish_reason, short.num_output_tokens) == (FinishReason.LENGTH, 2)
+    assert whole.text.startswith(short.text)
+    assert len(forced.text) == 5
+    assert forced.text.isdigit()
+    assert stopped.text == whole.text[:2].split(whole.text[2])[0]
+    assert sampled[0] == sampled[1]
+    assert len(set(sampled)) > 1
+
+
+def test_every_task_is_taken(server: TritonServer, png: bytes) -> None:
+    with client(server, "grpc") as connection:
+        tasks = ["ocr", "table", "formula", "chart", "seal", "spotting"]
+        readings = connection.read_batch([png] * 6, task=tasks, max_tokens=64)
+    assert [reading.error for reading in readings] == [""] * 6
+    assert set(json.loads(readings[5].text)) == {"rec_polys", "rec_texts"}
+
+
+@pytest.mark.parametrize("before", [1, 24])
+def test_short_requests_finish_before_long_ones_that_came_first(server: TritonServer, png: bytes, before: int) -> None:
+    with ThreadPoolExecutor(before + 24) as threads, client(server, "grpc") as connection:
+        long = [threads.submit(connection.read, png, regex="[a-z]{1000}") for _ in range(before)]
+        wait(long, timeout=1.0)
+        short = [threads.submit(connection.read, png, max_tokens=5) for _ in range(24)]
+        for future in short:
+            future.result(timeout=120)
+        assert not any(future.done() for future in long)
+        assert {len(future.result(timeout=200).text) for future in long} == {1000}

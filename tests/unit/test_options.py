@@ -1,0 +1,65 @@
+"""`ocrvl.options`: every wrong option is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.options import MAX_OPTIONS_BYTES, Options, parse_options
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"  ", b"{}"])
+def test_no_options_are_the_defaults(raw: bytes | None) -> None:
+    assert parse_options(raw) == Options()
+
+
+def test_options_are_what_was_asked_for() -> None:
+    options = parse_options(b'{"max_tokens": 5, "temperature": 0.5, "stop": ["x"], "on_error": "keep", "raw": true}')
+    assert (options.max_tokens, options.temperature, options.stop) == (5, 0.5, ["x"])
+    assert (options.on_error, options.raw) == ("keep", True)
+
+
+def test_options_survive_the_hop_between_models() -> None:
+    options = parse_options(b'{"json_schema": {"type": "object"}, "timeout_ms": 50}')
+    assert parse_options(options.model_dump_json(exclude_defaults=True).encode()) == options
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"{", "options: not JSON"),
+        (b"[" * 100_000, "options: not JSON"),
+        (b"[1]", "options: a JSON object is wanted, this is a list"),
+        (b'"x"', "a JSON object is wanted, this is a string"),
+        (b"null", "a JSON object is wanted, this is a null"),
+        (b'{"a": "\xff"}', "options: not UTF-8 (byte 7)"),
+        (b" " * MAX_OPTIONS_BYTES + b"{}", "at most 262144 are taken"),
+        (b'{"max_token": 1}', "options: unknown key 'max_token' (known: max_tokens, temperature"),
+        (b'{"max_tokens": 0}', "max_tokens: Input should be greater than or equal to 1"),
+        (b'{"max_tokens": "5"}', "max_tokens: Input should be a valid integer"),
+        (b'{"max_tokens": 1.5}', "max_tokens: Input should be a valid integer"),
+        (b'{"max_tokens": true}', "max_tokens: Input should be a valid integer"),
+        (b'{"temperature": -1}', "temperature: Input should be greater than or equal to 0"),
+        (b'{"temperature": NaN}', "temperature"),
+        (b'{"temperature": 1e999}', "temperature"),
+        (b'{"top_p": 0}', "top_p: Input should be greater than 0"),
+        (b'{"repetition_penalty": 0}', "repetition_penalty: Input should be greater than 0"),
+        (b'{"seed": -1}', "seed: Input should be greater than or equal to 0"),
+        (b'{"stop": "x"}', "stop: Input should be a valid array"),
+        (b'{"stop": [""]}', "stop.0: String should have at least 1 character"),
+        (b'{"min_pixels": 1}', "min_pixels: Input should be greater than or equal to 784"),
+        (b'{"max_pixels": 1e12}', "max_pixels"),
+        (b'{"prompt": ""}', "prompt: String should have at least 1 character"),
+        (b'{"json_schema": "x"}', "json_schema: Input should be an object"),
+        (b'{"json_schema": {}, "regex": "a"}', "options: json_schema and regex exclude each other"),
+        (b'{"raw": "yes"}', "raw: Input should be a valid boolean"),
+        (b'{"timeout_ms": 0}', "timeout_ms: Input should be greater than or equal to 1"),
+        (b'{"on_error": "ignore"}', "on_error: Input should be 'fail' or 'keep'"),
+        (b'{"a": 1, "raw": 2}', "unknown key 'a'"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(raw: bytes, reason: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_options(raw)
+    assert reason in str(caught.value)
+    assert len(str(caught.value)) < 1000
