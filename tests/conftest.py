@@ -24,7 +24,7 @@ def server() -> Iterator[TritonServer]:
 @pytest.fixture
 def drawing() -> Drawing:
     """A line of printed text."""
-    return World(Random(7)).line()
+    return World(Random(7)).line("Soup of the day")
 
 
 @pytest.fixture

@@ -104,7 +104,8 @@ def test_the_time_limit_ends_a_request(server: TritonServer, protocol: str) -> N
     inputs = {Tensor.IMAGE: texts(GOOD), Tensor.OPTIONS: texts(b'{"timeout_ms": 50, "regex": "[a-z]{2000}"}')}
     with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms \(50\) has passed") as caught:
         infer(server, protocol, inputs)
-    assert caught.value.status() == {"grpc": "StatusCode.CANCELLED", "http": "499"}[protocol]
+    # Triton 2.51 has no HTTP status for it; newer ones use 499
+    assert caught.value.status() in {"grpc": ("StatusCode.CANCELLED",), "http": ("400", "499")}[protocol]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -122,10 +123,10 @@ def test_a_hostile_caller_of_the_model_behind_the_door_is_refused(
 ) -> None:
     with pytest.raises(InferenceServerException) as caught:
         infer(server, protocol, tensors, model=Model.RECOGNIZE)
-    assert f"[INVALID_ARG] {reason[:8]}" in (message := refused(caught.value, protocol))
+    assert "[INVALID_ARG]" in (message := refused(caught.value, protocol))
     assert reason in message
 
 
 def test_numbers_in_place_of_pictures_are_refused_by_triton(server: TritonServer) -> None:
-    with pytest.raises(InferenceServerException, match="unexpected datatype"):
+    with pytest.raises(InferenceServerException, match="data-type is 'INT32', but model 'ocr' expects 'BYTES'"):
         infer(server, "grpc", {Tensor.IMAGE: np.zeros((1,), np.int32)})

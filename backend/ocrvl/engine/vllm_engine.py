@@ -32,9 +32,14 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     # the host process has threads and Triton's shared memory, which a forked child would inherit
-    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    # PaddleX registers a plugin for servers of its own, which every process of vLLM would import and fail with
+    "VLLM_PLUGINS": "",
 }
 """Set before vLLM is imported, where the operator has not."""
+
+_STOP_SECONDS = 20.0
+"""How long the engine's process may take to end before it is killed; vLLM's own 5 s are just too few on a CPU."""
 
 
 def check_engine_args(settings: EngineSettings) -> None:
@@ -70,7 +75,7 @@ class VllmEngine:
 
     async def stop(self) -> None:
         """Stop the engine's process; its memory is free when this returns."""
-        self.llm.shutdown()
+        self.llm.shutdown(timeout=_STOP_SECONDS)
 
     async def read(self, picture: PackedPicture, options: Options, request_id: str) -> Reading:
         """Generate one picture's text.
