@@ -9,7 +9,8 @@ import pytest
 
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.serving.server import ServerOptions, TritonServer
-from tools.nano.world import Drawing, World
+from tools.nano.paint import Drawing
+from tools.nano.world import World
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from tools.nano.fonts import WORLD_FONTS, load_face
-from tools.nano.world import Row, paint
+from tools.nano.paint import Row, paint
 
 PICTURE = Path(__file__).parent.parent / "docs/pictures/receipt.png"
 

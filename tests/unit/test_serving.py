@@ -101,6 +101,12 @@ def test_a_machine_without_triton_is_told_how_to_get_one(monkeypatch: pytest.Mon
         find_triton()
 
 
+def test_a_numpy_that_breaks_the_wheel_s_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locate, "version", lambda name: "2.4.1")
+    with pytest.raises(TritonNotFound, match=r"NumPy 2\.4\.1 is installed.* pip install 'numpy<2'"):
+        find_triton()
+
+
 def test_a_server_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     binary = tmp_path / "bin/tritonserver"
     binary.parent.mkdir()

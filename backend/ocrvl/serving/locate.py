@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _CONTAINER = Path("/opt/tritonserver")
 
 
 class TritonNotFound(Exception):
-    """There is no Triton server on this machine; the message says how to get one."""
+    """There is no Triton server on this machine that works; the message says how to get one."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,24 @@ def find_triton() -> TritonInstallation:
             "with `pip install nvidia-pytriton==0.7.0`"
         )
     root = Path(spec.origin).parent / "tritonserver"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = root / "python_backend_stubs" / version / "triton_python_backend_stub"
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = root / "python_backend_stubs" / python / "triton_python_backend_stub"
     if not stub.is_file():
         have = ", ".join(sorted(path.name for path in (root / "python_backend_stubs").iterdir()))
-        raise TritonNotFound(f"nvidia-pytriton has no Python backend for Python {version} (it has {have})")
+        raise TritonNotFound(f"nvidia-pytriton has no Python backend for Python {python} (it has {have})")
+    _check_numpy()
     libraries = root.parent.parent / "nvidia_pytriton.libs"
     return TritonInstallation(root / "bin/tritonserver", root / "backends", libraries, stub)
+
+
+def _check_numpy() -> None:
+    """The stubs of Triton 2.51 were built for NumPy 1: with NumPy 2 numbers arrive empty, and nothing says why."""
+    installed = version("numpy")
+    if int(installed.partition(".")[0]) >= 2:
+        raise TritonNotFound(
+            f"NumPy {installed} is installed, and the Triton server of nvidia-pytriton needs NumPy 1: "
+            "pip install 'numpy<2'"
+        )
 
 
 def find_model_repository() -> Path:
