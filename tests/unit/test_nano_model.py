@@ -12,23 +12,18 @@ from transformers import AutoTokenizer
 
 from ocrvl.images.grid import PixelGrid
 from ocrvl.images.patches import normalize_patches
-from tools.nano.architecture import (
+from tools.nano.architecture import build_model, write_checkpoint
+from tools.nano.model import BatchedNano
+from tools.nano.samples import decode_labels, draw_batch, encode_tail
+from tools.nano.shapes import PIXEL_GRID, Shape
+from tools.nano.vocabulary import (
     END_ID,
+    HEAD_IDS,
     IMAGE_ID,
     PROMPT_HEAD,
-    build_model,
     build_tokenizer,
-    prompt_tail,
-    write_checkpoint,
-)
-from tools.nano.model import HEAD_IDS, BatchedNano
-from tools.nano.samples import (
-    PIXEL_GRID,
-    Shape,
-    decode_text,
-    draw_batch,
-    encode_tail,
     encode_text,
+    prompt_tail,
     tail_ids,
 )
 from tools.nano.world import World
@@ -49,9 +44,7 @@ def test_the_batched_forward_gives_the_logits_of_transformers(nano: BatchedNano,
     with torch.no_grad():
         ours = nano.read(nano.look(patches, shape, tables), tails, tables)
 
-    ids = torch.cat(
-        (torch.tensor(HEAD_IDS).expand(3, -1), torch.full((3, shape.cells), IMAGE_ID), tails), dim=1
-    )
+    ids = torch.cat((torch.tensor(HEAD_IDS).expand(3, -1), torch.full((3, shape.cells), IMAGE_ID), tails), dim=1)
     with torch.no_grad():
         theirs = nano.model(
             input_ids=ids,
@@ -96,7 +89,7 @@ def test_the_trainers_token_ids_are_the_tokenizers() -> None:
 def test_labels_are_the_tokens_that_follow_the_prompt() -> None:
     tail, labels = encode_tail("OCR:", "ab", 40)
     prompt = len(tail_ids("OCR:"))
-    assert decode_text(labels[prompt - 1 :].tolist()) == "ab"
+    assert decode_labels(labels) == "ab"
     assert labels[prompt + 1] == END_ID
     assert (labels[: prompt - 1] == -100).all()
     assert np.array_equal(labels[prompt - 1 : prompt + 2], tail[prompt : prompt + 3])

@@ -1,0 +1,1 @@
+"""The nano checkpoint: the world of drawn text it reads, its training, and its score."""
