@@ -12,7 +12,7 @@ from PIL import Image
 
 from ocrvl.serving.server import TritonServer
 from ocrvl.wire import FinishReason
-from ocrvl_client import Client
+from ocrvl_client import Client, InvalidRequest
 from tests import pictures
 from tests.integration.raw import PROTOCOLS
 from tools.nano.measure import character_score
@@ -124,6 +124,26 @@ def test_every_task_is_taken(server: TritonServer, png: bytes) -> None:
         readings = connection.read_batch([png] * 6, task=tasks, max_tokens=64)
     assert [reading.error for reading in readings] == [""] * 6
     assert set(json.loads(readings[5].text)) == {"rec_polys", "rec_texts"}
+
+
+def test_a_thousand_small_requests_leave_the_server_whole(server: TritonServer) -> None:
+    world = World(Random(17))
+    files = [world.line("ab", (56, 28)).png() for _ in range(20)]
+
+    def send(number: int) -> str:
+        try:
+            if number % 10 == 0:
+                return connection.read(b"hello").text
+            pictures_of_one = [files[(number + offset) % 20] for offset in range(1 + number % 3)]
+            return str(len(connection.read_batch(pictures_of_one, max_tokens=1)))
+        except InvalidRequest as error:
+            return str(error)
+
+    with ThreadPoolExecutor(32) as threads, client(server, "grpc") as connection:
+        answers = list(threads.map(send, range(1000)))
+        assert connection.is_ready()
+    assert all("not a picture" in answer for answer in answers[::10])
+    assert all(answer == str(1 + number % 3) for number, answer in enumerate(answers) if number % 10)
 
 
 @pytest.mark.parametrize("before", [1, 24])

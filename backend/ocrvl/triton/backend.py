@@ -7,8 +7,11 @@ they are used.
 from __future__ import annotations
 
 import json
+import threading
+import time
 import traceback
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +109,45 @@ def call_decoupled(model: Model, request: Request, outputs: list[Tensor]) -> Ite
         requested_output_names=[name.value for name in outputs],
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )
-    for answer in onward.exec(decoupled=True):
-        if answer.has_error():
-            raise error_from_tagged(answer.error().message())
-        if answer.output_tensors():
-            yield answer
+    answers = onward.exec(decoupled=True)
+    try:
+        for answer in answers:
+            if answer.has_error():
+                raise error_from_tagged(answer.error().message())
+            if answer.output_tensors():
+                yield answer
+    finally:
+        for _ in answers:  # what is left after an error; an iterator that is dropped earlier waits for it all the same
+            pass
+        _RETIRED.keep(answers)
+
+
+class _RetiredIterators:
+    """Keeps response iterators alive for a while after their last response.
+
+    Once a decoupled call has ended, a thread of the stub drops its own reference to the call's iterator, without
+    holding Python's lock. In Tritons before 25.01 the responses' arrays would be freed right there, if ours was gone
+    by then: the heap is corrupted, and the stub dies or hands out other requests' memory. So ours goes last.
+    """
+
+    _SECONDS = 10.0
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, Any]] = deque()
+        self._lock = threading.Lock()
+
+    def keep(self, iterator: Any) -> None:
+        now = time.monotonic()
+        expired = []
+        with self._lock:
+            self._kept.append((now, iterator))
+            while now - self._kept[0][0] > self._SECONDS:
+                expired.append(self._kept.popleft())
+        # freed here, outside the lock and with Python's held
+        expired.clear()
+
+
+_RETIRED = _RetiredIterators()
 
 
 def log_info(message: str) -> None:
