@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+TRAIN ?= --device cpu --work 6000 --seconds 40000 --score-seconds 1800
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -53,8 +54,8 @@ parity: install system ## the served text against transformers' own, both in flo
 nano-score: install system ## how well the embedded checkpoint reads
 	$(BIN)/python -m tools.score_nano
 
-train-nano: install system ## train the embedded checkpoint anew (hours on a CPU)
-	$(BIN)/python -m tools.train_nano
+train-nano: install system ## train the embedded checkpoint anew (hours on a CPU; TRAIN="--device cuda" on a GPU)
+	$(BIN)/python -m tools.train_nano $(TRAIN)
 
 clean: ## remove what these tasks made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
