@@ -88,6 +88,18 @@ def test_limits_that_exclude_each_other_are_refused(preprocessor: Preprocessor) 
         preprocessor.preprocess([blank(99, 99)], [Task.OCR], Options(min_pixels=90_000, max_pixels=1_000))
 
 
+def test_a_request_may_not_come_to_more_than_its_share_of_memory() -> None:
+    # room for two pictures of 280x280
+    preprocessor = Preprocessor(
+        PixelGrid.from_checkpoint(nano_path()), PictureLimits(max_patch_bytes=2 * 3 * 280 * 280 + 1)
+    )
+    files = [blank(280, 280)] * 3
+    with pytest.raises(InvalidArgument, match="picture 2: resized to 280x280, it takes its request over 470401 bytes"):
+        preprocessor.preprocess(files, [Task.OCR], Options())
+    kept = preprocessor.preprocess(files, [Task.OCR], Options(on_error="keep")).packed
+    assert [bool(error) for error in kept.errors] == [False, False, True]
+
+
 def test_small_spotting_pictures_are_doubled(preprocessor: Preprocessor) -> None:
     packed = preprocessor.preprocess([blank(280, 140)], [Task.SPOTTING], Options()).packed
     assert packed.grids.tolist() == [[1, 20, 40]]

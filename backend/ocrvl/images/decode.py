@@ -31,11 +31,16 @@ _BASE64_HEADS: Final = {
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """What a picture may be before it is decoded: bytes as received, pixels as its header says, sides in pixels."""
+    """What a picture may be before it is decoded: bytes as received, pixels as its header says, sides in pixels.
+
+    `max_patch_bytes` bounds what all the pictures of a request may come to once they are cut: it is memory shared
+    between processes, and a request can ask for large pictures by its own pixel limits.
+    """
 
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 100_000_000
     max_side: int = 65_500
+    max_patch_bytes: int = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,11 @@ class Preprocessor:
         """
         tasks = _task_per_picture(tasks, len(images))
         cut, warnings, errors = [], [], []
+        room = self.limits.max_patch_bytes
         for index, (data, task) in enumerate(zip(images, tasks, strict=True)):
             try:
-                patches, grid, size, warning = self._cut(data, task, options)
+                patches, grid, size, warning = self._cut(data, task, options, room)
+                room -= patches.nbytes
                 error = ""
             except InvalidArgument as cause:
                 named = InvalidArgument(f"picture {index}: {cause}")
@@ -66,7 +68,7 @@ class Preprocessor:
         return Preprocessed(packed, tuple(warnings))
 
     def _cut(
-        self, data: bytes, task: Task, options: Options
+        self, data: bytes, task: Task, options: Options, room: int
     ) -> tuple[npt.NDArray[np.uint8], tuple[int, int, int], tuple[int, int], str]:
         grid = self.grid.limited(task, options.min_pixels, options.max_pixels)
         picture = decode_picture(data, self.limits)
@@ -75,6 +77,12 @@ class Preprocessor:
         if size != image.size:
             # two resizes, with these filters, because that is what the model was given in training (PaddleX)
             image = image.resize(size, Image.Resampling.LANCZOS)
+        width, height = grid.resized_size(*image.size)
+        if 3 * width * height > room:
+            raise InvalidArgument(
+                f"resized to {width}x{height}, it takes its request over {self.limits.max_patch_bytes} bytes: "
+                "send fewer pictures at once, or lower max_pixels"
+            )
         patches, thw = cut_patches(image, grid)
         return patches, thw, picture.image.size, picture.warning
 

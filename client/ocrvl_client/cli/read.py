@@ -48,7 +48,7 @@ def read(
                 reading = client.read(file, task=task, **request_options)
             except InvalidRequest as error:
                 failed += 1
-                errors.print(f"{file}: {error}", style="red", markup=False)
+                errors.print(f"{file}: {str(error).removeprefix(f'{file}: ')}", style="red", markup=False)
                 continue
             except OcrvlError as error:
                 errors.print(str(error), style="red", markup=False)

@@ -21,6 +21,7 @@ class TritonPythonModel:
         limits = PictureLimits(
             max_bytes=int(context.parameters["max_picture_bytes"]),
             max_pixels=int(context.parameters["max_picture_pixels"]),
+            max_patch_bytes=int(context.parameters["max_patch_bytes"]),
         )
         self._preprocessor = Preprocessor(context.engine_settings().grid, limits)
 
