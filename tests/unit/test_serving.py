@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,13 @@ def test_a_machine_without_triton_is_told_how_to_get_one(monkeypatch: pytest.Mon
 def test_a_numpy_that_breaks_the_wheel_s_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locate, "version", lambda name: "2.4.1")
     with pytest.raises(TritonNotFound, match=r"NumPy 2\.4\.1 is installed.* pip install 'numpy<2'"):
+        find_triton()
+
+
+def test_a_python_without_its_library_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: str(tmp_path))
+    monkeypatch.setattr(locate, "find_library", lambda name: None)
+    with pytest.raises(TritonNotFound, match=r"this Python has no shared library \(libpython3\.\d+\.so\.1\.0\)"):
         find_triton()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+import sysconfig
+from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -52,6 +54,7 @@ def find_triton() -> TritonInstallation:
         have = ", ".join(sorted(path.name for path in (root / "python_backend_stubs").iterdir()))
         raise TritonNotFound(f"nvidia-pytriton has no Python backend for Python {python} (it has {have})")
     _check_numpy()
+    _check_python_library(python)
     libraries = root.parent.parent / "nvidia_pytriton.libs"
     return TritonInstallation(root / "bin/tritonserver", root / "backends", libraries, stub)
 
@@ -63,6 +66,16 @@ def _check_numpy() -> None:
         raise TritonNotFound(
             f"NumPy {installed} is installed, and the Triton server of nvidia-pytriton needs NumPy 1: "
             "pip install 'numpy<2'"
+        )
+
+
+def _check_python_library(python: str) -> None:
+    """The stub embeds Python, so it needs Python's library, which some builds of Python do not have."""
+    name = f"libpython{python}.so.1.0"
+    if not (Path(sysconfig.get_config_var("LIBDIR")) / name).is_file() and find_library(f"python{python}") is None:
+        raise TritonNotFound(
+            f"this Python has no shared library ({name}), which Triton's Python backend needs: "
+            f"install libpython{python}, or a Python built with --enable-shared"
         )
 
 
