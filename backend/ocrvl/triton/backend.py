@@ -126,7 +126,7 @@ class _RetiredIterators:
     """Keeps response iterators alive for a while after their last response.
 
     Once a decoupled call has ended, a thread of the stub drops its own reference to the call's iterator, without
-    holding Python's lock. In Tritons before 25.01 the responses' arrays would be freed right there, if ours was gone
+    holding Python's lock. In Tritons before 24.12 the responses' arrays would be freed right there, if ours was gone
     by then: the heap is corrupted, and the stub dies or hands out other requests' memory. So ours goes last.
     """
 
