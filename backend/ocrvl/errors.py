@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ocrvl.wire import ErrorCode, tag_message, untag_message
+from ocrvl.wire import ErrorCode, tag_message
 
 
 class OcrError(Exception):
@@ -47,12 +47,3 @@ class InternalError(OcrError):
     """A fault of the server."""
 
     code = ErrorCode.INTERNAL
-
-
-_BY_CODE = {cls.code: cls for cls in (InvalidArgument, Unavailable, Cancelled, InternalError)}
-
-
-def error_from_tagged(text: str) -> OcrError:
-    """The error that a tagged text stands for, so that a model re-raises what a model behind it raised."""
-    code, message = untag_message(text)
-    return _BY_CODE[code or ErrorCode.INTERNAL](message)

@@ -105,22 +105,6 @@ class Reading:
     num_output_tokens: int = 0
     error: str = ""
 
-    def encode_tensors(self) -> dict[Tensor, Array]:
-        """The tensors of one response of the engine, [1, 1] each."""
-        return {Tensor.INDEX: np.full((1, 1), self.index, np.int32), **encode_readings([self])}
-
-    @classmethod
-    def decode_tensors(cls, tensor: Callable[[Tensor], Array]) -> Reading:
-        """The reading from one response of the engine."""
-        return cls(
-            index=int(tensor(Tensor.INDEX).item()),
-            text=tensor(Tensor.TEXT).item().decode("utf-8"),
-            finish_reason=FinishReason(tensor(Tensor.FINISH_REASON).item().decode("utf-8")),
-            num_input_tokens=int(tensor(Tensor.NUM_INPUT_TOKENS).item()),
-            num_output_tokens=int(tensor(Tensor.NUM_OUTPUT_TOKENS).item()),
-            error=tensor(Tensor.ERROR).item().decode("utf-8"),
-        )
-
 
 def encode_readings(readings: Sequence[Reading]) -> Mapping[Tensor, Array]:
     """The output tensors of a request, [1, N] each, one element a picture."""

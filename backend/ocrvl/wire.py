@@ -16,7 +16,6 @@ class Model(StrEnum):
 
     OCR = "ocr"
     PREPROCESS = "preprocess"
-    RECOGNIZE = "recognize"
     ENGINE = "paddleocr_vl"
 
 
@@ -34,8 +33,6 @@ class Tensor(StrEnum):
     SOURCE_SIZE = "source_size"
     CHECKED_OPTIONS = "checked_options"
     PICTURE_ERROR = "picture_error"
-    # between the engine and its unary face: which picture a response is about
-    INDEX = "index"
     # out, `ocr`
     TEXT = "text"
     FINISH_REASON = "finish_reason"

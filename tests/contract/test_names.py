@@ -13,7 +13,6 @@ from tritonclient.utils import np_to_triton_dtype
 
 from ocrvl.hop import PackedPictures, Reading, encode_readings
 from ocrvl.options import Options
-from ocrvl.recognize import ENGINE_OUTPUTS
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client._messages import READ_OUTPUTS, encode_read
@@ -68,8 +67,8 @@ def test_every_version_folder_is_there(model: Model) -> None:
     assert (REPOSITORY / model / "1").is_dir()
 
 
-@pytest.mark.parametrize("model", [Model.ENGINE, Model.RECOGNIZE])
-def test_what_preprocess_sends_is_what_the_next_models_take(model: Model) -> None:
+def test_what_preprocess_sends_is_what_the_engine_takes() -> None:
+    model = Model.ENGINE
     sent = PACKED.encode_tensors()
     assert {tensor.name for tensor in config(model).input} == set(sent)
     assert all(fits(sent[Tensor(tensor.name)], model, tensor) for tensor in config(model).input)
@@ -82,15 +81,9 @@ def test_what_preprocess_sends_is_what_its_configuration_says() -> None:
 
 
 def test_what_the_engine_answers_is_what_its_configuration_says() -> None:
-    answer = READING.encode_tensors()
-    assert {tensor.name for tensor in config(Model.ENGINE).output} == set(answer) == set(ENGINE_OUTPUTS)
-    assert all(fits(answer[Tensor(tensor.name)], Model.ENGINE, tensor) for tensor in config(Model.ENGINE).output)
-
-
-def test_what_the_unary_face_answers_is_what_its_configuration_says() -> None:
     answer = encode_readings([READING])
-    assert {tensor.name for tensor in config(Model.RECOGNIZE).output} == set(answer)
-    assert all(fits(answer[Tensor(tensor.name)], Model.RECOGNIZE, tensor) for tensor in config(Model.RECOGNIZE).output)
+    assert {tensor.name for tensor in config(Model.ENGINE).output} == set(answer)
+    assert all(fits(answer[Tensor(tensor.name)], Model.ENGINE, tensor) for tensor in config(Model.ENGINE).output)
 
 
 def test_the_client_speaks_the_ensemble_s_language() -> None:

@@ -122,7 +122,7 @@ def test_a_hostile_caller_of_the_model_behind_the_door_is_refused(
     server: TritonServer, protocol: str, tensors: dict[Tensor, Any], reason: str
 ) -> None:
     with pytest.raises(InferenceServerException) as caught:
-        infer(server, protocol, tensors, model=Model.RECOGNIZE)
+        infer(server, protocol, tensors, model=Model.ENGINE)
     assert "[INVALID_ARG]" in (message := refused(caught.value, protocol))
     assert reason in message
 

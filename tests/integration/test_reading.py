@@ -146,6 +146,17 @@ def test_a_thousand_small_requests_leave_the_server_whole(server: TritonServer) 
     assert all(answer == str(1 + number % 3) for number, answer in enumerate(answers) if number % 10)
 
 
+def test_every_caller_gets_its_own_text_under_load(server: TritonServer) -> None:
+    world = World(Random(19))
+    files = [world.line().png() for _ in range(40)]
+    with ThreadPoolExecutor(24) as threads, client(server, "grpc") as connection:
+        alone = [connection.read(file) for file in files]
+        pairs = [(number % 40, number * 7 % 40) for number in range(400)]
+        together = threads.map(lambda pair: connection.read_batch([files[index] for index in pair]), pairs)
+        for pair, readings in zip(pairs, together, strict=True):
+            assert readings == [alone[index] for index in pair]
+
+
 @pytest.mark.parametrize("before", [1, 24])
 def test_short_requests_finish_before_long_ones_that_came_first(server: TritonServer, png: bytes, before: int) -> None:
     with ThreadPoolExecutor(before + 24) as threads, client(server, "grpc") as connection:

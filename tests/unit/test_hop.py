@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.hop import PackedPictures, Reading, encode_texts
+from ocrvl.hop import PackedPictures, encode_texts
 from ocrvl.options import Options
-from ocrvl.wire import FinishReason, Task, Tensor
+from ocrvl.wire import Task, Tensor
 
 Tensors = dict[Tensor, Any]
 
@@ -47,11 +47,6 @@ def test_each_picture_gets_its_own_patches_and_failed_ones_are_left_out() -> Non
     assert (third.index, third.grid, third.task) == (2, (1, 4, 2), Task.TABLE)
     np.testing.assert_array_equal(third.patches, packed().patches[8:])
     assert np.shares_memory(*(picture.patches.base for picture in [*decode(packed().encode_tensors()).pictures()]))  # type: ignore[arg-type]
-
-
-def test_a_reading_survives_its_tensors() -> None:
-    reading = Reading(3, "Grüße 漢", FinishReason.LENGTH, 40, 7, "")
-    assert Reading.decode_tensors(reading.encode_tensors().__getitem__) == reading
 
 
 def changed(name: Tensor, change: Callable[[Any], Any]) -> Tensors:

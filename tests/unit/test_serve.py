@@ -1,4 +1,4 @@
-"""`ocrvl.engine.serve` and `ocrvl.recognize`: what becomes of a request's pictures, with an engine that is scripted."""
+"""`ocrvl.engine.serve` and `ocrvl.collect`: what becomes of a request's pictures, with an engine that is scripted."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 import numpy as np
 import pytest
 
+from ocrvl.collect import collect_readings
 from ocrvl.engine.serve import read_pictures
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, Unavailable
 from ocrvl.hop import PackedPicture, PackedPictures, Reading
 from ocrvl.options import Options
 from ocrvl.postprocess import PaddleFunctions
-from ocrvl.recognize import collect_readings
 from ocrvl.wire import FinishReason, Task
 
 

@@ -7,12 +7,9 @@ they are used.
 from __future__ import annotations
 
 import json
-import threading
-import time
 import traceback
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
-from ocrvl.errors import InternalError, InvalidArgument, OcrError, error_from_tagged
+from ocrvl.errors import InternalError, InvalidArgument, OcrError
 from ocrvl.hop import Array
 from ocrvl.wire import Model, Tensor
 
@@ -50,13 +47,11 @@ class ModelContext:
         return EngineSettings.from_file(self.folder.parent / Model.ENGINE / self.version / SETTINGS_FILE)
 
 
-def reader(request: Request | Response) -> Callable[[Tensor], Array]:
+def reader(request: Request) -> Callable[[Tensor], Array]:
     """A function from a tensor's name to its array; raises `InvalidArgument` for one that is not there."""
-    is_response = isinstance(request, pb_utils.InferenceResponse)
-    find = pb_utils.get_output_tensor_by_name if is_response else pb_utils.get_input_tensor_by_name
 
     def read(name: Tensor) -> Array:
-        tensor = find(request, name.value)
+        tensor = pb_utils.get_input_tensor_by_name(request, name.value)
         if tensor is None:
             raise InvalidArgument(f"the tensor {name} is missing")
         array: Array = tensor.as_numpy()
@@ -83,76 +78,9 @@ def error_response(error: Exception) -> Response:
     )
 
 
-def send(sender: Sender, answer: Response) -> None:
-    """Send one of several responses to a request."""
-    sender.send(answer)
-
-
-def send_last(sender: Sender, answer: Response | None = None) -> None:
-    """End a request, with its only or last response or without one."""
-    flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-    if answer is None:
-        sender.send(flags=flags)
-    else:
-        sender.send(answer, flags=flags)
-
-
-def call_decoupled(model: Model, request: Request, outputs: list[Tensor]) -> Iterator[Response]:
-    """Pass a request's inputs on to a decoupled model and yield its responses as they come.
-
-    Blocks the calling thread between responses (with the GIL released). Raises the error the model raised.
-    """
-    onward = pb_utils.InferenceRequest(
-        model_name=model.value,
-        request_id=request.request_id(),
-        inputs=request.inputs(),
-        requested_output_names=[name.value for name in outputs],
-        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
-    )
-    answers = onward.exec(decoupled=True)
-    try:
-        for answer in answers:
-            if answer.has_error():
-                raise error_from_tagged(answer.error().message())
-            if answer.output_tensors():
-                yield answer
-    finally:
-        for _ in answers:  # what is left after an error; an iterator that is dropped earlier waits for it all the same
-            pass
-        _RETIRED.keep(answers)
-
-
-class _RetiredIterators:
-    """Keeps response iterators alive for a while after their last response.
-
-    Once a decoupled call has ended, a thread of the stub drops its own reference to the call's iterator, without
-    holding Python's lock. In Tritons before 24.12 the responses' arrays would be freed right there, if ours was gone
-    by then: the heap is corrupted, and the stub dies or hands out other requests' memory. So ours goes last.
-    """
-
-    _SECONDS = 10.0
-
-    def __init__(self) -> None:
-        self._kept: deque[tuple[float, Any]] = deque()
-        self._lock = threading.Lock()
-
-    def keep(self, iterator: Any) -> None:
-        now = time.monotonic()
-        expired = []
-        with self._lock:
-            self._kept.append((now, iterator))
-            while now - self._kept[0][0] > self._SECONDS:
-                expired.append(self._kept.popleft())
-        # freed here, outside the lock and with Python's held
-        expired.clear()
-
-
-_RETIRED = _RetiredIterators()
-
-
-def log_info(message: str) -> None:
-    """A line in the server's log."""
-    pb_utils.Logger.log_info(message)
+def send_only(sender: Sender, answer: Response) -> None:
+    """Answer a request with its one response."""
+    sender.send(answer, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
 def _unexpected(error: Exception) -> OcrError:

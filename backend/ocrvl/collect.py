@@ -1,4 +1,4 @@
-"""The readings of a request, collected from the engine's responses and brought to what the caller asked for."""
+"""The readings of a request, put in order and brought to what the caller asked for."""
 
 from __future__ import annotations
 
@@ -8,17 +8,6 @@ from dataclasses import replace
 from ocrvl.errors import InternalError
 from ocrvl.hop import PackedPictures, Reading
 from ocrvl.postprocess import PaddleFunctions, postprocess_text
-from ocrvl.wire import Tensor
-
-ENGINE_OUTPUTS = [
-    Tensor.INDEX,
-    Tensor.TEXT,
-    Tensor.FINISH_REASON,
-    Tensor.NUM_INPUT_TOKENS,
-    Tensor.NUM_OUTPUT_TOKENS,
-    Tensor.ERROR,
-]
-"""What is asked of the engine."""
 
 
 def collect_readings(packed: PackedPictures, readings: Iterable[Reading], paddle: PaddleFunctions) -> list[Reading]:
