@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ocrvl.engine.settings import EngineSettings
-from ocrvl.errors import Cancelled, InternalError, InvalidArgument, OcrError, Unavailable
+from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches
 from ocrvl.options import MAX_TOKENS, Options
@@ -92,7 +92,9 @@ class VllmEngine:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            raise _translate(error) from error
+            if known := _translate(error):
+                raise known from error
+            raise
         completion = final.outputs[0]
         return Reading(
             index=picture.index,
@@ -181,7 +183,8 @@ def _request_errors() -> tuple[type[Exception], ...]:
     return (ValueError, *filter(None, [getattr(exceptions, "VLLMClientError", None)]))
 
 
-def _translate(error: Exception) -> OcrError:
+def _translate(error: Exception) -> OcrError | None:
+    """Our error for one of vLLM's; None for what nobody foresaw, which the edge logs under an id."""
     from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
     if isinstance(error, EngineDeadError | EngineGenerateError):
@@ -189,4 +192,4 @@ def _translate(error: Exception) -> OcrError:
     if isinstance(error, _request_errors()):
         # structured outputs, for example, are compiled when a request is added
         return InvalidArgument(f"options: {' '.join(str(error).split())}")
-    return InternalError(f"{type(error).__name__}: {error}")
+    return None
