@@ -1,0 +1,173 @@
+"""The metrics of this project's models: names, labels, buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ocrvl.errors import OcrError
+from ocrvl.wire import ErrorCode
+
+PREFIX: Final = "ocrvl_"
+"""What the names of all metrics of this project begin with."""
+
+WAIT_BUCKETS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60)
+"""Seconds at a door: nothing where there is room, up to the minute after which a queue gives a request up."""
+
+REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+"""Seconds of a request: from one line of text on a GPU to 64 pages on a CPU."""
+
+PICTURE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+"""Seconds of one picture on one core: a crop takes a millisecond, 100 million pixels some seconds."""
+
+
+class EngineState(IntEnum):
+    """Values of `ocrvl_engine_state`."""
+
+    READY = 1
+    STARTING = 0
+    GAVE_UP = -1
+
+
+class RestartReason(StrEnum):
+    """Why an engine was started again: its process ended, or made no step while it had work."""
+
+    DIED = "died"
+    STALLED = "stalled"
+
+
+class Outcome(StrEnum):
+    """How a request ended; `ok` and the classes of `ocrvl.errors`."""
+
+    OK = "ok"
+    INVALID = "invalid"
+    UNAVAILABLE = "unavailable"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+    @classmethod
+    def from_error(cls, error: Exception | None) -> Outcome:
+        """The outcome of a request that ended with this error; None is no error.
+
+        >>> Outcome.from_error(None), Outcome.from_error(KeyError("x"))
+        (<Outcome.OK: 'ok'>, <Outcome.INTERNAL: 'internal'>)
+        """
+        if error is None:
+            return cls.OK
+        return _OUTCOMES[error.code if isinstance(error, OcrError) else ErrorCode.INTERNAL]
+
+
+_OUTCOMES: Final = {
+    ErrorCode.INVALID_ARG: Outcome.INVALID,
+    ErrorCode.UNAVAILABLE: Outcome.UNAVAILABLE,
+    ErrorCode.CANCELLED: Outcome.CANCELLED,
+    ErrorCode.INTERNAL: Outcome.INTERNAL,
+}
+
+
+class CancelReason(StrEnum):
+    """What ended a request early: a call to `cancel`, `timeout_ms`, or a caller that went away."""
+
+    TOKEN = "token"  # noqa: S105 - a label
+    TIMEOUT = "timeout"
+    CALLER = "caller"
+
+
+class RefusalReason(StrEnum):
+    """Why a request was turned away before it reached an engine: it can not succeed, no room, no engine."""
+
+    INVALID = "invalid"
+    FULL = "full"
+    DOWN = "down"
+
+
+class Stage(StrEnum):
+    """The parts of preprocessing a picture, and all of it."""
+
+    DECODE = "decode"
+    RESIZE = "resize"
+    PATCH = "patch"
+    TOTAL = "total"
+
+
+class ModelMetrics:
+    """What every model has, in a registry of its own: two objects never share a value."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.heartbeat = self._gauge("heartbeat_timestamp_seconds", "Unix time of this process's last publication")
+
+    def _gauge(self, name: str, meaning: str, label: str | None = None) -> Gauge:
+        return Gauge(PREFIX + name, meaning, [label] if label else [], registry=self.registry)
+
+    def _counter(self, name: str, meaning: str, label: str | None = None, values: Iterable[str] = ()) -> Counter:
+        counter = Counter(PREFIX + name, meaning, [label] if label else [], registry=self.registry)
+        # `rate` does not see a series' first value, so all of them begin at 0
+        for value in values:
+            counter.labels(value)
+        return counter
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], label: str | None = None) -> Histogram:
+        return Histogram(PREFIX + name, meaning, [label] if label else [], registry=self.registry, buckets=buckets)
+
+    def _cancellations(self) -> Counter:
+        return self._counter("cancellations_total", "Requests ended early, by what ended them", "reason", CancelReason)
+
+
+class EngineMetrics(ModelMetrics):
+    """Of the model that holds an engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = self._gauge("engine_state", "1 ready, 0 starting or restarting, -1 gave up")
+        self.last_step = self._gauge("engine_last_step_timestamp_seconds", "Unix time of the engine's last step")
+        self.pictures_in_flight = self._gauge("engine_pictures_in_flight", "Pictures that the engine has taken")
+        self.picture_limit = self._gauge("engine_picture_limit", "Pictures that the engine takes at a time")
+        self.restarts = self._counter("engine_restarts_total", "Restarts of the engine", "reason", RestartReason)
+        self.requests = self._counter("requests_total", "Requests answered by the engine's model", "outcome", Outcome)
+        self.cancellations = self._cancellations()
+        self.pictures = self._counter("pictures_total", "Pictures of requests that ended ok")
+        self.admission_wait = self._histogram(
+            "admission_wait_seconds", "Time that a request waited until the engine had room for it", WAIT_BUCKETS
+        )
+        self.request_seconds = self._histogram(
+            "request_seconds", "Time from taking a request to its answer, in the engine's model", REQUEST_BUCKETS
+        )
+        self.gpu_memory_used = self._gauge(
+            "engine_gpu_memory_used_bytes", "Memory in use on the engine's device, by all processes", "device"
+        )
+        self.gpu_memory_reserved = self._gauge(
+            "engine_gpu_memory_reserved_bytes", "Memory of the device that the engine may take", "device"
+        )
+
+
+class PreprocessMetrics(ModelMetrics):
+    """Of the model that turns pictures into patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = self._histogram(
+            "preprocess_seconds", "Time for one picture, by part of the work", PICTURE_BUCKETS, "stage"
+        )
+        for stage in Stage:
+            self.seconds.labels(stage)
+        self.pictures = self._counter("preprocess_pictures_total", "Pictures preprocessed")
+        self.pixels = self._counter("preprocess_pixels_total", "Pixels of the pictures as they were sent")
+        self.bytes = self._counter("preprocess_bytes_total", "Bytes of the pictures as they were sent")
+        self.refusals = self._counter("refusals_total", "Requests turned away at the door", "reason", RefusalReason)
+        self.door_wait = self._histogram(
+            "door_wait_seconds", "Time that a request waited until an engine had room for it", WAIT_BUCKETS
+        )
+
+
+class StreamMetrics(ModelMetrics):
+    """Of the model that streams."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams_open = self._gauge("streams_open", "Streams that are being answered")
+        self.deltas = self._counter("deltas_total", "Pieces of text sent")
+        self.cancellations = self._cancellations()
