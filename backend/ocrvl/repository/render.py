@@ -1,0 +1,91 @@
+"""A plan to the files of a model repository, from those of the repository that comes with this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
+
+from ocrvl.engine.settings import SETTINGS_FILE
+from ocrvl.repository.options import Device
+from ocrvl.repository.plan import Plan
+from ocrvl.wire import Model
+
+CONFIG_FILE: Final = "config.pbtxt"
+
+Config = Any
+"""A `ModelConfig`; protobuf's classes have no types."""
+
+
+def render_files(plan: Plan, source: Path, header: str) -> dict[PurePosixPath, bytes]:
+    """Every file of the repository by its path in it; `header` opens each `config.pbtxt`, as comments.
+
+    `source` is the repository that is rendered from. Its configurations are parsed and changed, its engine's
+    settings replaced, everything else is copied.
+    """
+    files = {}
+    for model in plan.models:
+        for path in sorted((source / model).rglob("*")):
+            if path.is_file() and path.parent.name != "__pycache__":
+                files[PurePosixPath(path.relative_to(source).as_posix())] = _render_file(plan, model, path, header)
+    return files
+
+
+def _render_file(plan: Plan, model: Model, path: Path, header: str) -> bytes:
+    if path.name == CONFIG_FILE:
+        return _render_config(plan, model, path, header).encode()
+    if model is Model.ENGINE and path.name == SETTINGS_FILE:
+        return (json.dumps(plan.engine_args, indent=2, ensure_ascii=False) + "\n").encode()
+    return path.read_bytes()
+
+
+def _render_config(plan: Plan, model: Model, path: Path, header: str) -> str:
+    config = text_format.Parse(path.read_text("utf-8"), ModelConfig())
+    if change := _CHANGES.get(model):
+        change(plan, config)
+    comments = "".join(f"# {line}\n" for line in header.splitlines())
+    return comments + str(text_format.MessageToString(config, as_utf8=True))
+
+
+def _change_engine(plan: Plan, config: Config) -> None:
+    gpus = plan.options.gpu_numbers
+    if plan.tensor_parallel_size > 1:
+        # one instance over several devices: Triton assigns it none, the model takes them from its parameter
+        _set_instances(config, "KIND_MODEL", 1)
+        if gpus:
+            config.parameters["gpus"].string_value = ",".join(map(str, gpus))
+    elif plan.options.device is Device.GPU:
+        _set_instances(config, "KIND_GPU", 1, gpus)
+    else:
+        _set_instances(config, "KIND_CPU", plan.engines)
+    if plan.cpu_cores:
+        config.parameters["cpu_cores"].string_value = plan.cpu_cores
+
+
+def _change_preprocess(plan: Plan, config: Config) -> None:
+    _set_instances(config, "KIND_CPU", plan.preprocess_instances.value)
+    queue = config.dynamic_batching.default_queue_policy
+    queue.max_queue_size = plan.queue_size.value
+    if plan.options.queue_timeout_seconds is not None:
+        queue.default_timeout_microseconds = round(plan.options.queue_timeout_seconds * 1e6)
+
+
+def _change_stream(plan: Plan, config: Config) -> None:
+    _set_instances(config, "KIND_CPU", plan.stream_instances.value)
+
+
+_CHANGES: Final[Mapping[Model, Callable[[Plan, Config], None]]] = {
+    Model.ENGINE: _change_engine,
+    Model.PREPROCESS: _change_preprocess,
+    Model.STREAM: _change_stream,
+}
+
+
+def _set_instances(config: Config, kind: str, count: int, gpus: tuple[int, ...] = ()) -> None:
+    """Replace the instance groups by one; with `gpus`, `count` is the number of instances on each."""
+    del config.instance_group[:]
+    config.instance_group.add(kind=ModelInstanceGroup.Kind.Value(kind), count=count, gpus=gpus)

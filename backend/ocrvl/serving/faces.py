@@ -1,0 +1,35 @@
+"""The faces of a server: the ways in which callers may ask, and the models that each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from ocrvl.wire import Model
+
+
+class Face(StrEnum):
+    """A way to ask. `unary`: one answer a request; `stream`: an answer a picture, as they are done."""
+
+    UNARY = "unary"
+    STREAM = "stream"
+
+
+_UNARY: Final = frozenset({Model.OCR, Model.PREPROCESS, Model.ENGINE, Model.CANCEL})
+
+_MODELS: Final = {
+    Face.UNARY: _UNARY,
+    # streaming calls are calls to `ocr`, so it is needed as well
+    Face.STREAM: _UNARY | {Model.STREAM},
+}
+
+
+def models_of(faces: Iterable[Face]) -> tuple[Model, ...]:
+    """The models that a server with these faces holds, in the order of `Model`.
+
+    >>> [model.value for model in models_of([Face.UNARY])]
+    ['ocr', 'preprocess', 'paddleocr_vl', 'cancel']
+    """
+    needed = frozenset[Model]().union(*(_MODELS[face] for face in faces))
+    return tuple(model for model in Model if model in needed)

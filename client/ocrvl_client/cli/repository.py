@@ -1,0 +1,119 @@
+"""`ocrvl repository`: a model repository for this machine's devices."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from ocrvl.repository.plan import Plan
+
+
+def repository(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; new, or empty.")],
+    checkpoint: Annotated[
+        str, typer.Option(help="nano (embedded), a folder, or a hub id such as owner/name.")
+    ] = "nano",
+    device: Annotated[str, typer.Option(metavar="gpu|cpu", help="What the engines run on.")] = "gpu",
+    gpus: Annotated[
+        str | None, typer.Option(help="The numbers of the GPUs, such as 0,1; the first if not given.")
+    ] = None,
+    engines: Annotated[int | None, typer.Option(help="On a CPU: engines, or ranks of one; 1 if not given.")] = None,
+    parallel: Annotated[
+        str, typer.Option(metavar="data|tensor", help="An engine on each device, or one engine split over all.")
+    ] = "data",
+    face: Annotated[
+        list[str] | None,
+        typer.Option(metavar="unary|stream", help="How callers may ask; repeatable, all if not given."),
+    ] = None,
+    max_num_seqs: Annotated[int, typer.Option(help="Pictures that one engine reads at a time.")] = 64,
+    max_model_len: Annotated[
+        int | None, typer.Option(help="Tokens of a picture and its text; 8192, or the checkpoint's own if shorter.")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|bfloat16|float16|float32",
+            help="What the engines compute in; auto (the checkpoint's) on GPUs and float32 on a CPU if not given.",
+        ),
+    ] = None,
+    gpu_memory_utilization: Annotated[
+        float | None, typer.Option(help="The share of each GPU's memory that its engine takes; vLLM's if not given.")
+    ] = None,
+    preprocess_instances: Annotated[
+        int | None, typer.Option(help="Processes that decode pictures; from this machine's cores if not given.")
+    ] = None,
+    queue_size: Annotated[
+        int | None, typer.Option(help="Requests that may wait; twice what the engines read at a time if not given.")
+    ] = None,
+    queue_timeout_seconds: Annotated[
+        float | None, typer.Option(help="How long a request may wait before it is refused; no limit if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")] = False,
+) -> None:
+    """Render a model repository for this machine, which `ocrvl serve` or a plain `tritonserver` serves.
+
+    Run it on the machine that serves: cores are counted and shared out here. Engines inherit the environment of the
+    server, NCCL_DEBUG and NCCL_SOCKET_IFNAME for example.
+
+    Example: ocrvl repository ./repository --checkpoint PaddlePaddle/PaddleOCR-VL-1.6 --gpus 0,1,2,3
+    """
+    from ocrvl.repository.make import make_repository
+    from ocrvl.repository.options import (
+        Device,
+        OptionRefused,
+        RepositoryOptions,
+        parse_choice,
+        parse_gpus,
+        parse_parallel,
+    )
+    from ocrvl.serving.faces import Face
+    from ocrvl.serving.locate import TritonNotFound
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        options = RepositoryOptions(
+            checkpoint=checkpoint,
+            device=parse_choice("--device", device, Device),
+            gpus=None if gpus is None else parse_gpus(gpus),
+            engines=engines,
+            parallel=parse_parallel(parallel),
+            faces=tuple(parse_choice("--face", name, Face) for name in face or Face),
+            max_num_seqs=max_num_seqs,
+            max_model_len=max_model_len,
+            dtype=dtype,
+            gpu_memory_utilization=gpu_memory_utilization,
+            preprocess_instances=preprocess_instances,
+            queue_size=queue_size,
+            queue_timeout_seconds=queue_timeout_seconds,
+        )
+        plan = make_repository(out, options, force=force)
+    except OptionRefused as error:
+        errors.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+    except (OSError, TritonNotFound) as error:
+        errors.print(f"OUT: {out} can not be written: {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
+    for warning in plan.warnings:
+        errors.print(warning, style="yellow", markup=False)
+    _print_plan(Console(highlight=False, soft_wrap=True), out, plan)
+
+
+def _print_plan(console: Console, out: Path, plan: Plan) -> None:
+    """What was rendered, where its numbers come from, and how to serve it."""
+    lines = [
+        ("models", ", ".join(plan.models)),
+        ("engines", f"{plan.engines}, {plan.placement}"),
+        *((size.name, f"{size.value}, {size.reason}") for size in plan.sizes),
+    ]
+    console.print(f"rendered {out}", markup=False)
+    for name, text in lines:
+        console.print(f"  {name:<22}{text}", markup=False)
+    folder = shlex.quote(str(out))
+    console.print("serve it with either of:")
+    console.print(f"  ocrvl serve --model-repository {folder}", markup=False)
+    console.print(f"  tritonserver --model-repository {folder}", markup=False)
