@@ -14,10 +14,16 @@ from tools.nano.world import World
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[TritonServer]:
+def server_log() -> list[str]:
+    """The lines that the shared server has logged so far."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def server(server_log: list[str]) -> Iterator[TritonServer]:
     """A Triton server with the embedded checkpoint; starting it takes tens of seconds, so all tests share it."""
     options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
-    with TritonServer(options) as running:
+    with TritonServer(options, server_log.append) as running:
         running.wait_until_ready()
         yield running
 

@@ -1,4 +1,4 @@
-"""The readings of a request, put in order and brought to what the caller asked for."""
+"""The readings of a request, brought to what the caller asked for and put in order."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from ocrvl.hop import PackedPictures, Reading
 from ocrvl.postprocess import PaddleFunctions, postprocess_text
 
 
-def collect_readings(packed: PackedPictures, readings: Iterable[Reading], paddle: PaddleFunctions) -> list[Reading]:
-    """One reading a picture, in the pictures' order, post-processed by task unless `raw` is asked.
+def finish_reading(packed: PackedPictures, reading: Reading, paddle: PaddleFunctions) -> Reading:
+    """The reading with its picture's warning, and its text post-processed by task, unless `raw` is asked."""
+    reading = replace(reading, warning=packed.warnings[reading.index])
+    if reading.error or packed.options.raw:
+        return reading
+    width, height = packed.source_sizes[reading.index].tolist()
+    text = postprocess_text(reading.text, packed.tasks[reading.index], (width, height), paddle)
+    return replace(reading, text=text)
 
-    Raises `InternalError` if the engine ended without a word about some picture.
-    """
-    collected: dict[int, Reading] = {}
-    for reading in readings:
-        if not reading.error and not packed.options.raw:
-            width, height = packed.source_sizes[reading.index].tolist()
-            task = packed.tasks[reading.index]
-            reading = replace(reading, text=postprocess_text(reading.text, task, (width, height), paddle))
-        collected[reading.index] = reading
-    if missing := [index for index in range(len(packed)) if index not in collected]:
+
+def order_readings(packed: PackedPictures, readings: Iterable[Reading]) -> list[Reading]:
+    """One reading a picture, in the pictures' order. Raises `InternalError` where one is missing."""
+    by_index = {reading.index: reading for reading in readings}
+    if missing := [index for index in range(len(packed)) if index not in by_index]:
         raise InternalError(f"the engine gave no answer for pictures {missing}")
-    return [collected[index] for index in range(len(packed))]
+    return [by_index[index] for index in range(len(packed))]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ocrvl.wire import ErrorCode, tag_message
+from ocrvl.wire import ErrorCode, tag_message, untag_message
 
 
 class OcrError(Exception):
@@ -47,3 +47,30 @@ class InternalError(OcrError):
     """A fault of the server."""
 
     code = ErrorCode.INTERNAL
+
+
+_BY_CODE: dict[ErrorCode, type[OcrError]] = {
+    error.code: error for error in (InvalidArgument, Unavailable, Cancelled, InternalError)
+}
+_TRITON_REFUSES = (
+    "Exceeds maximum queue size",
+    "Request timeout expired",
+    "is not healthy",
+    "is not ready",
+    "stopping",
+)
+"""Words in what Triton itself says when it can not take a request now, which is untagged."""
+
+
+def error_from_message(text: str) -> OcrError:
+    """The error that another model answered with, from its message, which is all that calls between models keep.
+
+    >>> error_from_message("in ensemble 'ocr', [INVALID_ARG] picture 0: it has no bytes")
+    InvalidArgument('picture 0: it has no bytes')
+    >>> error_from_message("in ensemble 'ocr', [request id: 7] Exceeds maximum queue size")
+    Unavailable("in ensemble 'ocr', [request id: 7] Exceeds maximum queue size")
+    """
+    code, message = untag_message(text)
+    if code is not None:
+        return _BY_CODE[code](message)
+    return Unavailable(text) if any(words in text for words in _TRITON_REFUSES) else InternalError(text)

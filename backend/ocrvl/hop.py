@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocrvl.errors import InvalidArgument
+from ocrvl.images.grid import PixelGrid
 from ocrvl.options import Options, parse_options
 from ocrvl.wire import MAX_PICTURES, FinishReason, Task, Tensor
 
@@ -40,6 +41,7 @@ class PackedPictures:
     source_sizes  int32 [N, 2]: width and height of the upright picture as it was sent, in pixels
     tasks         N tasks
     errors        N tagged messages, empty where the picture is fine
+    warnings      N notes on what of a file was left out, mostly empty
     """
 
     patches: npt.NDArray[np.uint8]
@@ -47,6 +49,7 @@ class PackedPictures:
     source_sizes: npt.NDArray[np.int32]
     tasks: tuple[Task, ...]
     errors: tuple[str, ...]
+    warnings: tuple[str, ...]
     options: Options
 
     def __len__(self) -> int:
@@ -69,18 +72,18 @@ class PackedPictures:
             Tensor.SOURCE_SIZE: self.source_sizes[None],
             Tensor.TASKS: encode_texts(self.tasks)[None],
             Tensor.PICTURE_ERROR: encode_texts(self.errors)[None],
+            Tensor.PICTURE_WARNING: encode_texts(self.warnings)[None],
             Tensor.CHECKED_OPTIONS: encode_texts([self.options.model_dump_json(exclude_defaults=True)])[None],
         }
 
     @classmethod
-    def decode_tensors(cls, tensor: Callable[[Tensor], Array], *, patch_bytes: int, merge_size: int) -> PackedPictures:
-        """The message from its tensors, views where possible. Raises `InvalidArgument` for what does not fit.
-
-        `patch_bytes` is 3 x patch x patch of the engine's checkpoint, `merge_size` its patches a side of a token.
-        """
+    def decode_tensors(cls, tensor: Callable[[Tensor], Array], grid: PixelGrid) -> PackedPictures:
+        """The message from its tensors, views where possible. Raises `InvalidArgument` for what does not fit `grid`."""
+        patch_bytes = 3 * grid.patch_size**2
         patches, grids = _unbatched(tensor, Tensor.PATCHES, 2), _unbatched(tensor, Tensor.GRID_THW, 2)
         tasks = decode_texts(_unbatched(tensor, Tensor.TASKS, 1), Tensor.TASKS)
         errors = decode_texts(_unbatched(tensor, Tensor.PICTURE_ERROR, 1), Tensor.PICTURE_ERROR)
+        warnings = decode_texts(_unbatched(tensor, Tensor.PICTURE_WARNING, 1), Tensor.PICTURE_WARNING)
         source_sizes = _unbatched(tensor, Tensor.SOURCE_SIZE, 2)
         (options,) = _unbatched(tensor, Tensor.CHECKED_OPTIONS, 1)[:1].tolist() or [b""]
         count = len(tasks)
@@ -88,15 +91,26 @@ class PackedPictures:
             raise InvalidArgument(f"{Tensor.TASKS}: {count} pictures, 1 to {MAX_PICTURES} are taken")
         if patches.shape[1] != patch_bytes:
             raise InvalidArgument(f"{Tensor.PATCHES}: {patches.shape[1]} bytes a patch, the model has {patch_bytes}")
-        if grids.shape != (count, 3) or len(errors) != count or source_sizes.shape != (count, 2):
-            raise InvalidArgument(f"{count} tasks do not go with grids {grids.shape}, {len(errors)} errors")
-        _check_grids(grids, errors, len(patches), merge_size)
-        return cls(patches, grids, source_sizes, tuple(map(parse_task, tasks)), tuple(errors), parse_options(options))
+        if grids.shape != (count, 3) or source_sizes.shape != (count, 2) or {len(errors), len(warnings)} != {count}:
+            raise InvalidArgument(
+                f"{count} tasks do not go with grids {grids.shape}, sizes {source_sizes.shape}, "
+                f"{len(errors)} errors, {len(warnings)} warnings"
+            )
+        _check_grids(grids, errors, len(patches), grid.merge_size)
+        return cls(
+            patches,
+            grids,
+            source_sizes,
+            tasks=tuple(map(parse_task, tasks)),
+            errors=tuple(errors),
+            warnings=tuple(warnings),
+            options=parse_options(options),
+        )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one picture: its text or its error, and the tokens it took."""
+    """What became of one picture: its text or its error, the tokens it took, and what of it was left out."""
 
     index: int
     text: str = ""
@@ -104,6 +118,7 @@ class Reading:
     num_input_tokens: int = 0
     num_output_tokens: int = 0
     error: str = ""
+    warning: str = ""
 
 
 def encode_readings(readings: Sequence[Reading]) -> Mapping[Tensor, Array]:
@@ -114,6 +129,25 @@ def encode_readings(readings: Sequence[Reading]) -> Mapping[Tensor, Array]:
         Tensor.NUM_INPUT_TOKENS: np.array([[reading.num_input_tokens for reading in readings]], np.int32),
         Tensor.NUM_OUTPUT_TOKENS: np.array([[reading.num_output_tokens for reading in readings]], np.int32),
         Tensor.ERROR: encode_texts([reading.error for reading in readings])[None],
+        Tensor.WARNING: encode_texts([reading.warning for reading in readings])[None],
+    }
+
+
+def encode_delta(index: int, text: str) -> dict[Tensor, Array]:
+    """A piece of a picture's text, as `ocr_stream` sends it."""
+    return {Tensor.INDEX: np.array([index], np.int32), Tensor.TEXT: encode_texts([text])}
+
+
+def encode_done(reading: Reading) -> dict[Tensor, Array]:
+    """The last response of a picture, as `ocr_stream` sends it: its whole text, post-processed, and how it ended."""
+    return {
+        **encode_delta(reading.index, ""),
+        Tensor.FULL_TEXT: encode_texts([reading.text]),
+        Tensor.FINISH_REASON: encode_texts([reading.finish_reason]),
+        Tensor.NUM_INPUT_TOKENS: np.array([reading.num_input_tokens], np.int32),
+        Tensor.NUM_OUTPUT_TOKENS: np.array([reading.num_output_tokens], np.int32),
+        Tensor.ERROR: encode_texts([reading.error]),
+        Tensor.WARNING: encode_texts([reading.warning]),
     }
 
 

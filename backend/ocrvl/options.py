@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ocrvl.errors import InvalidArgument
+from ocrvl.structure import MAX_CHARACTERS, check_pattern, check_schema
 
 MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
@@ -16,6 +25,8 @@ MAX_TOKENS = 4096
 """Tokens generated for a picture unless the request says otherwise (PaddleOCR-VL's model card)."""
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+CancelToken = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{16,128}$")]
 
 
 class Options(BaseModel):
@@ -42,15 +53,36 @@ class Options(BaseModel):
         None, description="asked instead of the task's own prompt"
     )
     json_schema: dict[str, Any] | None = Field(None, description="the text is JSON that satisfies this schema")
-    regex: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
+    regex: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS)] | None = Field(
         None, description="the text matches this pattern"
+    )
+    stop_repetition: bool = Field(
+        True, description="generation ends when the text only repeats itself (`finish_reason` `repetition`)"
     )
     raw: bool = Field(False, description="the model's own words, without post-processing")
     timeout_ms: int | None = Field(None, ge=1, le=3_600_000, description="the request is ended after this time")
+    cancel_token: CancelToken | None = Field(
+        None,
+        description="ends the request through the model `cancel`; choose one that nobody can guess, a UUID for example",
+    )
     on_error: Literal["fail", "keep"] = Field("fail", description="`keep`: a bad picture fails alone, see `error`")
 
+    @field_validator("json_schema")
+    @classmethod
+    def _check_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is not None:
+            check_schema(schema)
+        return schema
+
+    @field_validator("regex")
+    @classmethod
+    def _check_regex(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            check_pattern(pattern)
+        return pattern
+
     @model_validator(mode="after")
-    def _check_structure(self) -> Options:
+    def _check_exclusion(self) -> Options:
         if self.json_schema is not None and self.regex is not None:
             raise ValueError("json_schema and regex exclude each other")
         return self

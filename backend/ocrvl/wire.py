@@ -15,8 +15,10 @@ class Model(StrEnum):
     """The models of the repository, in the order a request passes them."""
 
     OCR = "ocr"
+    STREAM = "ocr_stream"
     PREPROCESS = "preprocess"
     ENGINE = "paddleocr_vl"
+    CANCEL = "cancel"
 
 
 class Tensor(StrEnum):
@@ -33,6 +35,7 @@ class Tensor(StrEnum):
     SOURCE_SIZE = "source_size"
     CHECKED_OPTIONS = "checked_options"
     PICTURE_ERROR = "picture_error"
+    PICTURE_WARNING = "picture_warning"
     # out, `ocr`
     TEXT = "text"
     FINISH_REASON = "finish_reason"
@@ -40,6 +43,12 @@ class Tensor(StrEnum):
     NUM_OUTPUT_TOKENS = "num_output_tokens"
     ERROR = "error"
     WARNING = "warning"
+    # out, `ocr_stream` alone
+    INDEX = "index"
+    FULL_TEXT = "full_text"
+    # `cancel`
+    CANCEL_TOKEN = "cancel_token"  # noqa: S105 - a name
+    CANCELLED = "cancelled"
 
 
 class Task(StrEnum):
@@ -73,6 +82,9 @@ class ErrorCode(StrEnum):
 
 MAX_PICTURES: Final = 64
 """Pictures in one request."""
+
+STREAM_PARAMETER: Final = "ocrvl_stream"
+"""The request parameter by which `ocr_stream` asks the engine for its text as it is generated."""
 
 _TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
 

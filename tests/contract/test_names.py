@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from tritonclient.utils import np_to_triton_dtype
 
-from ocrvl.hop import PackedPictures, Reading, encode_readings
+from ocrvl.hop import PackedPictures, Reading, encode_delta, encode_done, encode_readings
 from ocrvl.options import Options
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.wire import FinishReason, Model, Task, Tensor
@@ -24,6 +24,7 @@ PACKED = PackedPictures(
     source_sizes=np.array([[28, 28]], np.int32),
     tasks=(Task.OCR,),
     errors=("",),
+    warnings=("",),
     options=Options(),
 )
 READING = Reading(0, "text", FinishReason.STOP, 1, 1)
@@ -75,7 +76,7 @@ def test_what_preprocess_sends_is_what_the_engine_takes() -> None:
 
 
 def test_what_preprocess_sends_is_what_its_configuration_says() -> None:
-    sent = PACKED.encode_tensors() | {Tensor.WARNING: np.array([b""], object)}
+    sent = PACKED.encode_tensors()
     assert {tensor.name for tensor in config(Model.PREPROCESS).output} == set(sent)
     assert all(fits(sent[Tensor(tensor.name)], Model.PREPROCESS, tensor) for tensor in config(Model.PREPROCESS).output)
 
@@ -102,6 +103,22 @@ def test_the_ensemble_passes_every_tensor_on_under_its_own_name() -> None:
         assert dict(step.output_map) == {tensor.name: tensor.name for tensor in model.output}
         known |= set(step.output_map)
     assert {tensor.name for tensor in config(Model.OCR).output} <= known
+
+
+def test_the_stream_takes_what_the_ensemble_takes() -> None:
+    assert list(config(Model.STREAM).input) == list(config(Model.OCR).input)
+
+
+def test_what_the_stream_sends_is_what_its_configuration_says() -> None:
+    last = encode_done(READING)
+    assert {tensor.name for tensor in config(Model.STREAM).output} == set(last)
+    assert all(fits(last[Tensor(tensor.name)], Model.STREAM, tensor) for tensor in config(Model.STREAM).output)
+    assert set(encode_delta(0, "a")) <= set(last)
+
+
+def test_a_call_s_stream_fits_the_threads_that_its_responses_need() -> None:
+    # the Python backend serves calls between models and responses from one pool of 32 threads an instance
+    assert int(config(Model.STREAM).parameters["max_calls"].string_value) <= 30
 
 
 @pytest.mark.parametrize("name", [*Tensor])

@@ -10,10 +10,12 @@ import pytest
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.hop import PackedPictures, encode_texts
+from ocrvl.images.grid import PixelGrid
 from ocrvl.options import Options
 from ocrvl.wire import Task, Tensor
 
 Tensors = dict[Tensor, Any]
+GRID = PixelGrid(14, 2, 3_136, 401_408, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 def packed() -> PackedPictures:
@@ -26,12 +28,13 @@ def packed() -> PackedPictures:
         source_sizes=np.array([[50, 30], [0, 0], [20, 60]], np.int32),
         tasks=(Task.OCR, Task.OCR, Task.TABLE),
         errors=("", "[INVALID_ARG] picture 1: it has no bytes", ""),
+        warnings=("", "", "3 frames were left out"),
         options=Options(on_error="keep", max_tokens=9),
     )
 
 
 def decode(tensors: Tensors) -> PackedPictures:
-    return PackedPictures.decode_tensors(tensors.__getitem__, patch_bytes=588, merge_size=2)
+    return PackedPictures.decode_tensors(tensors.__getitem__, GRID)
 
 
 def test_packed_pictures_survive_their_tensors() -> None:

@@ -27,15 +27,15 @@ def blank(width: int, height: int) -> bytes:
 
 def test_pictures_are_packed_in_their_order(preprocessor: Preprocessor) -> None:
     files = [blank(112, 56), pictures.encode(pictures.plain()), blank(56, 140)]
-    together = preprocessor.preprocess(files, [Task.OCR], Options()).packed
-    alone = [preprocessor.preprocess([file], [Task.OCR], Options()).packed for file in files]
+    together = preprocessor.preprocess(files, [Task.OCR], Options())
+    alone = [preprocessor.preprocess([file], [Task.OCR], Options()) for file in files]
     np.testing.assert_array_equal(together.patches, np.concatenate([one.patches for one in alone]))
     assert together.grids.tolist() == [[1, 4, 8], alone[1].grids[0].tolist(), [1, 10, 4]]
     assert together.source_sizes.tolist() == [[112, 56], [*pictures.plain().size], [56, 140]]
 
 
 def test_one_task_is_for_all_pictures(preprocessor: Preprocessor) -> None:
-    packed = preprocessor.preprocess([blank(99, 99)] * 3, [Task.TABLE], Options()).packed
+    packed = preprocessor.preprocess([blank(99, 99)] * 3, [Task.TABLE], Options())
     assert packed.tasks == (Task.TABLE,) * 3
 
 
@@ -57,9 +57,9 @@ def test_a_bad_picture_fails_its_request_by_number(preprocessor: Preprocessor) -
 
 def test_a_bad_picture_fails_alone_where_that_is_asked(preprocessor: Preprocessor) -> None:
     done = preprocessor.preprocess([b"", blank(112, 56), b"x"], [Task.OCR], Options(on_error="keep"))
-    assert [bool(error) for error in done.packed.errors] == [True, False, True]
-    assert done.packed.errors[0] == "[INVALID_ARG] picture 0: it has no bytes"
-    assert [picture.index for picture in done.packed.pictures()] == [1]
+    assert [bool(error) for error in done.errors] == [True, False, True]
+    assert done.errors[0] == "[INVALID_ARG] picture 0: it has no bytes"
+    assert [picture.index for picture in done.pictures()] == [1]
 
 
 @pytest.mark.parametrize("kind", [kind for kind, (_, reason) in pictures.bad_files().items() if "aspect" in reason])
@@ -71,14 +71,14 @@ def test_shapes_that_the_model_can_not_take_are_refused(preprocessor: Preprocess
 
 @pytest.mark.parametrize("kind", pictures.tiny_files())
 def test_tiny_crops_are_enlarged_to_the_least_size(preprocessor: Preprocessor, kind: str) -> None:
-    packed = preprocessor.preprocess([pictures.tiny_files()[kind]], [Task.OCR], Options()).packed
+    packed = preprocessor.preprocess([pictures.tiny_files()[kind]], [Task.OCR], Options())
     _, rows, columns = packed.grids[0].tolist()
     assert rows * columns * 14 * 14 >= preprocessor.grid.min_pixels
 
 
 def test_a_request_may_set_its_own_pixel_limits(preprocessor: Preprocessor) -> None:
-    large = preprocessor.preprocess([blank(280, 280)], [Task.OCR], Options()).packed
-    small = preprocessor.preprocess([blank(280, 280)], [Task.OCR], Options(min_pixels=784, max_pixels=19_600)).packed
+    large = preprocessor.preprocess([blank(280, 280)], [Task.OCR], Options())
+    small = preprocessor.preprocess([blank(280, 280)], [Task.OCR], Options(min_pixels=784, max_pixels=19_600))
     assert len(large.patches) == 400
     assert len(small.patches) == 100
 
@@ -96,11 +96,11 @@ def test_a_request_may_not_come_to_more_than_its_share_of_memory() -> None:
     files = [blank(280, 280)] * 3
     with pytest.raises(InvalidArgument, match="picture 2: resized to 280x280, it takes its request over 470401 bytes"):
         preprocessor.preprocess(files, [Task.OCR], Options())
-    kept = preprocessor.preprocess(files, [Task.OCR], Options(on_error="keep")).packed
+    kept = preprocessor.preprocess(files, [Task.OCR], Options(on_error="keep"))
     assert [bool(error) for error in kept.errors] == [False, False, True]
 
 
 def test_small_spotting_pictures_are_doubled(preprocessor: Preprocessor) -> None:
-    packed = preprocessor.preprocess([blank(280, 140)], [Task.SPOTTING], Options()).packed
+    packed = preprocessor.preprocess([blank(280, 140)], [Task.SPOTTING], Options())
     assert packed.grids.tolist() == [[1, 20, 40]]
     assert packed.source_sizes.tolist() == [[280, 140]]

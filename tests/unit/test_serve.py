@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ocrvl.collect import collect_readings
-from ocrvl.engine.serve import read_pictures
+from ocrvl.collect import finish_reading, order_readings
+from ocrvl.engine.serve import Job, read_pictures
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, Unavailable
 from ocrvl.hop import PackedPicture, PackedPictures, Reading
 from ocrvl.options import Options
@@ -24,8 +26,10 @@ class ScriptedEngine:
         self.failing = failing or {}
         self.ended: list[int] = []
 
-    async def read(self, picture: PackedPicture, options: Options, request_id: str) -> Reading:
-        assert request_id.startswith("id-")
+    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        assert job.name.startswith("id-")
+        if on_text:
+            on_text(f"text {picture.index}")
         try:
             await asyncio.sleep(self.seconds[picture.index])
         except asyncio.CancelledError:
@@ -61,13 +65,14 @@ def packed(count: int, options: Options, errors: dict[int, str] | None = None) -
         source_sizes=np.full((count, 2), 28, np.int32),
         tasks=(Task.OCR,) * count,
         errors=tuple(errors.get(index, "") for index in range(count)),
+        warnings=("",) * count,
         options=options,
     )
 
 
 def read(engine: ScriptedEngine, request: PackedPictures) -> list[Reading]:
     async def collect() -> list[Reading]:
-        return [reading async for reading in read_pictures(engine, request, "id")]
+        return [reading async for reading in read_pictures(engine, request, Job.begin(request.options, "id"))]
 
     return asyncio.run(collect())
 
@@ -97,7 +102,7 @@ def test_pictures_that_failed_before_are_passed_on() -> None:
 
 def test_the_time_limit_ends_what_is_left() -> None:
     engine = ScriptedEngine([0.0, 60.0])
-    with pytest.raises(Cancelled, match=r"timeout_ms \(50\) has passed"):
+    with pytest.raises(Cancelled, match="timeout_ms has passed"):
         read(engine, packed(2, Options(timeout_ms=50)))
     assert engine.ended == [1]
 
@@ -106,7 +111,7 @@ def test_a_consumer_that_goes_away_ends_the_work() -> None:
     engine = ScriptedEngine([0.0, 60.0])
 
     async def take_one() -> None:
-        readings = read_pictures(engine, packed(2, Options()), "id")
+        readings = read_pictures(engine, packed(2, Options()), Job.begin(Options(), "id"))
         await anext(readings)
         await readings.aclose()
 
@@ -114,19 +119,36 @@ def test_a_consumer_that_goes_away_ends_the_work() -> None:
     assert engine.ended == [1]
 
 
-def test_readings_are_collected_in_the_pictures_order_and_postprocessed() -> None:
+def test_text_is_handed_on_with_the_index_of_its_picture() -> None:
+    pieces: list[tuple[int, str]] = []
     request = packed(2, Options())
-    object.__setattr__(request, "tasks", (Task.OCR, Task.TABLE))
-    readings = [Reading(1, "b", FinishReason.STOP), Reading(0, "a", FinishReason.STOP)]
-    assert [reading.text for reading in collect_readings(request, readings, PADDLE)] == ["a", "<table>b</table>"]
+
+    async def collect() -> None:
+        job = Job.begin(request.options, "id")
+        async for _ in read_pictures(ScriptedEngine([0.0, 0.0]), request, job, lambda *piece: pieces.append(piece)):
+            pass
+
+    asyncio.run(collect())
+    assert sorted(pieces) == [(0, "text 0"), (1, "text 1")]
+
+
+def test_readings_are_postprocessed_by_their_picture_s_task_and_keep_its_warning() -> None:
+    request = replace(packed(2, Options()), tasks=(Task.OCR, Task.TABLE), warnings=("", "2 frames were left out"))
+    done = finish_reading(request, Reading(1, "b", FinishReason.STOP), PADDLE)
+    assert (done.text, done.warning) == ("<table>b</table>", "2 frames were left out")
+    assert finish_reading(request, Reading(0, "a", FinishReason.STOP), PADDLE).text == "a"
 
 
 def test_raw_texts_are_left_alone() -> None:
-    request = packed(1, Options(raw=True))
-    object.__setattr__(request, "tasks", (Task.TABLE,))
-    assert collect_readings(request, [Reading(0, "b", FinishReason.STOP)], PADDLE)[0].text == "b"
+    request = replace(packed(1, Options(raw=True)), tasks=(Task.TABLE,))
+    assert finish_reading(request, Reading(0, "b", FinishReason.STOP), PADDLE).text == "b"
+
+
+def test_readings_are_put_in_the_pictures_order() -> None:
+    readings = [Reading(1, "b", FinishReason.STOP), Reading(0, "a", FinishReason.STOP)]
+    assert [reading.text for reading in order_readings(packed(2, Options()), readings)] == ["a", "b"]
 
 
 def test_a_picture_that_the_engine_forgot_is_an_error() -> None:
     with pytest.raises(InternalError, match=r"no answer for pictures \[1\]"):
-        collect_readings(packed(2, Options()), [Reading(0, "a", FinishReason.STOP)], PADDLE)
+        order_readings(packed(2, Options()), [Reading(0, "a", FinishReason.STOP)])

@@ -25,7 +25,6 @@ def test_the_repository_s_own_settings_are_good() -> None:
     settings = EngineSettings.from_file(find_model_repository() / "paddleocr_vl/1/model.json")
     check_engine_args(settings)
     assert settings.checkpoint == nano_path()
-    assert settings.patch_bytes == 588
 
 
 def test_our_defaults_yield_to_the_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ocrvl.images.patches import cut_patches
+from ocrvl.images.patches import cut_patches, resize_to_grid
 from tools.nano.shapes import CELL, PIXEL_GRID, Shape, sizes_of
 from tools.nano.vocabulary import (
     CHARACTER_IDS,
@@ -76,7 +76,7 @@ def fill_batch(batch: Batch, shape: Shape, worlds: Sequence[World]) -> None:
         rng = world.rng
         drawing = draw_for(shape, world)
         task_prompt = rng.choice(OTHER_PROMPTS) if rng.random() < 0.1 else "OCR:"
-        patches, _ = cut_patches(drawing.picture, PIXEL_GRID)
+        patches, _ = cut_patches(resize_to_grid(drawing.picture, PIXEL_GRID), PIXEL_GRID)
         batch.patches[place] = patches
         batch.tails[place], batch.labels[place] = encode_tail(task_prompt, drawing.text, shape.tail)
         batch.cells[place] = cell_classes(drawing, shape)

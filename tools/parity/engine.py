@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import uuid
 from dataclasses import dataclass
@@ -68,13 +69,13 @@ class EngineProbe:
         """Start it with the served engine's own settings."""
         recorder = f"{FeatureRecorder.__module__}.{FeatureRecorder.__qualname__}"
         args = {**settings.engine_args, "worker_extension_cls": recorder}
-        probe = cls(await VllmEngine.start(dataclasses.replace(settings, engine_args=args)))
+        probe = cls(await asyncio.to_thread(VllmEngine.start, dataclasses.replace(settings, engine_args=args)))
         await probe._engine.llm.collective_rpc("record_features")
         return probe
 
     async def stop(self) -> None:
         """End the engine."""
-        await self._engine.stop()
+        await asyncio.to_thread(self._engine.stop)
 
     async def look(self, picture: PackedPicture, tokens: list[int]) -> EngineView:
         """Run one picture, with the reference's tokens as if the engine had chosen them (teacher forcing)."""

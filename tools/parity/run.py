@@ -55,7 +55,7 @@ def cut_samples(samples: Sequence[Sample], settings: EngineSettings) -> list[Pac
     """Each sample as the `preprocess` model cuts it."""
     preprocessor = Preprocessor(settings.grid, PictureLimits())
     done = preprocessor.preprocess([sample.data for sample in samples], [Task.OCR], Options())
-    return list(done.packed.pictures())
+    return list(done.pictures())
 
 
 async def look_into_engine(

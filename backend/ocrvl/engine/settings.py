@@ -21,7 +21,10 @@ _OURS: Final[dict[str, Any]] = {
     "limit_mm_per_prompt": {"image": 1},
     # defaults of a request are this project's, in one place (`ocrvl.options`), not the checkpoint's
     "generation_config": "vllm",
-    "disable_log_stats": True,
+    # what the metrics are made of
+    "disable_log_stats": False,
+    "max_num_seqs": 64,
+    "gpu_memory_utilization": 0.9,
 }
 """What this project sets where `model.json` says nothing."""
 
@@ -58,6 +61,11 @@ class EngineSettings:
         return cls(source=path, checkpoint=checkpoint, grid=grid, engine_args=MappingProxyType(args))
 
     @property
-    def patch_bytes(self) -> int:
-        """Bytes of one uint8 patch: 3 x patch x patch."""
-        return 3 * self.grid.patch_size**2
+    def max_num_seqs(self) -> int:
+        """Pictures that the engine runs at once."""
+        return int(self.engine_args["max_num_seqs"])
+
+    @property
+    def gpu_memory_utilization(self) -> float:
+        """The share of a device's memory that the engine may take."""
+        return float(self.engine_args["gpu_memory_utilization"])

@@ -9,11 +9,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import psutil
 
 from ocrvl.engine.settings import EngineSettings
+from ocrvl.engine.serve import Job
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches
@@ -38,6 +44,18 @@ _ENVIRONMENT = {
 }
 """Set before vLLM is imported, where the operator has not."""
 
+_REPETITION: Final = {"max_pattern_size": 128, "min_pattern_size": 8, "min_count": 25}
+"""When a text only repeats itself: the last 8 to 128 tokens have come 25 times in a row.
+
+Shorter patterns count in their multiples, so nothing under 200 equal tokens ends a text: a line of dot leaders or
+underscores across a page is about half of that.
+"""
+_TABLE_REPETITION: Final = {**_REPETITION, "min_count": 64}
+"""For tables, whose empty rows rightly repeat: 64 equal rows in a row, 512 tokens at least.
+
+PaddleOCR, which cuts texts only afterwards, gives tables a hundred times the length of other texts
+(`truncate_repetitive_content` in PaddleX's pipeline: 5,000 characters against 50).
+"""
 _STOP_SECONDS = 20.0
 """How long the engine's process may take to end before it is killed; vLLM's own 5 s are just too few on a CPU."""
 
@@ -52,60 +70,120 @@ def check_engine_args(settings: EngineSettings) -> None:
 
 
 class VllmEngine:
-    """A running engine. All its coroutines belong to the event loop in which `start` ran. `llm` is vLLM's own."""
+    """A running engine. All its coroutines belong to one event loop. `llm` is vLLM's own.
 
-    def __init__(self, settings: EngineSettings, llm: AsyncLLM) -> None:
+    `steps` follows what it does; `processes` are the ones it runs in.
+    """
+
+    def __init__(
+        self, settings: EngineSettings, llm: AsyncLLM, steps: StepWatch, processes: list[psutil.Process]
+    ) -> None:
         self.llm = llm
         self._settings = settings
+        self._steps = steps
+        self._processes = processes
         self._prompts = PromptRenderer(settings.checkpoint)
         self._max_length: int = llm.model_config.max_model_len
         self._dtype = llm.model_config.dtype
         self._fields = _picture_fields()
 
     @classmethod
-    async def start(cls, settings: EngineSettings) -> VllmEngine:
-        """Start the engine's process and wait until it has loaded the model; 15 s and more."""
+    def start(cls, settings: EngineSettings) -> VllmEngine:
+        """Start the engine's processes and wait until they have loaded the model; 15 s and more.
+
+        Blocks, so that an event loop that serves others meanwhile calls it in a thread.
+        """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         check_engine_args(settings)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        return cls(settings, AsyncLLM.from_engine_args(AsyncEngineArgs(**settings.engine_args)))
-
-    async def stop(self) -> None:
-        """Stop the engine's process; its memory is free when this returns."""
-        self.llm.shutdown(timeout=_STOP_SECONDS)
-
-    async def read(self, picture: PackedPicture, options: Options, request_id: str) -> Reading:
-        """Generate one picture's text.
-
-        Cancelling the coroutine ends generation in vLLM. Raises `InvalidArgument` for a picture or options that
-        the model can not take, `Unavailable` where the engine is gone.
-        """
-        engine_input = self.render_input(picture, options.prompt, request_id)
-        num_input_tokens = len(engine_input["prompt_token_ids"])
-        params = self._sampling_params(picture.task, options, num_input_tokens)
+        steps = StepWatch()
+        before = set(psutil.Process().children(recursive=True))
         try:
-            async for output in self.llm.generate(engine_input, params, request_id):
-                final = output
+            # vLLM's client makes sockets for an event loop, and asks for one even where it is not running
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            llm = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**settings.engine_args), stat_loggers=[steps.logger_factory()]
+            )
+        except BaseException:
+            _kill(_new_processes(before))
+            raise
+        return cls(settings, llm, steps, _new_processes(before))
+
+    def stop(self) -> None:
+        """Stop the engine's processes; their memory is free when this returns. Blocks."""
+        self.llm.shutdown(timeout=_STOP_SECONDS)
+        _kill(self._processes)
+
+    def kill(self) -> None:
+        """End the engine's processes at once, whatever they are doing, and free what this process held for them."""
+        _kill(self._processes)
+        # what fails in cleaning up after processes that are gone is of no consequence
+        with suppress(Exception):
+            self.llm.shutdown(timeout=_STOP_SECONDS)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it can never answer again."""
+        return self.llm.errored or not all(process.is_running() for process in self._processes)
+
+    @property
+    def last_step(self) -> float:
+        """When it last did a step of its work, in seconds of `time.monotonic`."""
+        return self._steps.last
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Pictures that it runs at once."""
+        return int(self.llm.vllm_config.scheduler_config.max_num_seqs)
+
+    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        """Generate one picture's text; `on_text` gets it piece by piece, in whole characters, as it comes.
+
+        Without `on_text` vLLM is asked for the end result alone, and not one token passes through here. Cancelling
+        the coroutine ends generation in vLLM. Raises `InvalidArgument` for a picture or options that the model can
+        not take, `Unavailable` where the engine is gone.
+        """
+        request_id = f"{job.name}-{picture.index}"
+        engine_input = self.render_input(picture, job.options.prompt, request_id)
+        num_input_tokens = len(engine_input["prompt_token_ids"])
+        params = self._sampling_params(picture.task, job.options, num_input_tokens, stream=on_text is not None)
+        traced = job.trace_headers if job.trace_headers and await self.llm.is_tracing_enabled() else None
+        text, num_output_tokens = "", 0
+        try:
+            async for output in self.llm.generate(engine_input, params, request_id, trace_headers=traced):
+                completion = output.outputs[0]
+                text += completion.text
+                num_output_tokens += len(completion.token_ids)
+                if on_text and completion.text:
+                    on_text(completion.text)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             if known := _translate(error):
                 raise known from error
             raise
-        completion = final.outputs[0]
         return Reading(
             index=picture.index,
-            text=completion.text,
+            text=text,
             finish_reason=_finish_reason(completion.finish_reason),
             num_input_tokens=num_input_tokens,
-            num_output_tokens=len(completion.token_ids),
+            num_output_tokens=num_output_tokens,
         )
 
-    def _sampling_params(self, task: Task, options: Options, prompt_length: int) -> SamplingParams:
-        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+    def _sampling_params(self, task: Task, options: Options, prompt_length: int, *, stream: bool) -> SamplingParams:
+        from vllm.sampling_params import (
+            RepetitionDetectionParams,
+            RequestOutputKind,
+            SamplingParams,
+            StructuredOutputsParams,
+        )
+
+        repetition = None
+        if options.stop_repetition:
+            repetition = RepetitionDetectionParams(**(_TABLE_REPETITION if task is Task.TABLE else _REPETITION))
 
         structure = None
         if options.json_schema is not None or options.regex is not None:
@@ -120,7 +198,8 @@ class VllmEngine:
             structured_outputs=structure,
             # spotting says where text is by special tokens
             skip_special_tokens=task is not Task.SPOTTING,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            repetition_detection=repetition,
+            output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
         )
 
     def _output_budget(self, wanted: int | None, prompt_length: int) -> int:
@@ -158,6 +237,79 @@ class VllmEngine:
             {"image": [request_id]},
             {"image": [PlaceholderRange(offset=len(rendered.before), length=image_tokens)]},
         )
+
+
+class StepWatch:
+    """When the engine last did a step: vLLM tells it to the loggers of its statistics."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def logger_factory(self) -> Any:
+        """What makes a logger for vLLM that notes the time of every step."""
+        from vllm.v1.metrics.loggers import StatLoggerBase
+
+        watch = self
+
+        class StepLogger(StatLoggerBase):  # type: ignore[misc, unused-ignore]
+            def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
+                del vllm_config, engine_index
+
+            def record(self, *_args: Any, **_kwargs: Any) -> None:
+                watch.last = time.monotonic()
+
+            def log_engine_initialized(self) -> None:
+                """Nothing to say."""
+
+        return StepLogger
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """A device's memory in bytes: in use, by whomever, and all of it."""
+
+    used: int
+    total: int
+
+
+def gpu_memory() -> dict[str, DeviceMemory]:
+    """The memory of each device that this process may use, by its number or name; empty where there is no GPU."""
+    from vllm.third_party import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
+    try:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else [str(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        return {name: _device_memory(pynvml, name) for name in names}
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _device_memory(pynvml: Any, name: str) -> DeviceMemory:
+    by_number = name.isdecimal()
+    find = pynvml.nvmlDeviceGetHandleByIndex if by_number else pynvml.nvmlDeviceGetHandleByUUID
+    memory = pynvml.nvmlDeviceGetMemoryInfo(find(int(name) if by_number else name))
+    return DeviceMemory(int(memory.used), int(memory.total))
+
+
+def _new_processes(before: set[psutil.Process]) -> list[psutil.Process]:
+    """What this process has started since, but for Python's tracker of shared resources, which all engines share."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if process not in before and "resource_tracker" not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)
 
 
 def _picture_fields() -> Any:

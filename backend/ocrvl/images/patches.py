@@ -9,16 +9,19 @@ from PIL import Image
 from ocrvl.images.grid import PixelGrid
 
 
+def resize_to_grid(picture: Image.Image, grid: PixelGrid) -> Image.Image:
+    """Resize an RGB picture straight to its grid (bicubic, as the reference)."""
+    size = grid.resized_size(picture.width, picture.height)
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
+
+
 def cut_patches(picture: Image.Image, grid: PixelGrid) -> tuple[npt.NDArray[np.uint8], tuple[int, int, int]]:
-    """Resize an RGB picture straight to its grid (bicubic, as the reference) and cut it into patches.
+    """Cut an RGB picture that has the size of its grid into patches.
 
     Returns patches, uint8 [P, 3·patch·patch], channel first, row-major over the grid, and (1, rows, columns) of
     the grid in patches, P = rows · columns. The layout is that of `PaddleOCRVLImageProcessorPil.patchify`
     (transformers), before rescaling and normalisation, which are left to the engine's side: a quarter of the bytes.
     """
-    size = grid.resized_size(picture.width, picture.height)
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
     pixels = np.asarray(picture)
     patch = grid.patch_size
     rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch

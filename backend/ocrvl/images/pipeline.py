@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +15,24 @@ from ocrvl.errors import InvalidArgument
 from ocrvl.hop import PackedPictures
 from ocrvl.images.decode import PictureLimits, decode_picture
 from ocrvl.images.grid import PixelGrid, upscaled_size
-from ocrvl.images.patches import cut_patches
+from ocrvl.images.patches import cut_patches, resize_to_grid
+from ocrvl.metrics.definitions import Stage
 from ocrvl.options import Options
 from ocrvl.wire import MAX_PICTURES, Task
 
 
 @dataclass(frozen=True)
-class Preprocessed:
-    """A packed request and, for each picture, what was left out of its file (empty where nothing was)."""
-
-    packed: PackedPictures
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Preprocessor:
-    """Turns encoded pictures into packed patches for one checkpoint; pure, the same input gives the same patches."""
+    """Turns encoded pictures into packed patches for one checkpoint: the same input gives the same patches.
+
+    `timer` makes a context for each part of the work on a picture, for those who measure.
+    """
 
     grid: PixelGrid
     limits: PictureLimits
+    timer: Callable[[Stage], AbstractContextManager[Any]] = nullcontext
 
-    def preprocess(self, images: Sequence[bytes], tasks: Sequence[Task], options: Options) -> Preprocessed:
+    def preprocess(self, images: Sequence[bytes], tasks: Sequence[Task], options: Options) -> PackedPictures:
         """Decode, resize and cut every picture.
 
         `tasks` has one task for all pictures or one a picture. Raises `InvalidArgument` naming the picture, or,
@@ -45,7 +44,8 @@ class Preprocessor:
         room = self.limits.max_patch_bytes
         for index, (data, task) in enumerate(zip(images, tasks, strict=True)):
             try:
-                patches, grid, size, warning = self._cut(data, task, options, room)
+                with self.timer(Stage.TOTAL):
+                    patches, grid, size, warning = self._cut(data, task, options, room)
                 room -= patches.nbytes
                 error = ""
             except InvalidArgument as cause:
@@ -57,21 +57,22 @@ class Preprocessor:
             cut.append((patches, grid, size))
             warnings.append(warning)
             errors.append(error)
-        packed = PackedPictures(
+        return PackedPictures(
             patches=cut[0][0] if len(cut) == 1 else np.concatenate([patches for patches, _, _ in cut]),
             grids=np.array([grid for _, grid, _ in cut], np.int64),
             source_sizes=np.array([size for _, _, size in cut], np.int32),
             tasks=tuple(tasks),
             errors=tuple(errors),
+            warnings=tuple(warnings),
             options=options,
         )
-        return Preprocessed(packed, tuple(warnings))
 
     def _cut(
         self, data: bytes, task: Task, options: Options, room: int
     ) -> tuple[npt.NDArray[np.uint8], tuple[int, int, int], tuple[int, int], str]:
         grid = self.grid.limited(task, options.min_pixels, options.max_pixels)
-        picture = decode_picture(data, self.limits)
+        with self.timer(Stage.DECODE):
+            picture = decode_picture(data, self.limits)
         image = picture.image
         size = upscaled_size(task, *image.size)
         if size != image.size:
@@ -83,7 +84,10 @@ class Preprocessor:
                 f"resized to {width}x{height}, it takes its request over {self.limits.max_patch_bytes} bytes: "
                 "send fewer pictures at once, or lower max_pixels"
             )
-        patches, thw = cut_patches(image, grid)
+        with self.timer(Stage.RESIZE):
+            image = resize_to_grid(image, grid)
+        with self.timer(Stage.PATCH):
+            patches, thw = cut_patches(image, grid)
         return patches, thw, picture.image.size, picture.warning
 
     def _no_patches(self) -> npt.NDArray[np.uint8]:

@@ -7,62 +7,44 @@ they are used.
 from __future__ import annotations
 
 import json
+import threading
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
-from ocrvl.errors import InternalError, InvalidArgument, OcrError
+from ocrvl.errors import InternalError, InvalidArgument, OcrError, error_from_message
 from ocrvl.hop import Array
+from ocrvl.metrics.mirror import Family, Kind
 from ocrvl.wire import Model, Tensor
+
+_TRACE_HEADERS = ("traceparent", "tracestate")
 
 Request = Any
 Response = Any
 Sender = Any
 
 
-@dataclass(frozen=True)
-class ModelContext:
-    """What Triton tells a model when it loads: its folder and version, and `parameters` of its `config.pbtxt`."""
+class Tensors:
+    """The input tensors of a request."""
 
-    name: str
-    folder: Path
-    version: str
-    parameters: Mapping[str, str]
+    def __init__(self, request: Request) -> None:
+        self._request = request
 
-    @classmethod
-    def from_args(cls, args: Mapping[str, str]) -> ModelContext:
-        """From the `args` of a model's `initialize`."""
-        config = json.loads(args["model_config"])
-        parameters = {key: entry["string_value"] for key, entry in config.get("parameters", {}).items()}
-        return cls(config["name"], Path(args["model_repository"]), args["model_version"], parameters)
-
-    def engine_settings(self) -> EngineSettings:
-        """The engine's settings, which live beside its model: the other models of the repository read them there."""
-        return EngineSettings.from_file(self.folder.parent / Model.ENGINE / self.version / SETTINGS_FILE)
-
-
-def reader(request: Request) -> Callable[[Tensor], Array]:
-    """A function from a tensor's name to its array; raises `InvalidArgument` for one that is not there."""
-
-    def read(name: Tensor) -> Array:
-        tensor = pb_utils.get_input_tensor_by_name(request, name.value)
-        if tensor is None:
+    def __call__(self, name: Tensor) -> Array:
+        """The tensor of this name. Raises `InvalidArgument` for one that is not there."""
+        array = self.optional(name)
+        if array is None:
             raise InvalidArgument(f"the tensor {name} is missing")
-        array: Array = tensor.as_numpy()
         return array
 
-    return read
-
-
-def has_input(request: Request, name: Tensor) -> bool:
-    """Whether the caller sent an optional tensor."""
-    return pb_utils.get_input_tensor_by_name(request, name.value) is not None
+    def optional(self, name: Tensor) -> Array | None:
+        """The tensor of this name, None where the caller left it out."""
+        tensor = pb_utils.get_input_tensor_by_name(self._request, name.value)
+        return None if tensor is None else tensor.as_numpy()
 
 
 def response(tensors: Mapping[Tensor, Array]) -> Response:
@@ -78,9 +60,112 @@ def error_response(error: Exception) -> Response:
     )
 
 
-def send_only(sender: Sender, answer: Response) -> None:
-    """Answer a request with its one response."""
-    sender.send(answer, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+class Call:
+    """One request and the way back to its caller. Any thread may use it; after the last answer nothing is sent.
+
+    The lock keeps a look at the caller apart from the last answer: the server frees what it would look at.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._sender = request.get_response_sender()
+        self._lock = threading.Lock()
+        self._is_answered = False
+        self.read = Tensors(request)
+
+    @property
+    def request_id(self) -> str:
+        """The caller's id, empty where it gave none."""
+        return str(self._request.request_id())
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The request's parameters: those of the caller, and headers that the server was told to forward."""
+        return dict(json.loads(self._request.parameters() or "{}"))
+
+    @cached_property
+    def trace_headers(self) -> dict[str, str]:
+        """W3C trace context: what the caller sent as headers, else what Triton's own tracing says."""
+        headers = {key.lower(): str(value) for key, value in self.parameters.items() if key.lower() in _TRACE_HEADERS}
+        if headers or not hasattr(self._request, "trace"):
+            return headers
+        trace = self._request.trace()
+        context = trace.get_context() if trace is not None and hasattr(trace, "get_context") else None
+        return {key: str(value) for key, value in json.loads(context or "{}").items() if key in _TRACE_HEADERS}
+
+    def inputs(self) -> list[Any]:
+        """The tensors as Triton gave them."""
+        return list(self._request.inputs())
+
+    def is_abandoned(self) -> bool:
+        """Whether the caller has gone away, as far as Triton knows: not for requests inside an ensemble."""
+        with self._lock:
+            return not self._is_answered and bool(self._sender.is_cancelled())
+
+    def send(self, tensors: Mapping[Tensor, Array]) -> None:
+        """Send one of several responses (decoupled models alone)."""
+        with self._lock:
+            if not self._is_answered:
+                self._sender.send(response(tensors))
+
+    def answer(self, tensors: Mapping[Tensor, Array]) -> None:
+        """Send the last response."""
+        self._finish(response(tensors))
+
+    def fail(self, error: Exception) -> None:
+        """Send an error, which is the last response."""
+        self._finish(error_response(error))
+
+    def end(self) -> None:
+        """End without a further response (decoupled models alone)."""
+        self._finish(None)
+
+    def _finish(self, last: Response | None) -> None:
+        with self._lock:
+            if self._is_answered:
+                return
+            self._is_answered = True
+            if last is None:
+                self._sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            else:
+                self._sender.send(last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+async def call_model(call: Call, model: Model, parameters: Mapping[str, str], output: Tensor) -> None:
+    """Send a request on to another model, with its tensors as they are, and wait until it is answered.
+
+    `output` is what is asked for; it is not looked at. Raises `OcrError`. Each call holds a thread of the event
+    loop's default executor here and one of the server's until it is answered.
+    """
+    onward = pb_utils.InferenceRequest(
+        model_name=model.value,
+        requested_output_names=[output.value],
+        inputs=call.inputs(),
+        request_id=call.request_id,
+        parameters={**call.trace_headers, **parameters},
+    )
+    answer = await onward.async_exec()
+    if answer.has_error():
+        raise error_from_message(answer.error().message())
+
+
+class Logger:
+    """The server's log."""
+
+    def info(self, line: str) -> None:
+        """A line about what is as it should be."""
+        pb_utils.Logger.log_info(line)
+
+    def warning(self, line: str) -> None:
+        """A line that an operator should see."""
+        pb_utils.Logger.log_warn(line)
+
+
+def metric_family(name: str, description: str, kind: Kind) -> Family:
+    """A family of series at Triton's `/metrics`; raises where the server was built without metrics."""
+    kinds = {Kind.COUNTER: pb_utils.MetricFamily.COUNTER, Kind.GAUGE: pb_utils.MetricFamily.GAUGE}
+    family: Family = pb_utils.MetricFamily(name=name, description=description, kind=kinds[kind])
+    return family
 
 
 def _unexpected(error: Exception) -> OcrError:

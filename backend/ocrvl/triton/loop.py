@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines. `drain` before `stop`, or callers whose work is under way are left without an answer."""
+    """Runs coroutines; `executor` is for their blocking calls.
 
-    def __init__(self, name: str) -> None:
+    `drain` before `stop`, or callers whose work is under way are left without an answer.
+    """
+
+    def __init__(self, name: str, executor: ThreadPoolExecutor | None = None) -> None:
         self._loop = asyncio.new_event_loop()
+        if executor:
+            self._loop.set_default_executor(executor)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()

@@ -1,0 +1,42 @@
+"""The first readings of an engine, made before anyone waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import numpy as np
+
+from ocrvl.engine.serve import Engine, Job
+from ocrvl.errors import InvalidArgument
+from ocrvl.hop import PackedPicture
+from ocrvl.images.grid import PixelGrid
+from ocrvl.options import Options
+from ocrvl.wire import Task
+
+_NAME = "warm-up"
+_TOGETHER = 4
+
+
+async def warm_up(engine: Engine, grid: PixelGrid) -> None:
+    """Read white pictures of the smallest and the largest size, alone and side by side.
+
+    What the first request of a size would wait for (kernels that are compiled or chosen by shape, memory that is
+    taken from the system, the tokenizer) is there afterwards.
+    """
+    small, large = (_white(grid, pixels) for pixels in (grid.min_pixels, grid.max_pixels))
+    plain = Options(max_tokens=8, raw=True)
+    await engine.read(small, Job.begin(plain, _NAME))
+    # a model's length that leaves no room for the largest picture is for its callers to be told
+    with suppress(InvalidArgument):
+        await engine.read(large, Job.begin(plain, _NAME))
+    await engine.read(small, Job.begin(plain.model_copy(update={"regex": "[a-z]{8}"}), _NAME))
+    await asyncio.gather(*(engine.read(small, Job.begin(plain, _NAME)) for _ in range(_TOGETHER)))
+
+
+def _white(grid: PixelGrid, pixels: int) -> PackedPicture:
+    side = int(pixels**0.5)
+    width, height = grid.resized_size(side, side)
+    rows, columns = height // grid.patch_size, width // grid.patch_size
+    patches = np.full((rows * columns, 3 * grid.patch_size**2), 255, np.uint8)
+    return PackedPicture(0, patches, (1, rows, columns), Task.OCR)

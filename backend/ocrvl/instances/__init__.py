@@ -1,0 +1,1 @@
+"""What one instance of each Triton model is made of: here the parts are put together, and `model.py` only calls."""

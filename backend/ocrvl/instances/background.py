@@ -1,0 +1,48 @@
+"""Small jobs beside the requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from ocrvl.metrics.definitions import ModelMetrics
+from ocrvl.metrics.mirror import FamilyFactory, Mirror
+from ocrvl.metrics.publisher import Publisher
+from ocrvl.triton.context import Log
+
+
+def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], None]:
+    """Do a job again and again, so many seconds apart, in a thread of its own; what is returned stops it."""
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.wait(seconds):
+            job()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        stopped.set()
+        thread.join()
+
+    return stop
+
+
+def publish_metrics(
+    metrics: ModelMetrics,
+    replica: str,
+    families: FamilyFactory,
+    log: Log,
+    *,
+    before_publish: Sequence[Callable[[], None]] = (),
+    more: Sequence[CollectorRegistry] = (),
+) -> Publisher:
+    """Publish a model's metrics from now on, its heartbeat among them; `more` are registries beside its own."""
+    mirror = Mirror([metrics.registry, *more], families, {"replica": replica}, log=log.warning)
+    steps = [metrics.heartbeat.set_to_current_time, *before_publish]
+    publisher = Publisher(mirror, before_publish=steps, log=log.warning)
+    publisher.start()
+    return publisher

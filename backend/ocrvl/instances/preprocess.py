@@ -1,0 +1,111 @@
+"""An instance of `preprocess`: one request at a time, and none while every engine is full."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
+from ocrvl.hop import Array, PackedPictures, decode_texts, parse_task
+from ocrvl.images.decode import PictureLimits
+from ocrvl.images.pipeline import Preprocessor
+from ocrvl.instances.background import publish_metrics
+from ocrvl.metrics.definitions import PreprocessMetrics, RefusalReason
+from ocrvl.metrics.mirror import FamilyFactory
+from ocrvl.options import Options, parse_options
+from ocrvl.settings import PreprocessSettings, parse_parameters
+from ocrvl.sidechannel.address import channel_folder
+from ocrvl.sidechannel.face_side import FaceChannel
+from ocrvl.sidechannel.gate import Gate
+from ocrvl.triton.context import Log, ModelContext, TensorReader
+from ocrvl.triton.loop import LoopThread
+from ocrvl.wire import Task, Tensor
+
+_REFUSALS = {InvalidArgument: RefusalReason.INVALID, Unavailable: RefusalReason.DOWN}
+
+
+class PreprocessInstance:
+    """Turns requests to `ocr` into packed pictures."""
+
+    def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
+        self._settings = parse_parameters(PreprocessSettings, context.parameters, context.config_file)
+        limits = PictureLimits(
+            self._settings.max_picture_bytes, self._settings.max_picture_pixels, self._settings.max_patch_bytes
+        )
+        self._metrics = PreprocessMetrics()
+        self._preprocessor = Preprocessor(
+            context.engine_settings().grid, limits, lambda stage: self._metrics.seconds.labels(stage).time()
+        )
+        self._warm_up()
+        self._gate = Gate()
+        self._loop = LoopThread("doors")
+        self._channel = FaceChannel(channel_folder(), self._gate.update, self._gate.lose)
+        self._loop.run(self._channel.start())
+        self._publisher = publish_metrics(self._metrics, context.replica, families, log)
+
+    def preprocess(self, read: TensorReader) -> Mapping[Tensor, Array]:
+        """The tensors for the engine. Raises `OcrError`."""
+        try:
+            return self._preprocess(read)
+        except OcrError as error:
+            if reason := _REFUSALS.get(type(error)):
+                self._metrics.refusals.labels(reason).inc()
+            raise
+
+    def stop(self) -> None:
+        """Close the connections to the engines."""
+        self._publisher.stop()
+        self._loop.run(self._channel.stop())
+        self._loop.stop()
+
+    def _preprocess(self, read: TensorReader) -> Mapping[Tensor, Array]:
+        arrived = time.monotonic()
+        tasks = [Task.OCR]
+        if (task := read.optional(Tensor.TASK)) is not None:
+            tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]
+        raw = read.optional(Tensor.OPTIONS)
+        options = parse_options(None if raw is None else raw.item())
+        images = read(Tensor.IMAGE).tolist()
+        self._check_size(images)
+        deadline = None if options.timeout_ms is None else arrived + options.timeout_ms / 1000
+        with self._metrics.door_wait.time():
+            self._gate.wait(deadline)
+        packed = self._preprocessor.preprocess(images, tasks, options)
+        self._count(images, packed)
+        return replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
+
+    def _count(self, images: list[bytes], packed: PackedPictures) -> None:
+        self._metrics.pictures.inc(len(packed))
+        self._metrics.pixels.inc(int(packed.source_sizes.prod(axis=1, dtype=np.int64).sum()))
+        self._metrics.bytes.inc(sum(map(len, images)))
+
+    def _warm_up(self) -> None:
+        """Decode a picture of each common format, so that the first caller does not wait for their decoders."""
+        for picture_format in ("PNG", "JPEG"):
+            file = io.BytesIO()
+            Image.new("RGB", (64, 64), "white").save(file, picture_format)
+            replace(self._preprocessor, timer=nullcontext).preprocess([file.getvalue()], [Task.OCR], Options())
+
+    def _check_size(self, images: list[bytes]) -> None:
+        size = sum(map(len, images))
+        if size > self._settings.max_request_bytes:
+            raise InvalidArgument(
+                f"the pictures of this request have {size} bytes, {self._settings.max_request_bytes} are taken: "
+                "send fewer at once"
+            )
+
+
+def _with_time_left(options: Options, deadline: float | None) -> Options:
+    """The options with what is left of `timeout_ms`, since the engine counts from when it takes the request."""
+    if deadline is None:
+        return options
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Cancelled("timeout_ms has passed")
+    return options.model_copy(update={"timeout_ms": max(1, round(left * 1000))})

@@ -1,0 +1,75 @@
+"""What Triton tells a model when it loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
+from ocrvl.hop import Array
+from ocrvl.wire import Model, Tensor
+
+
+class Log(Protocol):
+    """The server's log."""
+
+    def info(self, line: str) -> None:
+        """A line about what is as it should be."""
+
+    def warning(self, line: str) -> None:
+        """A line that an operator should see."""
+
+
+class TensorReader(Protocol):
+    """The input tensors of a request."""
+
+    def __call__(self, name: Tensor) -> Array:
+        """The tensor of this name. Raises `InvalidArgument` for one that is not there."""
+
+    def optional(self, name: Tensor) -> Array | None:
+        """The tensor of this name, None where the caller left it out."""
+
+
+@dataclass(frozen=True)
+class ModelContext:
+    """What Triton tells a model when it loads: its folder and version, and `parameters` of its `config.pbtxt`.
+
+    `replica` is the name of this instance, `kind` and `device` where it runs, `replicas` how many instances there are.
+    """
+
+    name: str
+    folder: Path
+    version: str
+    parameters: Mapping[str, str]
+    replica: str
+    kind: str
+    device: int
+    replicas: int
+
+    @classmethod
+    def from_args(cls, args: Mapping[str, str]) -> ModelContext:
+        """From the `args` of a model's `initialize`."""
+        config = json.loads(args["model_config"])
+        parameters = {key: entry["string_value"] for key, entry in config.get("parameters", {}).items()}
+        return cls(
+            name=config["name"],
+            folder=Path(args["model_repository"]),
+            version=args["model_version"],
+            parameters=parameters,
+            replica=args["model_instance_name"],
+            kind=args["model_instance_kind"],
+            device=int(args["model_instance_device_id"]),
+            replicas=sum(group["count"] * max(1, len(group["gpus"])) for group in config["instance_group"]),
+        )
+
+    @property
+    def config_file(self) -> Path:
+        """Where the model's `parameters` are written."""
+        return self.folder / "config.pbtxt"
+
+    def engine_settings(self) -> EngineSettings:
+        """The engine's settings, which live beside its model: the other models of the repository read them there."""
+        return EngineSettings.from_file(self.folder.parent / Model.ENGINE / self.version / SETTINGS_FILE)

@@ -1,0 +1,33 @@
+"""Ends requests that are on their way, by the token that their callers chose."""
+
+import locale
+
+# The stub's interpreter has an ASCII locale whatever its environment says, and libraries read files in it.
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+
+import numpy as np
+
+from ocrvl.instances.cancel import CancelInstance
+from ocrvl.triton import backend
+from ocrvl.triton.context import ModelContext
+from ocrvl.wire import Tensor
+
+
+class TritonPythonModel:
+    """Answers with the number of requests that were ended."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self._instance = CancelInstance(ModelContext.from_args(args), backend.metric_family, backend.Logger())
+
+    def execute(self, requests: list[backend.Request]) -> list[backend.Response]:
+        return [self._respond(request) for request in requests]
+
+    def finalize(self) -> None:
+        self._instance.stop()
+
+    def _respond(self, request: backend.Request) -> backend.Response:
+        try:
+            count = self._instance.cancel(backend.Tensors(request)(Tensor.CANCEL_TOKEN).item())
+            return backend.response({Tensor.CANCELLED: np.array([count], np.int32)})
+        except Exception as error:
+            return backend.error_response(error)

@@ -1,0 +1,25 @@
+"""Pictures in, text out as it is generated: sends the request on to `ocr`, and its text back piece by piece."""
+
+import locale
+
+# The stub's interpreter has an ASCII locale whatever its environment says, and libraries read files in it.
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+
+from ocrvl.instances.stream import StreamInstance
+from ocrvl.triton import backend
+from ocrvl.triton.context import ModelContext
+
+
+class TritonPythonModel:
+    """Decoupled: several responses a request. `execute` waits while too many requests are on their way."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        context = ModelContext.from_args(args)
+        self._instance = StreamInstance(context, backend.call_model, backend.metric_family, backend.Logger())
+
+    def execute(self, requests: list[backend.Request]) -> None:
+        for request in requests:
+            self._instance.take(backend.Call(request))
+
+    def finalize(self) -> None:
+        self._instance.stop()

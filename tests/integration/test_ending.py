@@ -1,0 +1,177 @@
+"""Work that is ended early ends in the engine, at every door that can end it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from ocrvl.serving.server import TritonServer
+from ocrvl.wire import FinishReason, Model, Task, Tensor
+from ocrvl_client import Client, InvalidRequest, RequestCancelled
+from tests.integration.raw import PROTOCOLS
+from tests.integration.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
+
+RUNNING = "vllm:num_requests_running"
+KV = "vllm:kv_cache_usage_perc"
+TOKENS = "vllm:generation_tokens_total"
+
+
+def wait_until_idle(server: TritonServer) -> None:
+    """Wait until the engine has nothing to do and holds nothing; far less than the long request would take."""
+    wait_for(lambda: metric(server, RUNNING) == 0 and metric(server, KV) == 0, seconds=5)
+
+
+def wait_until_busy(server: TritonServer, requests: int) -> None:
+    wait_for(lambda: metric(server, RUNNING) == requests, seconds=5)
+
+
+def test_a_closed_stream_ends_its_work(server: TritonServer, png: bytes) -> None:
+    with opened(server, inputs(png, **LONG)):
+        wait_until_busy(server, 1)
+    wait_until_idle(server)
+
+
+def test_several_requests_of_one_closed_stream_all_end(server: TritonServer, png: bytes) -> None:
+    client = triton_grpc.InferenceServerClient(server.grpc_url)
+    client.start_stream(lambda result, error: None)
+    for _ in range(4):
+        client.async_stream_infer(Model.STREAM.value, fill(inputs(png, **LONG)))
+    wait_until_busy(server, 4)
+    client.stop_stream(cancel_requests=True)
+    wait_until_idle(server)
+
+
+def test_at_most_three_tokens_follow_the_end(server: TritonServer, png: bytes) -> None:
+    """As the engine's own count has it: what follows is the step that was under way, and the one after it."""
+    token = uuid.uuid4().hex
+    with ThreadPoolExecutor() as pool:
+        request = pool.submit(_read, server, png, token)
+        wait_until_busy(server, 1)
+        cancel(server, token)
+        error = request.exception(timeout=10)
+    assert isinstance(error, RequestCancelled)
+    wait_until_idle(server)
+    before = metric(server, TOKENS)
+    time.sleep(1.5)
+    assert metric(server, TOKENS) - before <= 3
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_time_limit_ends_a_unary_request(server: TritonServer, protocol: str, png: bytes) -> None:
+    url = server.grpc_url if protocol == "grpc" else server.http_url
+    with Client(url, protocol="grpc" if protocol == "grpc" else "http") as client:
+        with pytest.raises(RequestCancelled, match="timeout_ms has passed"):
+            client.read(png, timeout_ms=300, **LONG)
+    wait_until_idle(server)
+
+
+def test_the_time_limit_ends_a_stream(server: TritonServer, png: bytes) -> None:
+    with opened(server, inputs(png, timeout_ms=300, **LONG)) as stream:
+        with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms has passed"):
+            list(stream)
+    wait_until_idle(server)
+
+
+def test_a_closed_http_stream_ends_its_work(server: TritonServer, png: bytes) -> None:
+    body = json.dumps({"image": base64.b64encode(png).decode(), "options": json.dumps(dict(LONG))}).encode()
+    head = (
+        f"POST /v2/models/{Model.STREAM}/generate_stream HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    host, port = server.http_url.split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(head.encode() + body)
+        wait_until_busy(server, 1)
+    wait_until_idle(server)
+
+
+def test_a_direct_call_to_the_engine_s_model_ends_with_its_caller(server: TritonServer, png: bytes) -> None:
+    """What Triton itself tells a model it tells of calls to that model alone, not of those inside an ensemble."""
+    client = triton_grpc.InferenceServerClient(server.grpc_url)
+    names = ["patches", "grid_thw", "source_size", "tasks", "picture_error", "picture_warning", "checked_options"]
+    hop = client.infer(Model.PREPROCESS.value, fill(inputs(png, **LONG)))
+    direct = client.async_infer(
+        Model.ENGINE.value,
+        fill({Tensor(name): hop.as_numpy(name) for name in names}),
+        lambda result, error: None,
+    )
+    wait_until_busy(server, 1)
+    direct.cancel()
+    wait_until_idle(server)
+
+
+def _read(server: TritonServer, png: bytes, token: str) -> str:
+    with Client(server.grpc_url) as client:
+        return client.read(png, cancel_token=token, **LONG).text
+
+
+def test_a_token_ends_requests_inside_the_ensemble_and_no_others(server: TritonServer, png: bytes) -> None:
+    token, other = uuid.uuid4().hex, uuid.uuid4().hex
+    with ThreadPoolExecutor() as pool:
+        ended = [pool.submit(_read, server, png, token) for _ in range(3)]
+        kept = pool.submit(_read, server, png, other)
+        wait_until_busy(server, 4)
+        assert cancel(server, token) == 3
+        errors = [request.exception(timeout=10) for request in ended]
+        wait_until_busy(server, 1)
+        assert cancel(server, other) == 1
+        assert isinstance(kept.exception(timeout=10), RequestCancelled)
+    assert all(isinstance(error, RequestCancelled) for error in errors)
+    wait_until_idle(server)
+
+
+def test_a_token_ends_a_stream_too(server: TritonServer, png: bytes) -> None:
+    token = uuid.uuid4().hex
+    with opened(server, inputs(png, cancel_token=token, **LONG)) as stream:
+        next(iter(stream))
+        assert cancel(server, token) == 1
+        with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] cancelled by its token"):
+            list(stream)
+
+
+def test_a_token_is_remembered_for_requests_that_are_on_their_way(server: TritonServer, png: bytes) -> None:
+    token = uuid.uuid4().hex
+    assert cancel(server, token) == 0
+    with Client(server.grpc_url) as client, pytest.raises(RequestCancelled, match="by its token"):
+        client.read(png, cancel_token=token)
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 200, "with spaces, and long enough"])
+def test_what_is_no_token_is_refused(server: TritonServer, token: str, png: bytes) -> None:
+    with pytest.raises(InferenceServerException, match="cancel_token"):
+        cancel(server, token)
+    with Client(server.grpc_url) as client, pytest.raises(InvalidRequest, match="cancel_token"):
+        client.read(png, cancel_token=token)
+
+
+def test_text_that_only_repeats_itself_is_ended_while_it_is_generated(server: TritonServer, png: bytes) -> None:
+    with Client(server.grpc_url) as client:
+        # a pattern that leaves the model nothing but to repeat itself
+        reading = client.read(png, regex="(ab){800}", raw=True)
+        whole = client.read(png, regex="(ab){200}", raw=True, stop_repetition=False)
+    assert reading.finish_reason is FinishReason.REPETITION
+    assert reading.num_output_tokens < 300
+    assert whole.finish_reason is FinishReason.STOP
+    assert whole.text == "ab" * 200
+
+
+@pytest.mark.parametrize(
+    ("task", "pattern"),
+    [
+        (Task.OCR, r"Chapter 1\.{100} 7"),
+        (Task.OCR, r"Name_{120}"),
+        (Task.TABLE, r"(<fcel>a<ecel><ecel><nl>){40}"),
+    ],
+)
+def test_leaders_and_empty_rows_are_no_runaway(server: TritonServer, png: bytes, task: Task, pattern: str) -> None:
+    with Client(server.grpc_url) as client:
+        reading = client.read(png, task=task, regex=pattern, raw=True)
+    assert reading.finish_reason is FinishReason.STOP

@@ -1,0 +1,77 @@
+"""What `/metrics` and the log say, on the real server."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+
+import pytest
+import tritonclient.grpc as triton_grpc
+
+from ocrvl.metrics.allow import VLLM_FAMILIES
+from ocrvl.serving.server import TritonServer
+from ocrvl.wire import Model
+from ocrvl_client import Client, InvalidRequest
+from tests.integration.streams import fill, inputs, metric, wait_for
+
+
+def test_every_process_has_a_heartbeat(server: TritonServer) -> None:
+    replicas = ["paddleocr_vl_0_0", "preprocess_0_0", "preprocess_0_1", "ocr_stream_0_0", "cancel_0_0"]
+    for replica in replicas:
+        before = metric(server, "ocrvl_heartbeat_timestamp_seconds", replica=replica)
+        assert before > 0, replica
+        wait_for(lambda r=replica, b=before: metric(server, "ocrvl_heartbeat_timestamp_seconds", replica=r) > b, 5)  # type: ignore[misc]
+
+
+def test_the_engine_s_own_series_are_there_by_their_own_names(server: TritonServer, png: bytes) -> None:
+    with Client(server.grpc_url) as client:
+        client.read(png)
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
+        text = answer.read().decode()
+    assert {name for name in VLLM_FAMILIES if name not in text} == set()
+
+
+def test_requests_pictures_and_tokens_are_counted(server: TritonServer, png: bytes) -> None:
+    names = [
+        ("ocrvl_requests_total", {"outcome": "ok"}),
+        ("ocrvl_pictures_total", {}),
+        ("ocrvl_preprocess_pictures_total", {}),
+        ("ocrvl_preprocess_seconds_count", {"stage": "decode"}),
+        ("vllm:generation_tokens_total", {}),
+        ("vllm:time_to_first_token_seconds_count", {}),
+    ]
+
+    def values() -> list[float]:
+        return [metric(server, name, **labels) for name, labels in names]
+
+    # what earlier requests counted is published by then
+    time.sleep(2)
+    before = values()
+    with Client(server.grpc_url) as client:
+        readings = client.read_batch([png] * 3)
+    tokens = sum(reading.num_output_tokens for reading in readings)
+    wait_for(lambda: [new - old for new, old in zip(values(), before, strict=True)] == [1, 3, 3, 3, tokens, 3], 5)
+
+
+def test_refusals_are_counted_by_reason(server: TritonServer) -> None:
+    time.sleep(2)
+    before = metric(server, "ocrvl_refusals_total", reason="invalid")
+    with Client(server.grpc_url) as client, pytest.raises(InvalidRequest):
+        client.read(b"no picture")
+    wait_for(lambda: metric(server, "ocrvl_refusals_total", reason="invalid") == before + 1, 5)
+
+
+def test_a_request_has_one_line_in_the_log_with_its_id_and_trace(
+    server: TritonServer, server_log: list[str], png: bytes
+) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        client.infer(Model.OCR.value, fill(inputs(png)), request_id="invoice 7", headers={"traceparent": trace})
+
+    def lines() -> list[str]:
+        return [line for line in server_log if "invoice 7" in line]
+
+    wait_for(lambda: bool(lines()), 5)
+    (line,) = lines()
+    assert "outcome=ok pictures=1" in line
+    assert f"traceparent={trace}" in line
