@@ -5,8 +5,10 @@
 ...     print(client.read("receipt.png", task=Task.OCR).text)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ocrvl.wire import FinishReason, Task
-from ocrvl_client._client import Client
 from ocrvl_client._errors import (
     InvalidRequest,
     OcrvlError,
@@ -15,7 +17,11 @@ from ocrvl_client._errors import (
     ServerError,
     ServerUnavailable,
 )
-from ocrvl_client._messages import Reading
+from ocrvl_client._retry import Retry
+
+if TYPE_CHECKING:
+    from ocrvl_client._client import Client
+    from ocrvl_client._messages import Reading
 
 __all__ = [
     "Client",
@@ -25,7 +31,17 @@ __all__ = [
     "Reading",
     "RequestCancelled",
     "RequestTimeout",
+    "Retry",
     "ServerError",
     "ServerUnavailable",
     "Task",
 ]
+
+# These bring NumPy and gRPC along, which a command that only looks at a server does not wait for.
+_LATER = {"Client": "_client", "Reading": "_messages"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

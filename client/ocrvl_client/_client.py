@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal
 
-from ocrvl.wire import Model, Task
+from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._errors import InvalidRequest
-from ocrvl_client._messages import READ_OUTPUTS, Reading, Source, decode_read, encode_read
+from ocrvl_client._messages import READ_OUTPUTS, Array, Reading, Source, decode_read, encode_read
+from ocrvl_client._retry import Retry
 from ocrvl_client._transport import GrpcTransport, HttpTransport, Transport
 
 Protocol = Literal["grpc", "http"]
+
+_RETRY = Retry()
+_ONCE = Retry(attempts=1)
 
 
 class Client:
     """A connection to a server. Close it, or use it in a `with` block.
 
-    `url` is host and port without a scheme, of the protocol's own port; `timeout` in seconds bounds each request.
-    A `transport` replaces both, which tests use.
+    `url` is host and port without a scheme, of the protocol's own port; `timeout` in seconds bounds each request,
+    the attempts of `retry` together. `retry` says when a request is sent again, None never.
+    A `transport` replaces the connection, which tests use.
     """
 
     def __init__(
@@ -28,10 +33,13 @@ class Client:
         *,
         protocol: Protocol = "grpc",
         timeout: float = 300.0,
+        retry: Retry | None = _RETRY,
         transport: Transport | None = None,
     ) -> None:
         if "://" in url:
             raise InvalidRequest(f"url {url!r}: host and port are wanted, without a scheme")
+        self._timeout = timeout
+        self._retry = retry or _ONCE
         self._transport = transport or _connect(url, protocol, timeout)
 
     def read(self, picture: Source, *, task: Task | str = Task.OCR, **options: Any) -> Reading:
@@ -50,7 +58,12 @@ class Client:
         `Reading.error`. Raises `OcrvlError`.
         """
         tensors = encode_read(pictures, task, options)
-        return decode_read(self._transport.infer(Model.OCR, tensors, READ_OUTPUTS, uuid.uuid4().hex))
+
+        def attempt(seconds: float) -> dict[Tensor, Array]:
+            # an id of its own: where a connection broke, the server may still be busy with the last attempt
+            return self._transport.infer(Model.OCR, tensors, READ_OUTPUTS, uuid.uuid4().hex, seconds)
+
+        return decode_read(self._retry.run(attempt, self._timeout))
 
     def is_ready(self) -> bool:
         """Whether the server can be reached and says that all its models are ready."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ocrvl_client
 from ocrvl.wire import ErrorCode, FinishReason, Model, Task, Tensor, tag_message
 from ocrvl_client import (
     Client,
@@ -17,6 +20,7 @@ from ocrvl_client import (
     Reading,
     RequestCancelled,
     RequestTimeout,
+    Retry,
     ServerError,
     ServerUnavailable,
 )
@@ -24,15 +28,20 @@ from ocrvl_client._errors import error_from_server
 
 
 class RecordingTransport:
-    """Keeps what it is sent and answers with one reading a picture."""
+    """Keeps what it is sent and answers with one reading a picture, after the given failures."""
 
-    def __init__(self) -> None:
+    def __init__(self, *failures: OcrvlError) -> None:
+        self.failures = list(failures)
+        self.request_ids: list[str] = []
         self.sent: dict[Tensor, Any] = {}
 
     def infer(
-        self, model: Model, inputs: Mapping[Tensor, Any], outputs: Sequence[Tensor], request_id: str
+        self, model: Model, inputs: Mapping[Tensor, Any], outputs: Sequence[Tensor], request_id: str, timeout: float
     ) -> dict[Tensor, Any]:
         assert model is Model.OCR
+        self.request_ids.append(request_id)
+        if self.failures:
+            raise self.failures.pop(0)
         assert request_id
         self.sent = dict(inputs)
         count = len(inputs[Tensor.IMAGE])
@@ -122,3 +131,28 @@ def test_our_tag_decides_whatever_the_status_says(code: ErrorCode, expected: typ
 )
 def test_without_a_tag_the_status_decides(status: str | None, expected: type[OcrvlError]) -> None:
     assert type(error_from_server("why", status)) is expected
+
+
+def test_a_request_is_sent_again_under_an_id_of_its_own() -> None:
+    transport = RecordingTransport(ServerUnavailable("full"))
+    client = Client(transport=transport, retry=Retry(initial=0))
+    assert client.read(b"x").num_output_tokens == 3
+    assert len(set(transport.request_ids)) == 2
+
+
+def test_without_a_retry_a_request_is_sent_once() -> None:
+    transport = RecordingTransport(ServerUnavailable("full"))
+    with pytest.raises(ServerUnavailable, match="full"):
+        Client(transport=transport, retry=None).read(b"x")
+    assert len(transport.request_ids) == 1
+
+
+def test_what_needs_no_server_is_imported_without_grpc() -> None:
+    code = "import sys, ocrvl_client.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "grpc", "gevent", "tritonclient", "pydantic", "vllm"} & set(done.stdout.split())
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(ocrvl_client, name) for name in ocrvl_client.__all__)
+    assert not hasattr(ocrvl_client, "Nothing")

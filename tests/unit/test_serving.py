@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import sysconfig
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
 from ocrvl.serving import locate
 from ocrvl.serving.locate import TritonInstallation, TritonNotFound, find_triton
-from ocrvl.serving.log import LoadingLog
+from ocrvl.serving.log import LoadingLog, slow_start_hint
 from ocrvl.serving.runtime import build_environment, prepare_backends
-from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer, build_command
+from ocrvl_client.cli import app
+from ocrvl_client.cli.serve import _Reports
 
 LOG = r"""
 I1123 14:30:51.195792 5076 model_lifecycle.cc:472] "loading: preprocess:1"
@@ -58,6 +63,106 @@ def test_without_a_failed_model_the_server_s_own_error_is_told() -> None:
 
 def test_without_any_error_the_last_lines_are_told() -> None:
     assert read("first\nsecond").causes() == ["first", "second"]
+
+
+def engine_fails(cause: str) -> str:
+    """The log of an engine that fails to start, as vLLM and Triton write it."""
+    return (
+        f"(EngineCore_DP0 pid=77) ERROR 11-23 14:30:04 [core.py:1100] {cause}\n"
+        "E1123 14:30:05.1 57 model_lifecycle.cc:654] \"failed to load 'paddleocr_vl' version 1: Internal: "
+        'RuntimeError: Engine core initialization failed. See root cause above."\n'
+        "error: creating server: Internal - failed to load all models"
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        (
+            engine_fails(
+                "torch.distributed.DistBackendError: NCCL error in: "
+                "/pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:94, unhandled system error (run with "
+                "NCCL_DEBUG=INFO for details), NCCL version 2.28.9"
+            ),
+            ["NCCL_DEBUG=INFO", "NCCL_SOCKET_IFNAME", "/dev/shm"],
+        ),
+        (
+            "(Worker_TP1 pid=81) ERROR 11-23 14:30:03 [multiproc_executor.py:772] ncclSystemError: System call failed.",
+            ["NCCL_DEBUG=INFO"],
+        ),
+        (
+            engine_fails(
+                "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.32 GiB. GPU 0 has a total capacity of "
+                "79.11 GiB of which 1.06 GiB is free."
+            ),
+            ["gpu_memory_utilization", "max_model_len"],
+        ),
+        (
+            engine_fails(
+                "ValueError: Free memory on device cuda:0 (3.2/79.11 GiB) on startup is less than desired GPU memory "
+                "utilization (0.9, 71.2 GiB). Decrease GPU memory utilization or reduce GPU memory used by others."
+            ),
+            ["end what else uses the GPU"],
+        ),
+        (
+            engine_fails("torch.AcceleratorError: CUDA error: invalid device ordinal"),
+            ["CUDA_VISIBLE_DEVICES", "tensor_parallel_size"],
+        ),
+        (
+            "E1123 18:13:20 main.cc:2] \"failed to start HTTP service: Unavailable - Socket '[::]:80' already in use\"",
+            ["--http-port"],
+        ),
+        (
+            engine_fails(
+                "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network "
+                "address. port: 29500, useIpv6: false, code: -98, name: EADDRINUSE, message: address already in use"
+            ),
+            ["VLLM_PORT"],
+        ),
+    ],
+)
+def test_a_cause_that_does_not_say_what_to_change_gets_one_hint(log: str, words: list[str]) -> None:
+    hints = [line for line in read(log + "\n" + log).causes() if line.startswith("hint: ")]
+    assert len(hints) == 1
+    assert all(word in hints[0] for word in words)
+
+
+def test_a_cause_that_says_what_to_change_gets_no_hint() -> None:
+    assert not any("hint" in line for line in read(LOG + ENGINE_LOG).causes())
+
+
+def test_a_python_model_s_error_is_told_without_its_traceback() -> None:
+    line = (
+        "E1123 17:41:47.1 77 model_lifecycle.cc:654] \"failed to load 'preprocess' version 1: Internal: ImportError: "
+        r'no module x\n\nAt:\n  /r/preprocess/1/model.py(11): <module>\n  <frozen importlib._bootstrap>(241): _call\n"'
+    )
+    assert read(line).causes() == ["preprocess: ImportError: no module x"]
+
+
+def test_a_slow_start_names_the_models_that_are_waited_for() -> None:
+    assert "paddleocr_vl" in slow_start_hint(["paddleocr_vl"])
+
+
+def command(models: tuple[str, ...] = (), extra_arguments: tuple[str, ...] = ()) -> list[str]:
+    options = ServerOptions(Path(), models=models, extra_arguments=extra_arguments)
+    return build_command(options, Path("tritonserver"), Path("backends"), "ocrvl-")
+
+
+def test_trace_headers_are_forwarded_and_calls_between_models_have_threads() -> None:
+    arguments = command()
+    assert "--http-header-forward-pattern=(?i)^(traceparent|tracestate)$" in arguments
+    assert "--grpc-header-forward-pattern=(?i)^(traceparent|tracestate)$" in arguments
+    assert "--backend-config=python,thread-pool-size=64" in arguments
+
+
+def test_all_models_are_loaded_unless_some_are_named() -> None:
+    assert not any("load-model" in argument for argument in command())
+    arguments = command(models=("ocr", "preprocess"))
+    assert arguments[-3:] == ["--model-control-mode=explicit", "--load-model=ocr", "--load-model=preprocess"]
+
+
+def test_extra_arguments_come_last_so_that_they_win() -> None:
+    assert command(extra_arguments=("--log-verbose", "1"))[-2:] == ["--log-verbose", "1"]
 
 
 def test_a_taken_port_is_refused_with_the_option_that_changes_it() -> None:
@@ -122,3 +227,25 @@ def test_a_server_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(locate, "_CONTAINER", tmp_path / "none")
     monkeypatch.setenv("PATH", str(binary.parent))
     assert find_triton() == TritonInstallation(binary, tmp_path / "backends")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--face", "carrier-pigeon"], "one of unary, stream is wanted"),
+        (["./repository"], "is none of Triton's arguments"),
+        (["--max-failures", "0"], "--max-failures"),
+    ],
+)
+def test_serve_refuses_what_it_can_not_mean(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, ["serve", *arguments], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_an_operator_is_told_once_that_a_start_is_slow() -> None:
+    told = io.StringIO()
+    with _Reports(Console(file=told, width=500)) as reports:
+        for seconds in (1.0, 121.0, 130.0):
+            reports.waiting(["paddleocr_vl"], seconds)
+    assert told.getvalue().count("still loading after 120 s: paddleocr_vl") == 1

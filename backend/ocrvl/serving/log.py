@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 _LOADING = re.compile(r'"loading: (?P<model>[\w.-]+):\d+"')
 _LOADED = re.compile(r"\"successfully loaded '(?P<model>[\w.-]+)'")
@@ -15,6 +16,44 @@ _ENGINE_CAUSE = re.compile(
 _SERVER_ERROR = re.compile(r"^(?:E\d{4} \S+ +\d+ \S+\] |error: )(?P<text>.*)")
 _ENGINE_WRAPPER = "Engine core initialization failed"
 _KEPT_LINES = 400
+_WHERE = r"\n\nAt:"
+"""What Triton puts, with these backslashes, between a Python model's error and its traceback."""
+
+_HINTS: Final = {
+    re.compile(pattern): hint
+    for pattern, hint in {
+        r"NCCL error|nccl(?:System|Internal|Remote|UnhandledCuda)Error": (
+            "NCCL: the GPUs' processes could not work together. NCCL_DEBUG=INFO in the environment tells why; "
+            "NCCL_SOCKET_IFNAME names the network interface to use; a container needs a larger /dev/shm than its "
+            "default 64 MB (docker run --shm-size=8g, or an emptyDir in memory)"
+        ),
+        r"CUDA out of memory|CUDA error: out of memory|less than desired GPU memory utilization": (
+            "GPU memory: lower gpu_memory_utilization or max_model_len in the engine's model.json, or end what else "
+            "uses the GPU (nvidia-smi)"
+        ),
+        r"invalid device ordinal": (
+            "GPUs: the configuration names more than this process sees. Compare gpus and tensor_parallel_size with "
+            "nvidia-smi -L and CUDA_VISIBLE_DEVICES"
+        ),
+        r"[Aa]ddress already in use|EADDRINUSE|Socket '[^']+' already in use": (
+            "ports: end what listens there, or choose others (--http-port, --grpc-port, --metrics-port; for the "
+            "engine's own processes the environment's VLLM_PORT)"
+        ),
+    }.items()
+}
+"""Errors that say what failed but not what to change, and what to change."""
+
+SLOW_START_SECONDS: Final = 120.0
+"""After which a start is worth a word to the operator; the embedded checkpoint takes 20 to 40 on two cores."""
+
+
+def slow_start_hint(models: list[str]) -> str:
+    """What to tell an operator when models are still loading after `SLOW_START_SECONDS`."""
+    return (
+        f"still loading after {SLOW_START_SECONDS:.0f} s: {', '.join(models) or 'nothing that the log names'}. The "
+        "download of a checkpoint and compilation take minutes; several GPUs that hang here often can not reach one "
+        "another, and the environment's NCCL_DEBUG=INFO shows it in the log"
+    )
 
 
 @dataclass
@@ -25,12 +64,14 @@ class LoadingLog:
     loaded: set[str] = field(default_factory=set)
     _causes: dict[str, str] = field(default_factory=dict)
     _engine_cause: str = ""
+    _hints: list[str] = field(default_factory=list)
     _errors: deque[str] = field(default_factory=lambda: deque(maxlen=5))
     _tail: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
 
     def add(self, line: str) -> None:
         """Take in one line."""
         self._tail.append(line)
+        self._hints += [hint for error, hint in _HINTS.items() if error.search(line) and hint not in self._hints]
         if match := _LOADING.search(line):
             self.loading.add(match["model"])
         elif match := _LOADED.search(line):
@@ -53,18 +94,21 @@ class LoadingLog:
         return list(self._tail)[-lines:]
 
     def causes(self) -> list[str]:
-        """Why the server did not start, a line a cause; what Triton or the system said where no model is to blame."""
+        """Why the server did not start, a line a cause; what Triton or the system said where no model is to blame.
+
+        Hints at what to change follow, where the causes do not say it themselves.
+        """
         lines = []
         for model, cause in sorted(self._causes.items()):
             if _ENGINE_WRAPPER in cause and self._engine_cause:
                 cause = self._engine_cause
             lines.append(f"{model}: {cause}")
-        return lines or list(self._errors) or self.tail(5)
+        return (lines or list(self._errors) or self.tail(5)) + [f"hint: {hint}" for hint in self._hints]
 
 
 def _unquote(text: str) -> str:
-    """A cause without Triton's status words and quotation marks."""
-    text = text.strip().strip('"')
+    """A cause without Triton's status words and quotation marks, and without a Python model's traceback."""
+    text = text.strip().strip('"').partition(_WHERE)[0]
     while match := re.match(r"(?:Internal|Invalid argument|Unavailable|Unknown|Not found)(?:: | - )", text):
         text = text[match.end() :]
     return text

@@ -11,13 +11,13 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
+from ocrvl.serving.group import end_group, kill_group
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
 from ocrvl.serving.runtime import build_environment, prepare_backends
@@ -26,6 +26,14 @@ _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 _KILL_AFTER_EXIT_TIMEOUT = 10.0
 _POLL_SECONDS = 0.1
+_GROUP_END_SECONDS = 30.0
+"""Killed processes are gone at once, but for those whose memory on a GPU the driver still has to free."""
+
+_CALL_THREADS = 64
+"""Threads in which calls from a Python model to other models are under way; Triton's default is one a core."""
+
+_TRACE_HEADERS = "(?i)^(traceparent|tracestate)$"
+"""W3C Trace Context, which models find among the parameters of a request."""
 
 
 class ServerFailed(Exception):
@@ -34,7 +42,10 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where the server listens and what it serves. A port of 0 is replaced by a free one."""
+    """Where the server listens and what it serves. A port of 0 is replaced by a free one.
+
+    `models` are the ones to load, all of the repository if there are none. `extra_arguments` are Triton's own.
+    """
 
     model_repository: Path
     host: str = "127.0.0.1"
@@ -42,6 +53,7 @@ class ServerOptions:
     grpc_port: int = 8001
     metrics_port: int = 8002
     exit_timeout: int = 30
+    models: tuple[str, ...] = ()
     extra_arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -49,23 +61,27 @@ class ServerOptions:
 class TritonServer:
     """Use in a `with` block: entering starts the process, leaving stops it and everything it started.
 
-    `on_line` is handed every line of the server's output.
+    `on_line` is handed every line of the server's output. `options` are then those given, with the ports chosen.
     """
 
     def __init__(self, options: ServerOptions, on_line: Callable[[str], None] = lambda _line: None) -> None:
-        self.options = options
-        self.http_port = _choose_port(options.host, options.http_port, "--http-port")
-        self.grpc_port = _choose_port(options.host, options.grpc_port, "--grpc-port")
-        self.metrics_port = _choose_port(options.host, options.metrics_port, "--metrics-port")
+        self.options = replace(
+            options,
+            http_port=_choose_port(options.host, options.http_port, "--http-port"),
+            grpc_port=_choose_port(options.host, options.grpc_port, "--grpc-port"),
+            metrics_port=_choose_port(options.host, options.metrics_port, "--metrics-port"),
+        )
         self.log = LoadingLog()
         self._on_line = on_line
+        self._stopped = False
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> TritonServer:
         triton = find_triton()
         folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-")))
         self._shm_prefix = f"{folder.name}-"
-        command = self._command(triton.binary, prepare_backends(triton, folder / "backends"))
+        backends = prepare_backends(triton, folder / "backends")
+        command = build_command(self.options, triton.binary, backends, self._shm_prefix)
         self._process = subprocess.Popen(
             command,
             env=build_environment(triton, {**os.environ, **self.options.environment}),
@@ -93,6 +109,21 @@ class TritonServer:
         return self._process.pid
 
     @property
+    def http_port(self) -> int:
+        """The port of the HTTP endpoint."""
+        return self.options.http_port
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of the gRPC endpoint."""
+        return self.options.grpc_port
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics."""
+        return self.options.metrics_port
+
+    @property
     def http_url(self) -> str:
         """Host and port of the HTTP endpoint."""
         return f"{self.options.host}:{self.http_port}"
@@ -116,9 +147,17 @@ class TritonServer:
             on_wait(self.log.waiting_for, time.monotonic() - started)
             time.sleep(_POLL_SECONDS)
 
-    def wait(self) -> int:
-        """Wait until the process ends; its exit status."""
-        return self._process.wait()
+    def describe_end(self) -> str | None:
+        """How the server ended by itself, and why as far as its log tells; None while it runs."""
+        status = self._process.poll()
+        if status is None:
+            return None
+        name = f"the Triton server (process {self.pid})"
+        if status < 0:
+            return f"{name} was ended by signal {-status} ({signal.strsignal(-status)})"
+        # not for long: what it started may still hold the other end of the pipe
+        self._reader.join(timeout=1)
+        return f"{name} ended with status {status}: {'; '.join(self.log.causes())}"
 
     def request_stop(self) -> None:
         """Ask the server to finish what is in flight and end; returns at once."""
@@ -127,39 +166,28 @@ class TritonServer:
 
     def kill(self) -> None:
         """End the server and everything it started at once; requests in flight are lost."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process.pid)
 
-    def stop(self) -> None:
-        """Let requests in flight finish, within the exit timeout, then end the server and everything it started."""
+    def stop(self, within: float | None = None) -> None:
+        """Let requests in flight finish, then end the server and everything it started; nothing the second time.
+
+        `within` bounds the wait in seconds, the exit timeout if None.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         self.request_stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(self.options.exit_timeout + _KILL_AFTER_EXIT_TIMEOUT)
-        # also where it ended by itself: a killed server leaves its stubs and engines running
+            self._process.wait(self.options.exit_timeout + _KILL_AFTER_EXIT_TIMEOUT if within is None else within)
+        # also where it ended by itself: a killed server leaves its stubs and engines running, and a server that is
+        # started next needs their memory and ports
         self.kill()
         self._process.wait()
+        end_group(self._process.pid, _GROUP_END_SECONDS)
         self._reader.join(timeout=5)
         for region in _SHARED_MEMORY.glob(f"{self._shm_prefix}*"):
             region.unlink(missing_ok=True)
         self._cleanup.close()
-
-    def _command(self, binary: Path, backends: Path) -> list[str]:
-        options = self.options
-        return [
-            str(binary),
-            f"--model-repository={options.model_repository.resolve()}",
-            f"--backend-directory={backends}",
-            # a name of its own, so that what a killed stub leaves in shared memory can be removed
-            f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
-            f"--http-address={options.host}",
-            f"--http-port={self.http_port}",
-            f"--grpc-address={options.host}",
-            f"--grpc-port={self.grpc_port}",
-            f"--metrics-address={options.host}",
-            f"--metrics-port={self.metrics_port}",
-            f"--exit-timeout-secs={options.exit_timeout}",
-            *options.extra_arguments,
-        ]
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None
@@ -168,11 +196,40 @@ class TritonServer:
             self._on_line(line.rstrip("\n"))
 
     def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.http_url}/v2/health/ready", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
+        connection = HTTPConnection(self.options.host, self.http_port, timeout=2)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/v2/health/ready")
+                return connection.getresponse().status == 200
+            except (OSError, HTTPException):
+                return False
+
+
+def build_command(options: ServerOptions, binary: Path, backends: Path, shm_prefix: str) -> list[str]:
+    """The command line that starts Triton.
+
+    `shm_prefix` begins the names of what it puts into shared memory, so that what a killed stub leaves can be
+    removed. The operator's own arguments come last, and Triton takes the last of two.
+    """
+    return [
+        str(binary),
+        f"--model-repository={options.model_repository.resolve()}",
+        f"--backend-directory={backends}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
+        f"--backend-config=python,thread-pool-size={_CALL_THREADS}",
+        f"--http-header-forward-pattern={_TRACE_HEADERS}",
+        f"--grpc-header-forward-pattern={_TRACE_HEADERS}",
+        f"--http-address={options.host}",
+        f"--http-port={options.http_port}",
+        f"--grpc-address={options.host}",
+        f"--grpc-port={options.grpc_port}",
+        f"--metrics-address={options.host}",
+        f"--metrics-port={options.metrics_port}",
+        f"--exit-timeout-secs={options.exit_timeout}",
+        *(["--model-control-mode=explicit"] if options.models else []),
+        *(f"--load-model={model}" for model in options.models),
+        *options.extra_arguments,
+    ]
 
 
 def _choose_port(host: str, port: int, option: str) -> int:

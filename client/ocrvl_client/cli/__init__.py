@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from ocrvl_client.cli.probe import probe
 from ocrvl_client.cli.read import read
+from ocrvl_client.cli.repository import repository
 from ocrvl_client.cli.serve import serve
 
 app = typer.Typer(
@@ -15,3 +17,5 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(read)
+app.command()(repository)
+app.command()(probe)

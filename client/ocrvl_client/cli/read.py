@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from ocrvl.wire import Task
-from ocrvl_client._client import Client
 from ocrvl_client._errors import InvalidRequest, OcrvlError, ServerUnavailable
 
 _DEFAULT_URLS = {"grpc": "localhost:8001", "http": "localhost:8000"}
@@ -39,6 +38,9 @@ def read(
 
     Example: ocrvl read receipt.png invoice.jpg --task ocr
     """
+    # it brings NumPy and gRPC along, which the other commands do not wait for
+    from ocrvl_client._client import Client
+
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     request_options = _parse_options(options)
     failed = 0

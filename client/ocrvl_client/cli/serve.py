@@ -1,50 +1,79 @@
-"""`ocrvl serve`: a Triton server on this machine."""
+"""`ocrvl serve`: a Triton server on this machine, kept running."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
+
+from ocrvl_client._scrape import EngineState, HttpFetch, read_engine_states
 
 if TYPE_CHECKING:
-    from ocrvl.serving.server import TritonServer
+    from ocrvl.serving.server import ServerOptions, TritonServer
+    from ocrvl.serving.supervise import RecoveryPolicy, Supervisor
+
+_ENGINES_SECONDS = 2.0
+"""Between two looks at the engines' states."""
+
+_METRICS_TIMEOUT = 0.5
+"""For metrics of this machine; while they are waited for, no other look is taken at the server."""
 
 
 def serve(
+    triton_arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- TRITON ARGUMENTS]", help="Handed to tritonserver as they are.")
+    ] = None,
     model_repository: Annotated[
         Path | None, typer.Option(help="The model repository; the one that comes with this package if not given.")
+    ] = None,
+    face: Annotated[
+        list[str] | None,
+        typer.Option(metavar="unary|stream", help="How callers may ask; repeatable, all if not given."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Port for HTTP; 0 chooses a free one.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC; 0 chooses a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port for metrics; 0 chooses a free one.")] = 8002,
     exit_timeout: Annotated[int, typer.Option(help="Seconds that requests in flight may take after a stop.")] = 30,
+    recovery: Annotated[
+        bool, typer.Option("--recovery/--no-recovery", help="Start again what died; if not, end with status 1.")
+    ] = True,
+    recovery_drain: Annotated[
+        float, typer.Option(min=0, help="Seconds that requests which still work may take before a recovery.")
+    ] = 5.0,
+    max_failures: Annotated[
+        int, typer.Option(min=1, help="More failures than this within the window end it with status 1.")
+    ] = 5,
+    failure_window: Annotated[float, typer.Option(min=1, help="The window for failures, in seconds.")] = 600.0,
     log_file: Annotated[
         Path | None,
         typer.Option(help="The server's log. If not given: a file when started from a terminal, else standard error."),
     ] = None,
 ) -> None:
-    """Start Triton with PaddleOCR-VL and run until told to stop (Ctrl-C or SIGTERM; a second one kills).
+    """Start Triton with PaddleOCR-VL and keep it running until told to stop (Ctrl-C or SIGTERM; a second one kills).
 
+    A process of it that dies is noticed within two seconds, and the server is started again on the same ports.
     Without other settings it serves the embedded nano checkpoint on the CPU, for demos and tests.
 
-    Example: ocrvl serve --http-port 0 --grpc-port 8001
+    Example: ocrvl serve --http-port 0 --grpc-port 8001 -- --log-verbose=1
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if missing := [name for name in ("vllm", "PIL", "pydantic") if find_spec(name) is None]:
+    if missing := [name for name in ("vllm", "PIL", "pydantic", "psutil") if find_spec(name) is None]:
         console.print(f"not installed: {', '.join(missing)}; to serve, install ocrvl with its extra 'server'")
         raise typer.Exit(1)
     from ocrvl.serving.locate import TritonNotFound, find_model_repository
-    from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer
+    from ocrvl.serving.server import ServerFailed, ServerOptions
+    from ocrvl.serving.supervise import GaveUp, RecoveryPolicy
 
-    stop = _StopOnSignals(console)
     try:
         options = ServerOptions(
             model_repository=model_repository or find_model_repository(),
@@ -53,52 +82,131 @@ def serve(
             grpc_port=grpc_port,
             metrics_port=metrics_port,
             exit_timeout=exit_timeout,
+            models=_models(face or []),
+            extra_arguments=_triton_arguments(triton_arguments or []),
         )
-        with _log_sink(console, log_file) as on_line, TritonServer(options, on_line) as server:
-            stop.watch(server)
-            with console.status("starting Triton") as status:
-                server.wait_until_ready(lambda models, seconds: status.update(_progress(models, seconds)))
-            stop.ready = True
-            metrics = f"{host}:{server.metrics_port}/metrics"
-            console.print(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {metrics}")
-            status_code = server.wait()
+        policy = RecoveryPolicy(recovery_drain, max_failures if recovery else 0, failure_window)
+        with _log_sink(console, log_file) as on_line, _Reports(console) as reports:
+            supervisor = _supervise(options, policy, reports, on_line)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda _number, _frame: supervisor.ask_to_stop())
+            supervisor.run()
     except (ServerFailed, TritonNotFound) as error:
-        if stop.asked:
-            return
         console.print("the server could not be started:", style="red")
         console.print("\n".join(f"  {line}" for line in str(error).splitlines()), markup=False)
         raise typer.Exit(1) from None
-    if not stop.asked:
-        console.print(f"the server ended by itself with status {status_code}:", style="red")
-        console.print("\n".join(f"  {line}" for line in server.log.causes()), markup=False)
-        raise typer.Exit(1)
+    except GaveUp as error:
+        console.print(f"gave up: {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
 
 
-class _StopOnSignals:
-    """The first signal lets requests in flight finish; a second one, or one before the server is ready, kills."""
+def _triton_arguments(arguments: list[str]) -> tuple[str, ...]:
+    """The arguments themselves; a word that can not be one would be ignored by Triton without notice."""
+    if arguments and not arguments[0].startswith("-"):
+        raise typer.BadParameter(f"{arguments[0]!r} is none of Triton's arguments, which follow after --")
+    return tuple(arguments)
+
+
+def _models(faces: list[str]) -> tuple[str, ...]:
+    """The models to load for these faces; none, for all of the repository, where every face is wanted."""
+    from ocrvl.serving.faces import Face, models_of
+
+    try:
+        wanted = {Face(face) for face in faces}
+    except ValueError:
+        raise typer.BadParameter(f"one of {', '.join(Face)} is wanted", param_hint="--face") from None
+    return () if wanted in (set(), set(Face)) else tuple(model.value for model in models_of(wanted))
+
+
+def _supervise(
+    options: ServerOptions, policy: RecoveryPolicy, reports: _Reports, on_line: Callable[[str], None]
+) -> Supervisor[TritonServer]:
+    from ocrvl.serving.server import TritonServer
+    from ocrvl.serving.supervise import Supervisor
+
+    def start() -> TritonServer:
+        nonlocal options
+        server = TritonServer(options, on_line)
+        # ports that were chosen stay the same after a recovery
+        options = server.options
+        reports.server = server
+        return server
+
+    return Supervisor(start, _watch, reports, policy)
+
+
+def _watch(server: TritonServer) -> Callable[[], str | None]:
+    """Looks at the processes of a server that is ready, and every now and then at what its engines say."""
+    from ocrvl.serving.supervise import GaveUp
+    from ocrvl.serving.watch import StubWatch
+
+    stubs = StubWatch(server.pid)
+    fetch = HttpFetch(server.options.host, server.metrics_port)
+    next_engines = time.monotonic()
+
+    def look() -> str | None:
+        nonlocal next_engines
+        if dead := stubs.find_dead():
+            return f"{', '.join(map(str, dead))} died"
+        if time.monotonic() >= next_engines:
+            states = read_engine_states(fetch, _METRICS_TIMEOUT)
+            if states and set(states.values()) == {EngineState.GAVE_UP}:
+                raise GaveUp(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
+            next_engines = time.monotonic() + _ENGINES_SECONDS
+        return None
+
+    return look
+
+
+class _Reports:
+    """Tells the operator how the server fares: a spinner on a terminal while it starts, and lines."""
+
+    server: TritonServer
 
     def __init__(self, console: Console) -> None:
-        self.asked = False
-        self.ready = False
         self._console = console
+        self._status: Status | None = None
+        self._hinted = False
 
-    def watch(self, server: TritonServer) -> None:
-        self._server = server
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._handle)
+    def __enter__(self) -> _Reports:
+        return self
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked or not self.ready:
-            self._server.kill()
-        else:
-            self._console.print("stopping: waiting for requests in flight")
-            self._server.request_stop()
-        self.asked = True
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_status()
 
+    def waiting(self, models: list[str], seconds: float) -> None:
+        from ocrvl.serving.log import SLOW_START_SECONDS, slow_start_hint
 
-def _progress(models: list[str], seconds: float) -> str:
-    what = f"models: {', '.join(models)}" if models else "its endpoints"
-    return f"waiting for {what} ({seconds:.0f} s)"
+        what = f"models: {', '.join(models)}" if models else "its endpoints"
+        text = f"waiting for {what} ({seconds:.0f} s)"
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        self._status.update(text)
+        if seconds > SLOW_START_SECONDS and not self._hinted:
+            self._hinted = True
+            self._console.print(slow_start_hint(models), markup=False)
+
+    def ready(self, recovery_seconds: float | None) -> None:
+        self._end_status()
+        server = self.server
+        metrics = f"{server.options.host}:{server.metrics_port}/metrics"
+        again = "" if recovery_seconds is None else f" again after {recovery_seconds:.1f} s"
+        self._console.print(f"ready{again}: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {metrics}")
+
+    def broken(self, trouble: str) -> None:
+        self._end_status()
+        self._console.print(f"broken: {trouble}", style="yellow", markup=False)
+
+    def stopping(self) -> None:
+        self._console.print("stopping: waiting for requests in flight")
+
+    def _end_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
 
 @contextmanager

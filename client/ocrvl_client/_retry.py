@@ -1,0 +1,70 @@
+"""Asking again where it may help: reading changes nothing on the server, so a request can be sent twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ocrvl_client._errors import RequestTimeout, ServerUnavailable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and when a request is sent again that found no server, or one that was full or going down.
+
+    At most `attempts` in all. The pause before the second is about `initial` seconds and doubles from then on, up to
+    `maximum`; each is shortened by up to a half at random, so that many callers do not come back at once. The
+    client's timeout bounds all attempts and pauses together, and a request that ran into it is not sent again.
+
+    The default rides out a full queue. A server that is starting again takes tens of seconds: `Retry(attempts=12)`
+    waits for about a minute.
+
+    >>> Retry(attempts=0)
+    Traceback (most recent call last):
+    ValueError: attempts: 0, at least 1 is needed
+    """
+
+    attempts: int = 3
+    initial: float = 0.5
+    maximum: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"attempts: {self.attempts}, at least 1 is needed")
+        if not 0 <= self.initial <= self.maximum:
+            raise ValueError(f"initial: {self.initial:g}, 0 to maximum ({self.maximum:g}) is wanted")
+
+    def run(
+        self,
+        attempt: Callable[[float], T],
+        timeout: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> T:
+        """What `attempt` returns; it is called with the seconds that are left of `timeout`.
+
+        Raises what it raises, of the last attempt. `jitter` gives numbers from 0 to 1.
+        """
+        deadline = clock() + timeout
+        for failures in range(1, self.attempts):
+            try:
+                return attempt(deadline - clock())
+            except RequestTimeout:
+                raise
+            except ServerUnavailable:
+                pause = self._pause(failures, jitter())
+                if clock() + pause >= deadline:
+                    raise
+                sleep(pause)
+        return attempt(deadline - clock())
+
+    def _pause(self, failures: int, jitter: float) -> float:
+        doublings = min(failures - 1, 60)  # beyond any maximum, and far from what a float can not hold
+        return min(self.maximum, self.initial * 2.0**doublings) * (1 - jitter / 2)
