@@ -110,9 +110,12 @@ def _ask(server: TritonServer, png: bytes, priority: int, name: str, order: list
 
 
 def test_the_time_limit_counts_while_a_request_waits(server: TritonServer, png: bytes) -> None:
-    with full_engine(server, png), Client(server.grpc_url) as client:
-        with pytest.raises(RequestCancelled, match="timeout_ms has passed before"):
-            client.read(png, timeout_ms=300)
+    with (
+        full_engine(server, png),
+        Client(server.grpc_url) as client,
+        pytest.raises(RequestCancelled, match="timeout_ms has passed before"),
+    ):
+        client.read(png, timeout_ms=300)
 
 
 def test_a_token_ends_a_request_that_waits_at_the_engine_s_door(server: TritonServer, png: bytes) -> None:

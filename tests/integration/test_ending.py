@@ -67,16 +67,20 @@ def test_at_most_three_tokens_follow_the_end(server: TritonServer, png: bytes) -
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_time_limit_ends_a_unary_request(server: TritonServer, protocol: str, png: bytes) -> None:
     url = server.grpc_url if protocol == "grpc" else server.http_url
-    with Client(url, protocol="grpc" if protocol == "grpc" else "http") as client:
-        with pytest.raises(RequestCancelled, match="timeout_ms has passed"):
-            client.read(png, timeout_ms=300, **LONG)
+    with (
+        Client(url, protocol="grpc" if protocol == "grpc" else "http") as client,
+        pytest.raises(RequestCancelled, match="timeout_ms has passed"),
+    ):
+        client.read(png, timeout_ms=300, **LONG)
     wait_until_idle(server)
 
 
 def test_the_time_limit_ends_a_stream(server: TritonServer, png: bytes) -> None:
-    with opened(server, inputs(png, timeout_ms=300, **LONG)) as stream:
-        with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms has passed"):
-            list(stream)
+    with (
+        opened(server, inputs(png, timeout_ms=300, **LONG)) as stream,
+        pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms has passed"),
+    ):
+        list(stream)
     wait_until_idle(server)
 
 

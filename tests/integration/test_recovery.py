@@ -1,0 +1,160 @@
+"""Two engines side by side, on a server of their own: they share the load, die, stall, come back, and are given up.
+
+The tests build on one another, in their order: starting two engines takes a minute here.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from ocrvl.repository.make import make_repository
+from ocrvl.repository.options import Device, Parallel, RepositoryOptions
+from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.wire import Model
+from ocrvl_client import Client, OcrvlError, ServerUnavailable
+from tests.integration.streams import metric, wait_for
+from tools.nano.world import World
+
+FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
+RESTART_SECONDS = 150.0
+SETTINGS = {"stall_seconds": "5", "max_failures": "1"}
+
+
+@pytest.fixture(scope="module")
+def two_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    repository = tmp_path_factory.mktemp("two") / "repository"
+    make_repository(repository, RepositoryOptions("nano", device=Device.CPU, engines=2, max_num_seqs=8))
+    path = repository / Model.ENGINE / "config.pbtxt"
+    config = text_format.Parse(path.read_text("utf-8"), ModelConfig())
+    for key, value in SETTINGS.items():
+        config.parameters[key].string_value = value
+    path.write_text(text_format.MessageToString(config, as_utf8=True), "utf-8")
+    with TritonServer(ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0)) as server:
+        server.wait_until_ready()
+        yield server
+
+
+def engine_core(server: TritonServer, replica: str) -> psutil.Process:
+    """The engine's process of an instance, whose stub names the instance in its command line."""
+    for stub in psutil.Process(server.pid).children():
+        if replica in stub.cmdline():
+            for process in stub.children():
+                if "EngineCore" in " ".join(process.cmdline()):
+                    return process
+    raise AssertionError(f"{replica} has no engine")
+
+
+def state(server: TritonServer, replica: str) -> float:
+    return metric(server, "ocrvl_engine_state", replica=replica)
+
+
+class Load:
+    """Readings one after another in each of some threads, until the block ends; what came of them."""
+
+    def __init__(self, server: TritonServer, threads: int = 8) -> None:
+        drawings = [World(Random(31)).line() for _ in range(4)]
+        self._files = [drawing.png() for drawing in drawings]
+        self._url = server.grpc_url
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self.outcomes: Counter[str] = Counter()
+        self.answered_at: list[float] = []
+
+    def __enter__(self) -> Load:
+        with Client(self._url, retry=None) as client:
+            self._expected = [reading.text for reading in client.read_batch(self._files)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=60)
+            assert not thread.is_alive(), "a request hung"
+
+    def _run(self) -> None:
+        with Client(self._url, retry=None, timeout=60) as client:
+            while not self._stop.is_set():
+                for file, expected in zip(self._files, self._expected, strict=True):
+                    try:
+                        text = client.read(file).text
+                    except ServerUnavailable:
+                        self.outcomes["unavailable"] += 1
+                    except OcrvlError as error:
+                        self.outcomes[repr(error)] += 1
+                    else:
+                        self.outcomes["right" if text == expected else "wrong"] += 1
+                        self.answered_at.append(time.monotonic())
+
+
+def test_both_engines_read_and_read_the_same(two_engines: TritonServer) -> None:
+    with Load(two_engines) as load:
+        time.sleep(8)
+    assert set(load.outcomes) == {"right"}
+    wait_for(lambda: metric(two_engines, "ocrvl_pictures_total") > load.outcomes["right"])
+    shares = [metric(two_engines, "ocrvl_pictures_total", replica=replica) for replica in (FIRST, SECOND)]
+    assert min(shares) > 0.25 * sum(shares)
+
+
+def test_one_engine_dies_the_other_goes_on_and_the_first_comes_back(two_engines: TritonServer) -> None:
+    with Load(two_engines) as load:
+        time.sleep(2)
+        engine_core(two_engines, FIRST).kill()
+        killed = time.monotonic()
+        wait_for(lambda: state(two_engines, FIRST) == 0)
+        wait_for(lambda: state(two_engines, FIRST) == 1, RESTART_SECONDS)
+        back = time.monotonic()
+    assert set(load.outcomes) <= {"right", "unavailable"}
+    # at most what the engine had taken in, 8 and a reserve of 1, and what it held meanwhile
+    assert load.outcomes["unavailable"] <= 16
+    meanwhile = [moment for moment in load.answered_at if killed + 1 < moment < back - 1]
+    assert len(meanwhile) > back - killed
+    assert metric(two_engines, "ocrvl_engine_restarts_total", replica=FIRST, reason="died") == 1
+    with Load(two_engines) as after:
+        time.sleep(4)
+    assert set(after.outcomes) == {"right"}
+
+
+def test_an_engine_that_stalls_is_started_again(two_engines: TritonServer) -> None:
+    with Load(two_engines) as load:
+        time.sleep(2)
+        engine_core(two_engines, SECOND).send_signal(signal.SIGSTOP)
+        wait_for(lambda: state(two_engines, SECOND) == 0)
+        wait_for(lambda: state(two_engines, SECOND) == 1, RESTART_SECONDS)
+    assert set(load.outcomes) <= {"right", "unavailable"}
+    assert 0 < load.outcomes["unavailable"] <= 16
+    assert metric(two_engines, "ocrvl_engine_restarts_total", replica=SECOND, reason="stalled") == 1
+
+
+def test_an_engine_that_fails_too_often_is_given_up_and_the_other_goes_on(two_engines: TritonServer) -> None:
+    engine_core(two_engines, FIRST).kill()
+    wait_for(lambda: state(two_engines, FIRST) == -1)
+    assert state(two_engines, SECOND) == 1
+    with Client(two_engines.grpc_url, timeout=60) as client:
+        assert client.read(World(Random(7)).line("Soup of the day").png()).text == "Soup of the day"
+
+
+def test_an_engine_over_two_processes_reads_the_same(tmp_path: Path, server: TritonServer) -> None:
+    """Tensor parallel, on a CPU: each rank has half of each layer."""
+    options = RepositoryOptions("nano", device=Device.CPU, engines=2, parallel=Parallel.TENSOR)
+    make_repository(tmp_path / "repository", options)
+    world = World(Random(32))
+    files = [world.line().png(), world.receipt(3).png()]
+    with TritonServer(ServerOptions(tmp_path / "repository", http_port=0, grpc_port=0, metrics_port=0)) as split:
+        split.wait_until_ready()
+        with Client(split.grpc_url) as client:
+            read = client.read_batch(files)
+    with Client(server.grpc_url) as client:
+        assert [reading.text for reading in read] == [reading.text for reading in client.read_batch(files)]
