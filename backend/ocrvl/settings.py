@@ -1,43 +1,131 @@
-"""Settings of the models: `parameters` of their `config.pbtxt`, parsed once at load."""
+"""Settings of our own models: `parameters` in their `config.pbtxt`, read once when a model loads.
+
+vLLM's own settings are in `model.json`, see `ocrvl.engine.settings`.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+_MAX_STREAM_CALLS: Final = 30
+"""Of 32 threads: a call that ends needs one for its last response."""
+
+
+def _parse_flag(value: object) -> object:
+    flags = {"true": True, "false": False}
+    if isinstance(value, str):
+        if value not in flags:
+            raise ValueError("true or false is wanted")
+        return flags[value]
+    return value
+
+
+def _check_gpus(value: str) -> str:
+    numbers = value.split(",")
+    if not all(re.fullmatch(r"[0-9]+", number) for number in numbers):
+        raise ValueError("numbers of devices with commas are wanted, like 0,1")
+    if len(set(map(int, numbers))) < len(numbers):
+        raise ValueError("a device is named twice")
+    return value
+
+
+def _check_cores(value: str) -> str:
+    if not re.fullmatch(r"{0}(\|{0})*".format(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*"), value):
+        raise ValueError("cores of each engine or rank with | are wanted, like 0-3|4-7 or 0,2|1,3")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_parse_flag)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ModelSettings(BaseModel):
+    """The settings of a model; unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PreprocessSettings(ModelSettings):
-    max_picture_bytes: int = 67_108_864
-    max_picture_pixels: int = 100_000_000
-    max_patch_bytes: int = 536_870_912
-    max_request_bytes: int = 134_217_728
+    """Settings of `preprocess`: what one request may be."""
+
+    max_picture_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded picture")
+    max_picture_pixels: int = Field(
+        100_000_000, ge=1, description="pixels that a picture's header may promise; checked before it is decoded"
+    )
+    max_request_bytes: int = Field(134_217_728, ge=1, description="bytes of all encoded pictures of a request")
+    max_patch_bytes: int = Field(
+        536_870_912, ge=1, description="bytes of all patches of a request, in memory that processes share"
+    )
 
 
 class EngineModelSettings(ModelSettings):
-    reserve: int | None = Field(None, ge=0)
-    stall_seconds: float = 60.0
-    max_failures: int = 5
-    failure_window_seconds: float = 600.0
-    hold_seconds: float = 10.0
-    warm_up: bool = True
-    gpus: str | None = None
-    cpu_cores: str | None = None
-    log_requests: bool = True
+    """Settings of `paddleocr_vl`: what surrounds its engine."""
+
+    reserve: int | None = Field(
+        None,
+        ge=0,
+        description="pictures taken in beyond the `max_num_seqs` that the engine runs at once, so that it finds the "
+        "next one ready",
+    )
+    stall_seconds: Seconds = Field(
+        60.0, description="an engine that does no step for so long, with work waiting, has stalled and is restarted"
+    )
+    max_failures: int = Field(
+        5, ge=0, description="restarts within `failure_window_seconds`; at the next failure the engine is given up"
+    )
+    failure_window_seconds: Seconds = Field(600.0, description="how far back failures count")
+    hold_seconds: float = Field(
+        10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="how long an instance whose engine restarts holds a request for it before it refuses; only where "
+        "there are other instances",
+    )
+    warm_up: Flag = Field(True, description="read white pictures before the model counts as ready")
+    gpus: Annotated[str, AfterValidator(_check_gpus)] | None = Field(
+        None, description="the devices of an instance that has several (`tensor_parallel_size`)"
+    )
+    cpu_cores: Annotated[str, AfterValidator(_check_cores)] | None = Field(
+        None, description="the cores of each engine or rank, as vLLM's `VLLM_CPU_OMP_THREADS_BIND` has them"
+    )
+    log_requests: Flag = Field(True, description="a line in the server's log for each request")
 
 
 class StreamSettings(ModelSettings):
-    max_calls: int = 24
+    """Settings of `ocr_stream`."""
+
+    max_calls: int = Field(
+        24,
+        ge=1,
+        le=_MAX_STREAM_CALLS,
+        description="calls to `ocr` at a time in one instance: the Python backend serves calls between models, and "
+        "the responses, from one pool of 32 threads",
+    )
 
 
 T = TypeVar("T", bound=ModelSettings)
 
 
 def parse_parameters(cls: type[T], parameters: Mapping[str, str], source: Path) -> T:
-    return cls.model_validate(dict(parameters))
+    """The settings from a model's `parameters`; `source` is the file that they are written in.
+
+    Raises `ValueError` with all problems, a line each: the file, the key, and what is allowed.
+    """
+    try:
+        return cls.model_validate(dict(parameters))
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            key = str(problem["loc"][0])
+            if problem["type"] == "extra_forbidden":
+                lines.append(f"{source}: parameters: unknown key {key!r} (known: {', '.join(cls.model_fields)})")
+            else:
+                message = problem["msg"].removeprefix("Value error, ")
+                lines.append(f"{source}: parameters: {key}: {json.dumps(parameters[key])}: {message}")
+        raise ValueError("\n".join(lines)) from None

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -20,7 +22,7 @@ import pytest
 from ocrvl.serving.locate import find_model_repository, find_triton
 from ocrvl.serving.runtime import build_environment, prepare_backends
 from ocrvl.serving.server import TritonServer
-from ocrvl_client import Client
+from ocrvl_client import Client, Retry, ServerUnavailable
 from tests import pictures
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
@@ -128,14 +130,41 @@ def test_serve_leaves_nothing_behind_when_it_is_stopped(
     assert any("EngineCore" in command for command in commands)
     (prefix,) = {match[1] for command in commands if (match := re.search(r"/(ocrvl-\w+)/backends", command))}
     assert list(SHARED_MEMORY.glob(f"{prefix}*"))
-    with Client(url) as client:
-        assert client.read(receipt).text
-    process.send_signal(signal.SIGTERM)
+    with Client(url, retry=None) as client, ThreadPoolExecutor(12) as pool:
+        in_flight = [pool.submit(client.read, receipt) for _ in range(12)]
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        # what was taken is answered
+        assert {bool(request.result(timeout=60).text) for request in in_flight} == {True}
+        with pytest.raises(ServerUnavailable):
+            client.read(receipt)
     assert process.wait(timeout=60) == 0
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
     assert not listening(int(url.rpartition(":")[2]))
     assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
+
+
+@pytest.mark.timeout(400)
+def test_a_killed_stub_is_noticed_and_the_server_comes_back(
+    serving: tuple[subprocess.Popen[str], str], receipt: Path
+) -> None:
+    process, url = serving
+    (server,) = psutil.Process(process.pid).children()
+    (stub,) = (child for child in server.children() if "paddleocr_vl_0_0" in child.cmdline())
+    with Client(url, retry=Retry(attempts=40, maximum=4), timeout=240) as client, ThreadPoolExecutor(4) as pool:
+        # long enough to be under way when the stub is killed
+        read = partial(client.read, receipt, regex="[a-z]{500}", stop_repetition=False)
+        expected = read().text
+        in_flight = [pool.submit(read) for _ in range(4)]
+        time.sleep(0.5)
+        stub.kill()
+        # Triton itself notices nothing, so its process is ended by `serve`
+        psutil.wait_procs([server], timeout=20)
+        assert not server.is_running()
+        assert {request.result(timeout=240).text for request in in_flight} == {expected}
+    (again,) = psutil.Process(process.pid).children()
+    assert again.pid != server.pid
 
 
 def test_a_plain_tritonserver_serves_the_repository_too(tmp_path: Path, receipt: Path) -> None:

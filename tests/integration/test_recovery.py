@@ -5,25 +5,32 @@ The tests build on one another, in their order: starting two engines takes a min
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import grpc
 import psutil
 import pytest
+import tritonclient.grpc as triton_grpc
 from google.protobuf import text_format
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from ocrvl.engine.settings import SETTINGS_FILE
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, Parallel, RepositoryOptions
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, ServerUnavailable
-from tests.integration.streams import metric, wait_for
+from tests.integration.streams import fill, inputs, metric, wait_for
 from tools.nano.world import World
 
 FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
@@ -31,8 +38,29 @@ RESTART_SECONDS = 150.0
 SETTINGS = {"stall_seconds": "5", "max_failures": "1"}
 
 
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Takes in spans over OTLP, as any collector does."""
+
+    def __init__(self) -> None:
+        self.trace_ids: set[str] = set()
+        self._server = grpc.server(ThreadPoolExecutor(1))
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        spans = [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+        self.trace_ids.update(span.trace_id.hex() for span in spans)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
 @pytest.fixture(scope="module")
-def two_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+def collector() -> Collector:
+    return Collector()
+
+
+@pytest.fixture(scope="module")
+def two_engines(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[TritonServer]:
     repository = tmp_path_factory.mktemp("two") / "repository"
     make_repository(repository, RepositoryOptions("nano", device=Device.CPU, engines=2, max_num_seqs=8))
     path = repository / Model.ENGINE / "config.pbtxt"
@@ -40,6 +68,9 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServ
     for key, value in SETTINGS.items():
         config.parameters[key].string_value = value
     path.write_text(text_format.MessageToString(config, as_utf8=True), "utf-8")
+    settings = repository / Model.ENGINE / "1" / SETTINGS_FILE
+    traced = {"otlp_traces_endpoint": f"http://127.0.0.1:{collector.port}"}
+    settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | traced))
     with TritonServer(ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0)) as server:
         server.wait_until_ready()
         yield server
@@ -106,6 +137,15 @@ def test_both_engines_read_and_read_the_same(two_engines: TritonServer) -> None:
     wait_for(lambda: metric(two_engines, "ocrvl_pictures_total") > load.outcomes["right"])
     shares = [metric(two_engines, "ocrvl_pictures_total", replica=replica) for replica in (FIRST, SECOND)]
     assert min(shares) > 0.25 * sum(shares)
+
+
+def test_the_engine_s_spans_belong_to_the_caller_s_trace(two_engines: TritonServer, collector: Collector) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    files = [World(Random(33)).line().png()]
+    with triton_grpc.InferenceServerClient(two_engines.grpc_url) as client:
+        headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+        client.infer(Model.OCR.value, fill(inputs(*files)), headers=headers)
+    wait_for(lambda: trace_id in collector.trace_ids)
 
 
 def test_one_engine_dies_the_other_goes_on_and_the_first_comes_back(two_engines: TritonServer) -> None:

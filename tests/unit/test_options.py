@@ -20,7 +20,12 @@ def test_options_are_what_was_asked_for() -> None:
 
 
 def test_options_survive_the_hop_between_models() -> None:
-    options = parse_options(b'{"json_schema": {"type": "object"}, "timeout_ms": 50}')
+    options = parse_options(
+        b'{"json_schema": {"type": "object"}, "timeout_ms": 50, "cancel_token": "0aZ._~-89abcdefg", '
+        b'"stop_repetition": false}'
+    )
+    assert options.cancel_token == "0aZ._~-89abcdefg"
+    assert not options.stop_repetition
     assert parse_options(options.model_dump_json(exclude_defaults=True).encode()) == options
 
 
@@ -53,6 +58,18 @@ def test_options_survive_the_hop_between_models() -> None:
         (b'{"json_schema": "x"}', "json_schema: Input should be an object"),
         (b'{"json_schema": {}, "regex": "a"}', "options: json_schema and regex exclude each other"),
         (b'{"raw": "yes"}', "raw: Input should be a valid boolean"),
+        (b'{"stop_repetition": 1}', "stop_repetition: Input should be a valid boolean"),
+        (b'{"cancel_token": "fifteen-letters"}', "cancel_token: String should match pattern"),
+        (b'{"cancel_token": "sixteen letters."}', "cancel_token: String should match pattern"),
+        (b'{"cancel_token": "' + b"x" * 129 + b'"}', "cancel_token: String should match pattern"),
+        (b'{"cancel_token": "0123456789abcdef\\n"}', "cancel_token: String should match pattern"),
+        (b'{"regex": "a\\ud800"}', "options: Invalid JSON"),
+        (b'{"regex": "(?=a)"}', "options: regex: looking ahead or behind is not supported"),
+        (b'{"json_schema": {"minimum": NaN}}', "options: json_schema: NaN and Infinity are not JSON"),
+        (
+            b'{"json_schema": ' + b'{"not": ' * 40 + b"{}" + b"}" * 41,
+            "options: json_schema: objects and lists are more",
+        ),
         (b'{"timeout_ms": 0}', "timeout_ms: Input should be greater than or equal to 1"),
         (b'{"on_error": "ignore"}', "on_error: Input should be 'fail' or 'keep'"),
         (b'{"a": 1, "raw": 2}', "unknown key 'a'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,62 @@ def test_our_defaults_yield_to_the_file(tmp_path: Path) -> None:
     settings = EngineSettings.from_file(write(tmp_path, {"model": "nano", "enable_prefix_caching": True}))
     assert settings.engine_args["enable_prefix_caching"] is True
     assert settings.engine_args["mm_processor_cache_gb"] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("max_num_seqs", "64", 'max_num_seqs: "64": Input should be a valid integer'),
+        ("max_num_seqs", 0, "max_num_seqs: 0: Input should be greater than or equal to 1"),
+        ("max_num_seqs", None, "max_num_seqs: null: Input should be a valid integer"),
+        ("max_num_seqs", True, "max_num_seqs: true: Input should be a valid integer"),
+        ("max_model_len", 4096.5, "max_model_len: 4096.5: Input should be a valid integer"),
+        ("max_num_batched_tokens", [1], "max_num_batched_tokens: [1]: Input should be a valid integer"),
+        ("gpu_memory_utilization", "0.9", 'gpu_memory_utilization: "0.9": Input should be a valid number'),
+        ("gpu_memory_utilization", 90, "gpu_memory_utilization: 90: Input should be less than or equal to 1"),
+        ("gpu_memory_utilization", 0, "gpu_memory_utilization: 0: Input should be greater than 0"),
+        ("tensor_parallel_size", 0, "tensor_parallel_size: 0: Input should be greater than or equal to 1"),
+        ("pipeline_parallel_size", 2, "pipeline_parallel_size: 2: vLLM's class of this model has no pipeline"),
+        ("enforce_eager", "true", 'enforce_eager: "true": Input should be a valid boolean'),
+        ("enforce_eager", 1, "enforce_eager: 1: Input should be a valid boolean"),
+        ("dtype", "fp16", """dtype: "fp16": Input should be 'auto', 'half', 'float16', 'bfloat16'"""),
+        ("disable_log_stats", True, "disable_log_stats: true: the metrics, and noticing an engine that has stalled"),
+        ("structured_outputs_config", {"backend": "auto"}, '"backend": "guidance" is wanted'),
+        ("structured_outputs_config", {"disable_any_whitespace": True}, '"backend": "guidance" is wanted'),
+    ],
+)
+def test_wrong_engine_arguments_are_refused_when_they_are_read(
+    tmp_path: Path, key: str, value: object, reason: str
+) -> None:
+    path = write(tmp_path, {"model": "nano", key: value})
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        EngineSettings.from_file(path)
+    assert str(caught.value).startswith(f"{path}: {key}: ")
+
+
+def test_every_wrong_engine_argument_has_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path, {"model": "nano", "dtype": 1, "enforce_eager": 2, "max_model_len": 4096})
+    with pytest.raises(ValueError, match=r"enforce_eager: 2: .*\n.*dtype: 1: ") as caught:
+        EngineSettings.from_file(path)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_good_engine_arguments_reach_the_engine_as_they_are(tmp_path: Path) -> None:
+    good = {
+        "max_num_seqs": 8,
+        "max_model_len": 2048,
+        "gpu_memory_utilization": 1,
+        "tensor_parallel_size": 2,
+        "pipeline_parallel_size": 1,
+        "enforce_eager": True,
+        "dtype": "bfloat16",
+        "disable_log_stats": False,
+        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+        "quantization": "fp8",
+    }
+    settings = EngineSettings.from_file(write(tmp_path, {"model": "nano", **good}))
+    assert {key: settings.engine_args[key] for key in good} == good
+    assert (settings.max_num_seqs, settings.gpu_memory_utilization) == (8, 1.0)
 
 
 def test_unknown_engine_arguments_are_refused_by_name(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 
 from ocrvl.collect import finish_reading, order_readings
 from ocrvl.engine.admission import Admission
+from ocrvl.engine.record import RequestRecord
 from ocrvl.engine.serve import Job, read_pictures
 from ocrvl.engine.supervisor import Supervisor
 from ocrvl.engine.work import Work, WorkRegistry
-from ocrvl.engine.record import RequestRecord
 from ocrvl.hop import Array, PackedPictures, Reading, encode_readings
 from ocrvl.images.grid import PixelGrid
 from ocrvl.metrics.definitions import CancelReason

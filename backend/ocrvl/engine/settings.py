@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.images.grid import PixelGrid
@@ -23,10 +25,50 @@ _OURS: Final[dict[str, Any]] = {
     "generation_config": "vllm",
     # what the metrics are made of
     "disable_log_stats": False,
+    # its steps are counted and end, where a caller's pattern makes the default backend hang (`ocrvl.structure`)
+    "structured_outputs_config": {"backend": "guidance"},
     "max_num_seqs": 64,
     "gpu_memory_utilization": 0.9,
 }
 """What this project sets where `model.json` says nothing."""
+
+
+class _Arguments(BaseModel):
+    """The engine arguments that are checked before vLLM starts, which would say less, and later."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    max_num_seqs: int = Field(ge=1)
+    max_model_len: int | None = Field(None, ge=1)
+    max_num_batched_tokens: int | None = Field(None, ge=1)
+    gpu_memory_utilization: float = Field(gt=0, le=1)
+    tensor_parallel_size: int = Field(1, ge=1)
+    pipeline_parallel_size: int = Field(1, ge=1)
+    enforce_eager: bool = False
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
+    disable_log_stats: bool
+    structured_outputs_config: dict[str, Any]
+
+    @field_validator("pipeline_parallel_size")
+    @classmethod
+    def _refuse_pipeline(cls, size: int) -> int:
+        if size > 1:
+            raise ValueError("vLLM's class of this model has no pipeline parallelism, use tensor_parallel_size")
+        return size
+
+    @field_validator("disable_log_stats")
+    @classmethod
+    def _keep_stats(cls, disabled: bool) -> bool:
+        if disabled:
+            raise ValueError("the metrics, and noticing an engine that has stalled, need vLLM's statistics")
+        return disabled
+
+    @field_validator("structured_outputs_config")
+    @classmethod
+    def _keep_backend(cls, config: dict[str, Any]) -> dict[str, Any]:
+        if config.get("backend") != "guidance":
+            raise ValueError('"backend": "guidance" is wanted, which json_schema and regex are checked for')
+        return config
 
 
 @dataclass(frozen=True)
@@ -42,7 +84,7 @@ class EngineSettings:
     def from_file(cls, path: Path) -> EngineSettings:
         """Read a `model.json`; relative checkpoint paths are looked for beside it.
 
-        Raises `ValueError` that names the file, and the key where one is wrong.
+        Raises `ValueError` that names the file, and each key that is wrong.
         """
         try:
             raw = json.loads(path.read_text("utf-8"))
@@ -58,6 +100,7 @@ class EngineSettings:
             raise ValueError(f"{path}: model: {error}") from error
         args = {**_OURS, **raw, "model": str(checkpoint)}
         args.setdefault("served_model_name", name)
+        _check_arguments(args, path)
         return cls(source=path, checkpoint=checkpoint, grid=grid, engine_args=MappingProxyType(args))
 
     @property
@@ -69,3 +112,15 @@ class EngineSettings:
     def gpu_memory_utilization(self) -> float:
         """The share of a device's memory that the engine may take."""
         return float(self.engine_args["gpu_memory_utilization"])
+
+
+def _check_arguments(args: Mapping[str, Any], source: Path) -> None:
+    try:
+        _Arguments.model_validate(args)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            key = str(problem["loc"][0])
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{source}: {key}: {json.dumps(args[key])}: {message}")
+        raise ValueError("\n".join(lines)) from None

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import psutil
 
-from ocrvl.engine.settings import EngineSettings
 from ocrvl.engine.serve import Job
+from ocrvl.engine.settings import EngineSettings
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -11,6 +13,8 @@ from ocrvl.metrics.definitions import ModelMetrics
 from ocrvl.metrics.mirror import FamilyFactory, Mirror
 from ocrvl.metrics.publisher import Publisher
 from ocrvl.triton.context import Log
+
+_SERVER_LOOK_SECONDS: Final = 1.0
 
 
 def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], None]:
@@ -29,6 +33,23 @@ def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], N
         thread.join()
 
     return stop
+
+
+def end_with_server(before: Callable[[], None] = lambda: None) -> None:
+    """From now on, end this process when its server has gone, after a last call of `before`.
+
+    A server that is killed, or whose exit timeout passes, leaves its stubs behind, and with them their engines' memory.
+    """
+    server = os.getppid()
+
+    def look() -> None:
+        if os.getppid() != server:
+            try:
+                before()
+            finally:
+                os._exit(1)
+
+    repeat(look, _SERVER_LOOK_SECONDS, "server")
 
 
 def publish_metrics(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.instances.background import publish_metrics
+from ocrvl.instances.background import end_with_server, publish_metrics
 from ocrvl.metrics.definitions import ModelMetrics
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.options import CancelToken
@@ -21,6 +21,7 @@ class CancelInstance:
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
         self._loop = LoopThread("cancel")
         self._channel = FaceChannel(channel_folder())
+        end_with_server()
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(ModelMetrics(), context.replica, families, log)
 

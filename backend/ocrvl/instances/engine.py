@@ -16,7 +16,7 @@ from ocrvl.engine.supervisor import RestartPolicy, Supervisor
 from ocrvl.engine.vllm_engine import VllmEngine, gpu_memory
 from ocrvl.engine.warmup import warm_up
 from ocrvl.engine.work import WorkRegistry
-from ocrvl.instances.background import publish_metrics, repeat
+from ocrvl.instances.background import end_with_server, publish_metrics, repeat
 from ocrvl.metrics.definitions import EngineMetrics, EngineState, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.postprocess import load_paddle_functions
@@ -74,6 +74,7 @@ class EngineInstance:
             on_door=self._channel.set_door,
         )
         self._metrics.picture_limit.set(self._admission.limit)
+        end_with_server(before=self._supervisor.kill)
         self._loop.run(self._channel.start())
         self._loop.run(self._supervisor.run())
         self._host = EngineHost(

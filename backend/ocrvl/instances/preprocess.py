@@ -15,7 +15,7 @@ from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import Array, PackedPictures, decode_texts, parse_task
 from ocrvl.images.decode import PictureLimits
 from ocrvl.images.pipeline import Preprocessor
-from ocrvl.instances.background import publish_metrics
+from ocrvl.instances.background import end_with_server, publish_metrics
 from ocrvl.metrics.definitions import PreprocessMetrics, RefusalReason
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.options import Options, parse_options
@@ -46,6 +46,7 @@ class PreprocessInstance:
         self._gate = Gate()
         self._loop = LoopThread("doors")
         self._channel = FaceChannel(channel_folder(), self._gate.update, self._gate.lose)
+        end_with_server()
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(self._metrics, context.replica, families, log)
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ocrvl.instances.background import publish_metrics, repeat
+from ocrvl.instances.background import end_with_server, publish_metrics, repeat
 from ocrvl.metrics.definitions import StreamMetrics
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.settings import StreamSettings, parse_parameters
@@ -41,6 +41,7 @@ class StreamInstance:
         )
         self._channel = FaceChannel(channel_folder(), self._host.on_message, self._host.on_lost)
         self._host.channel = self._channel
+        end_with_server()
         self._loop.run(self._channel.start())
         self._stop_looking = repeat(self._host.end_abandoned, _LOOK_SECONDS, "callers")
         self._publisher = publish_metrics(

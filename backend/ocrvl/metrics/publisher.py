@@ -48,7 +48,10 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish a last time, take everything back and end the thread. Without effect where it never ran or has been stopped."""
+        """Publish a last time, take everything back and end the thread.
+
+        Without effect where it never ran or has been stopped.
+        """
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)

@@ -1,0 +1,51 @@
+"""What the engine's model is measured against: the same engine, and nothing between it and Triton.
+
+No admission, no side channel, no supervision, no metrics, no log: each request is answered once, through its response
+sender.
+"""
+
+import locale
+
+# The stub's interpreter has an ASCII locale whatever its environment says, and vLLM does not import in it.
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+
+import asyncio
+
+from ocrvl.collect import finish_reading, order_readings
+from ocrvl.engine.serve import Job, read_pictures
+from ocrvl.engine.vllm_engine import VllmEngine
+from ocrvl.hop import PackedPictures, encode_readings
+from ocrvl.postprocess import load_paddle_functions
+from ocrvl.triton import backend
+from ocrvl.triton.context import ModelContext
+from ocrvl.triton.loop import LoopThread
+
+
+class TritonPythonModel:
+    """Answers each request when its pictures are done."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self._settings = ModelContext.from_args(args).engine_settings()
+        self._loop = LoopThread("engine")
+        self._engine = VllmEngine.start(self._settings)
+        self._paddle = load_paddle_functions()
+
+    def execute(self, requests: list[backend.Request]) -> None:
+        for request in requests:
+            self._loop.submit(self._serve(backend.Call(request)))
+
+    def finalize(self) -> None:
+        self._loop.drain()
+        self._loop.run(asyncio.to_thread(self._engine.stop))
+        self._loop.stop()
+
+    async def _serve(self, call: backend.Call) -> None:
+        try:
+            packed = PackedPictures.decode_tensors(call.read, self._settings.grid)
+            readings = [
+                finish_reading(packed, reading, self._paddle)
+                async for reading in read_pictures(self._engine, packed, Job.begin(packed.options, call.request_id))
+            ]
+            call.answer(encode_readings(order_readings(packed, readings)))
+        except Exception as error:
+            call.fail(error)

@@ -1,0 +1,163 @@
+"""What the doors cost: the engine's model against one with nothing in it but the engine; streams against unary.
+
+Starts two servers side by side, sends the same pictures to both in turn, 64 in flight, and prints median ratios of
+pictures per second with their 95 % intervals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import numpy as np
+import tritonclient.grpc.aio as triton_grpc
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.wire import Model, Tensor
+from perf.compare import Ratio, measure_pairs
+from tools.nano.world import World
+
+_BASELINE = Path(__file__).parent / "baselines/direct_unary/model.py"
+_HOP = (
+    Tensor.PATCHES,
+    Tensor.GRID_THW,
+    Tensor.SOURCE_SIZE,
+    Tensor.TASKS,
+    Tensor.PICTURE_ERROR,
+    Tensor.PICTURE_WARNING,
+    Tensor.CHECKED_OPTIONS,
+)
+
+
+def main(
+    pairs: Annotated[int, typer.Option(help="Pairs of measurements.")] = 12,
+    requests: Annotated[int, typer.Option(help="Requests of one measurement.")] = 256,
+    in_flight: Annotated[int, typer.Option(help="Requests in flight.")] = 64,
+    output: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
+) -> None:
+    """Compare the engine's model with a bare one, and streams with unary requests."""
+    pictures = [World(Random(number)).line().png() for number in range(64)]
+    with ExitStack() as stack:
+        served = stack.enter_context(TritonServer(_options(find_model_repository())))
+        bare = stack.enter_context(TritonServer(_options(_bare_repository(stack), ("paddleocr_vl",))))
+        for server in (served, bare):
+            server.wait_until_ready()
+        hops = asyncio.run(_preprocess(served, pictures))
+        ask = partial(_pictures_per_second, requests=requests, in_flight=in_flight)
+        measurements: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
+            "engine's model / bare unary model": (
+                lambda: ask(served, Model.ENGINE, hops),
+                lambda: ask(bare, Model.ENGINE, hops),
+            ),
+            "ocr_stream / ocr": (
+                lambda: ask(served, Model.STREAM, [_inputs({Tensor.IMAGE: _bytes(file)}) for file in pictures]),
+                lambda: ask(served, Model.OCR, [_inputs({Tensor.IMAGE: _bytes(file)}) for file in pictures]),
+            ),
+        }
+        results = {}
+        for name, (first, second) in measurements.items():
+            # the first of each is for what is set up once: connections, memory
+            first(), second()
+            results[name] = measure_pairs(first, second, pairs)
+    _print(results, in_flight)
+    if output:
+        output.write_text(json.dumps(results, indent=2))
+
+
+def _options(repository: Path, models: tuple[str, ...] = ()) -> ServerOptions:
+    return ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, models=models)
+
+
+def _bare_repository(stack: ExitStack) -> Path:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-perf-")))
+    shutil.copytree(find_model_repository() / Model.ENGINE, folder / Model.ENGINE)
+    shutil.copy(_BASELINE, folder / Model.ENGINE / "1/model.py")
+    return folder
+
+
+async def _preprocess(server: TritonServer, pictures: Sequence[bytes]) -> list[list[Any]]:
+    """What `preprocess` makes of each picture, as inputs of the engine's model."""
+    made = []
+    async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        for picture in pictures:
+            answer = await client.infer(Model.PREPROCESS.value, _inputs({Tensor.IMAGE: _bytes(picture)}))
+            made.append(_inputs({name: answer.as_numpy(name.value) for name in _HOP}))
+    return made
+
+
+def _pictures_per_second(
+    server: TritonServer, model: Model, inputs: Sequence[list[Any]], *, requests: int, in_flight: int
+) -> float:
+    began = time.perf_counter()
+    asyncio.run(_send(server, model, inputs, requests, in_flight))
+    return requests / (time.perf_counter() - began)
+
+
+async def _send(server: TritonServer, model: Model, inputs: Sequence[list[Any]], requests: int, in_flight: int) -> None:
+    room = asyncio.Semaphore(in_flight)
+    async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+
+        async def one(number: int) -> None:
+            async with room:
+                await (_stream if model is Model.STREAM else _infer)(client, model, inputs[number % len(inputs)])
+
+        await asyncio.gather(*map(one, range(requests)))
+
+
+async def _infer(client: Any, model: Model, inputs: list[Any]) -> None:
+    answer = await client.infer(model.value, inputs)
+    assert answer.as_numpy(Tensor.FINISH_REASON.value).ravel()[0] == b"stop"
+
+
+async def _stream(client: Any, model: Model, inputs: list[Any]) -> None:
+    async def request() -> Any:
+        yield {"model_name": model.value, "inputs": inputs}
+
+    done = False
+    async for answer, error in client.stream_infer(request()):
+        if error:
+            raise error
+        done = answer.as_numpy(Tensor.FINISH_REASON.value) is not None
+    assert done
+
+
+def _bytes(data: bytes) -> Any:
+    array = np.empty(1, dtype=object)
+    array[0] = data
+    return array
+
+
+def _inputs(tensors: dict[Tensor, Any]) -> list[Any]:
+    filled = []
+    for name, array in tensors.items():
+        data_type = {"O": "BYTES", "u": "UINT8", "i": f"INT{8 * array.dtype.itemsize}"}[array.dtype.kind]
+        filled.append(triton_grpc.InferInput(name.value, list(array.shape), data_type))
+        filled[-1].set_data_from_numpy(array)
+    return filled
+
+
+def _print(results: dict[str, list[tuple[float, float]]], in_flight: int) -> None:
+    table = Table("ratio", "median", "95 % interval", "pairs", "pictures/s (medians)", title=f"{in_flight} in flight")
+    for name, measured in results.items():
+        ratio = Ratio.of([first / second for first, second in measured])
+        firsts, seconds = (np.median(side) for side in zip(*measured, strict=True))
+        interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
+        table.add_row(name, f"{ratio.median:.3f}", interval, str(ratio.pairs), f"{firsts:.1f} / {seconds:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
