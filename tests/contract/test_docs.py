@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from ocrvl.hop import Reading, encode_done
 from ocrvl.options import Options
-from ocrvl.wire import Task, Tensor
+from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._messages import READ_OUTPUTS
 
 REQUESTS = Path("docs/requests.md").read_text("utf-8")
@@ -23,9 +26,19 @@ def test_every_option_is_in_the_table_and_no_other() -> None:
     assert named_in_rows(table, r"\| `") == set(Options.model_fields)
 
 
-def test_every_tensor_of_the_ensemble_is_in_the_table() -> None:
-    assert named_in_rows(REQUESTS, r"\| in ") == {Tensor.IMAGE, Tensor.TASK, Tensor.OPTIONS}
-    assert named_in_rows(REQUESTS, r"\| out ") == set(READ_OUTPUTS)
+@pytest.mark.parametrize(
+    ("model", "taken", "sent"),
+    [
+        (Model.OCR, {Tensor.IMAGE, Tensor.TASK, Tensor.OPTIONS}, set(READ_OUTPUTS)),
+        (Model.STREAM, set(), set(encode_done(Reading(0)))),
+        (Model.CANCEL, {Tensor.CANCEL_TOKEN}, {Tensor.CANCELLED}),
+    ],
+)
+def test_every_tensor_of_a_door_is_in_its_table(model: Model, taken: set[Tensor], sent: set[Tensor]) -> None:
+    _, _, section = REQUESTS.partition(f"\n## `{model}`\n")
+    section, _, _ = section.partition("\n## ")
+    assert named_in_rows(section, r"\| in ") == taken
+    assert named_in_rows(section, r"\| out ") == sent
 
 
 def test_every_task_is_named() -> None:
