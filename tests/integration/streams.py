@@ -18,7 +18,7 @@ from ocrvl.serving.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from tests.integration.raw import TIMEOUT, texts
 
-LONG: Mapping[str, Any] = {"regex": "[a-z]{1500}", "stop_repetition": False}
+LONG: Mapping[str, Any] = {"regex": "[a-z]{3500}", "stop_repetition": False}
 """Options with which a picture of anything takes seconds."""
 
 

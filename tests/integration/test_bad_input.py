@@ -102,7 +102,7 @@ def test_a_request_of_bad_files_alone_is_answered_where_that_is_asked(server: Tr
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_time_limit_ends_a_request(server: TritonServer, protocol: str) -> None:
     inputs = {Tensor.IMAGE: texts(GOOD), Tensor.OPTIONS: texts(b'{"timeout_ms": 50, "regex": "[a-z]{2000}"}')}
-    with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms \(50\) has passed") as caught:
+    with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms has passed") as caught:
         infer(server, protocol, inputs)
     # Triton 2.51 has no HTTP status for it; newer ones use 499
     assert caught.value.status() in {"grpc": ("StatusCode.CANCELLED",), "http": ("400", "499")}[protocol]

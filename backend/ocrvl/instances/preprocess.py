@@ -36,7 +36,9 @@ class PreprocessInstance:
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
         self._settings = parse_parameters(PreprocessSettings, context.parameters, context.config_file)
         limits = PictureLimits(
-            self._settings.max_picture_bytes, self._settings.max_picture_pixels, self._settings.max_patch_bytes
+            max_bytes=self._settings.max_picture_bytes,
+            max_pixels=self._settings.max_picture_pixels,
+            max_patch_bytes=self._settings.max_patch_bytes,
         )
         self._metrics = PreprocessMetrics()
         self._preprocessor = Preprocessor(

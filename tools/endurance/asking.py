@@ -1,0 +1,192 @@
+"""The doors by which load comes in: the SDK with and without its retries, and gRPC streams without the SDK."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from ocrvl.wire import Model, Task, Tensor
+from ocrvl_client import (
+    Client,
+    InvalidRequest,
+    OcrvlError,
+    RequestCancelled,
+    RequestTimeout,
+    Retry,
+    ServerError,
+    ServerUnavailable,
+)
+from ocrvl_client._errors import error_from_server
+from tools.endurance.server import Endpoints
+
+PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
+"""Asks again until the request's timeout: a server that starts again takes tens of seconds."""
+
+_RECONNECT: Final = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000)]
+
+
+class Door(StrEnum):
+    """A way to ask."""
+
+    GRPC = "SDK, gRPC"
+    HTTP = "SDK, HTTP"
+    GRPC_ONCE = "SDK, gRPC, no retry"
+    HTTP_ONCE = "SDK, HTTP, no retry"
+    STREAM = "gRPC stream"
+
+    @property
+    def is_single_attempt(self) -> bool:
+        """Whether what the server said last is what its caller sees."""
+        return self not in (Door.GRPC, Door.HTTP)
+
+
+class Ending(StrEnum):
+    """How a request ended, for its caller."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    INVALID = "invalid"
+    SERVER_ERROR = "server error"
+    FOREIGN = "an exception that is none of the SDK's"
+
+
+_ENDINGS: Final[tuple[tuple[type[Exception], Ending], ...]] = (
+    (RequestTimeout, Ending.TIMEOUT),
+    (ServerUnavailable, Ending.UNAVAILABLE),
+    (RequestCancelled, Ending.CANCELLED),
+    (InvalidRequest, Ending.INVALID),
+    (ServerError, Ending.SERVER_ERROR),
+)
+
+
+def ending_of(error: Exception) -> Ending:
+    """The ending that an exception of `Asker.read` means."""
+    return next((ending for kind, ending in _ENDINGS if isinstance(error, kind)), Ending.FOREIGN)
+
+
+class Asker(Protocol):
+    """One caller's connection, for one thread."""
+
+    def read(self, picture: bytes, request_id: str) -> str:
+        """The picture's text. Raises `OcrvlError`."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def open_door(door: Door, endpoints: Endpoints, timeout: float) -> Asker:
+    """A connection; `timeout` bounds each of its requests, in seconds."""
+    match door:
+        case Door.STREAM:
+            return StreamAsker(endpoints.grpc, timeout)
+        case Door.GRPC | Door.HTTP:
+            return SdkAsker(endpoints, "grpc" if door is Door.GRPC else "http", timeout, PATIENT)
+        case Door.GRPC_ONCE | Door.HTTP_ONCE:
+            return SdkAsker(endpoints, "grpc" if door is Door.GRPC_ONCE else "http", timeout, None)
+
+
+class SdkAsker:
+    """Unary requests through the SDK, which gives each attempt an id of its own."""
+
+    def __init__(
+        self, endpoints: Endpoints, protocol: Literal["grpc", "http"], timeout: float, retry: Retry | None
+    ) -> None:
+        url = endpoints.grpc if protocol == "grpc" else endpoints.http
+        self._client = Client(url, protocol=protocol, timeout=timeout, retry=retry)
+
+    def read(self, picture: bytes, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The picture's text. Raises `OcrvlError`."""
+        return self._client.read(picture).text
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class StreamAsker:
+    """Requests to `ocr_stream`, each on a stream of its own."""
+
+    def __init__(self, grpc_url: str, timeout: float) -> None:
+        self._client = triton_grpc.InferenceServerClient(grpc_url, channel_args=_RECONNECT)
+        self._timeout = timeout
+
+    def read(self, picture: bytes, request_id: str) -> str:
+        """The picture's text. Raises `OcrvlError`."""
+        return self.read_batch([picture], request_id)[0]
+
+    def read_batch(self, pictures: list[bytes], request_id: str, **options: Any) -> list[str]:
+        """The text of each picture, all in one request. Raises `OcrvlError`."""
+        deadline = time.monotonic() + self._timeout
+        answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
+        found: dict[int, str] = {}
+        try:
+            self._client.start_stream(lambda result, error: answers.put((result, error)))
+            self._client.async_stream_infer(
+                Model.STREAM.value,
+                fill(ask_tensors(pictures, options)),
+                request_id=request_id,
+                enable_empty_final_response=True,
+            )
+            while True:
+                result, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+                if error:
+                    raise error
+                if result.get_response().parameters["triton_final_response"].bool_param:
+                    return [found[index] for index in range(len(pictures))]
+                if result.as_numpy(Tensor.FINISH_REASON.value) is not None:
+                    index = int(result.as_numpy(Tensor.INDEX.value)[0])
+                    found[index] = result.as_numpy(Tensor.FULL_TEXT.value)[0].decode()
+        except InferenceServerException as error:
+            raise _translate(error) from error
+        except queue.Empty:
+            raise RequestTimeout(f"the stream was not finished within {self._timeout:g} s") from None
+        finally:
+            self._client.stop_stream(cancel_requests=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def cancel(grpc_url: str, token: str) -> int:
+    """Call the model `cancel`; how many requests were ended."""
+    with triton_grpc.InferenceServerClient(grpc_url) as client:
+        answer = client.infer(Model.CANCEL.value, fill({Tensor.CANCEL_TOKEN: _texts([token.encode()])}))
+        return int(answer.as_numpy(Tensor.CANCELLED.value)[0])
+
+
+def ask_tensors(pictures: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
+    """The tensors of a request."""
+    tensors = {Tensor.IMAGE: _texts(pictures), Tensor.TASK: _texts([Task.OCR.encode()])}
+    return tensors | ({Tensor.OPTIONS: _texts([json.dumps(dict(options)).encode()])} if options else {})
+
+
+def fill(tensors: Mapping[Tensor, Any]) -> list[Any]:
+    """The tensors as tritonclient's gRPC inputs."""
+    filled = []
+    for name, array in tensors.items():
+        filled.append(triton_grpc.InferInput(name.value, list(array.shape), np_to_triton_dtype(array.dtype)))
+        filled[-1].set_data_from_numpy(array)
+    return filled
+
+
+def _texts(values: list[bytes]) -> Any:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _translate(error: InferenceServerException) -> OcrvlError:
+    """In the SDK's terms. A stream's errors have no status but where the connection itself broke."""
+    return error_from_server(error.message() or "", error.status())

@@ -1,0 +1,124 @@
+"""Kill engines, stubs and clients under load, account for every request: `python -m tools.endurance.faults --help`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import typer
+from google.protobuf import text_format
+from rich.console import Console
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.wire import Model
+from tools.endurance.chaos import Chaos, NoRecovery, Schedule
+from tools.endurance.client import ClientPlan
+from tools.endurance.fleet import Fleet
+from tools.endurance.journal import read_events
+from tools.endurance.pictures import draw_files, read_undisturbed
+from tools.endurance.reconcile import Client, Request, reconcile
+from tools.endurance.recovery import Kill
+from tools.endurance.report import Report, Run
+from tools.endurance.server import ServeProcess
+from tools.endurance.traces import Traces
+
+_CLIENTS = 4
+_LINES, _RECEIPTS = 40, 24
+_WARM_UP_SECONDS = 15.0
+_TIMEOUT, _GRACE = 120.0, 15.0
+
+_FAILURE_WINDOW = "20"
+"""Seconds. Processes die here because they are killed, so neither the engine's nor the server's own count of failures
+may come to where restarts are delayed or given up."""
+
+
+def main(
+    minutes: Annotated[float, typer.Option(min=0.1, help="Faults go on for at least this long.")] = 5.0,
+    kills: Annotated[int, typer.Option(min=1, help="And until so many of each kind were killed.")] = 10,
+    calm: Annotated[float, typer.Option(min=0.1, help="Minutes without faults before, to compare with.")] = 2.0,
+    in_flight: Annotated[int, typer.Option(min=10, help="Requests in flight, of all clients together.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of pictures, load and kills.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
+) -> None:
+    """Start `ocrvl serve`, put it under load, kill processes at random, and hold every request against its outcome.
+
+    Exit status 1 where a request was lost, hung, answered wrongly or with an error that says nothing clear, where
+    the goodput outside recoveries is under 0.9 of that without faults, or where too little was killed.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    folder = Path(tempfile.mkdtemp(prefix="ocrvl-faults-"))
+    try:
+        found = Report(_run(console, folder, Schedule(minutes * 60, kills), calm * 60, in_flight, seed))
+    except RuntimeError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    found.show(console)
+    if report:
+        report.write_text(json.dumps(found.as_json(), indent=2), "utf-8")
+    if found.failures():
+        console.print(f"logs and journals are in {folder}")
+        raise typer.Exit(1)
+    shutil.rmtree(folder)
+
+
+def _run(console: Console, folder: Path, schedule: Schedule, calm: float, in_flight: int, seed: int) -> Run:
+    repository = copy_repository(folder / "repository")
+    arguments = ("--model-repository", str(repository), "--failure-window", _FAILURE_WINDOW)
+    traces, trouble = Traces(), None
+    console.print("starting the server")
+    with ServeProcess(folder, arguments) as server:
+        traces.look(server.members())
+        pictures = tuple(read_undisturbed(server.endpoints.grpc, draw_files(seed, _LINES, _RECEIPTS)))
+        plan = ClientPlan("", folder, server.endpoints, (), pictures, str(seed), _TIMEOUT, _GRACE)
+        with Fleet(plan, folder, _CLIENTS, in_flight) as fleet:
+            console.print(f"{len(pictures)} pictures, {in_flight} requests in flight, {calm:g} s without faults")
+            time.sleep(_WARM_UP_SECONDS)
+            start = time.monotonic()
+            time.sleep(calm)
+            middle = time.monotonic()
+
+            def on_kill(kill: Kill) -> None:
+                traces.look(server.members())
+                console.print(f"{kill.at - middle:6.0f} s: {kill.kind} {kill.what}{_how(kill)}")
+
+            chaos = Chaos(server, fleet, schedule, Random(seed), on_kill)
+            try:
+                chaos.run()
+            except NoRecovery as error:
+                trouble = f"{error}; the server said:\n{server.printed}"
+            end = time.monotonic()
+            console.print("waiting for the last requests")
+            clients = fleet.stop()
+    requests = [request for client in clients for request in _reconcile(client)]
+    return Run(requests, chaos.kills, (start, middle), (middle, end), schedule.kills, trouble, traces.left())
+
+
+def _how(kill: Kill) -> str:
+    if kill.ready == kill.at:
+        return ""
+    return f", noticed after {kill.noticed - kill.at:.1f} s, ready after {kill.ready - kill.at:.1f} s"
+
+
+def _reconcile(client: Client) -> list[Request]:
+    events = read_events(client.journal.read_bytes()) if client.journal.exists() else iter(())
+    return reconcile(client, events, _TIMEOUT + _GRACE)
+
+
+def copy_repository(folder: Path) -> Path:
+    """The repository as it comes, but for how long an engine's failures are remembered."""
+    shutil.copytree(find_model_repository(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / Model.ENGINE / "config.pbtxt"
+    config = text_format.Parse(path.read_text("utf-8"), ModelConfig())
+    config.parameters["failure_window_seconds"].string_value = _FAILURE_WINDOW
+    path.write_text(text_format.MessageToString(config, as_utf8=True), "utf-8")
+    return folder
+
+
+if __name__ == "__main__":
+    typer.run(main)
