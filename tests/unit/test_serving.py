@@ -249,3 +249,19 @@ def test_an_operator_is_told_once_that_a_start_is_slow() -> None:
         for seconds in (1.0, 121.0, 130.0):
             reports.waiting(["paddleocr_vl"], seconds)
     assert told.getvalue().count("still loading after 120 s: paddleocr_vl") == 1
+
+
+def test_a_crash_while_loading_names_the_models_and_not_what_is_harmless() -> None:
+    log = LoadingLog()
+    for line in [
+        'E1123 19:04:44.104 8048 server.cc:241] "CudaDriverHelper has not been initialized."',
+        'I1123 19:04:44.105 8048 model_lifecycle.cc:472] "loading: paddleocr_vl:1"',
+        'I1123 19:04:44.105 8048 model_lifecycle.cc:472] "loading: cancel:1"',
+        "I1123 19:04:50.105 8048 model_lifecycle.cc:839] \"successfully loaded 'cancel'\"",
+        "terminate called after throwing an instance of 'boost::interprocess::lock_exception'",
+        "  what():  boost::interprocess::lock_exception",
+    ]:
+        log.add(line)
+    cause, hint = log.causes()
+    assert cause == "tritonserver crashed (boost::interprocess::lock_exception) while it was loading paddleocr_vl"
+    assert hint.startswith("hint: overload")

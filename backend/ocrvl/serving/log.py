@@ -14,6 +14,9 @@ _ENGINE_CAUSE = re.compile(
     r"\((?:EngineCore|Worker)[^)]*\) ERROR .*?\] (?P<cause>\w+(?:\.\w+)*(?:Error|Exception): .*)"
 )
 _SERVER_ERROR = re.compile(r"^(?:E\d{4} \S+ +\d+ \S+\] |error: )(?P<text>.*)")
+_CRASH = re.compile(r"^terminate called after throwing an instance of '(?P<error>.*)'")
+_HARMLESS = "CudaDriverHelper has not been initialized"
+"""What Triton logs as an error wherever there is no GPU."""
 _ENGINE_WRAPPER = "Engine core initialization failed"
 _KEPT_LINES = 400
 _WHERE = r"\n\nAt:"
@@ -34,6 +37,10 @@ _HINTS: Final = {
         r"invalid device ordinal": (
             "GPUs: the configuration names more than this process sees. Compare gpus and tensor_parallel_size with "
             "nvidia-smi -L and CUDA_VISIBLE_DEVICES"
+        ),
+        r"terminate called after throwing an instance of 'boost::interprocess::lock_exception'": (
+            "overload: Triton takes a process for dead that gives no sign of life for a second while it loads, and this "
+            "version crashes over it. Start again when less is running on the machine"
         ),
         r"[Aa]ddress already in use|EADDRINUSE|Socket '[^']+' already in use": (
             "ports: end what listens there, or choose others (--http-port, --grpc-port, --metrics-port; for the "
@@ -81,7 +88,10 @@ class LoadingLog:
         elif match := _ENGINE_CAUSE.search(line):
             # the first is the root: the others are raised because of it
             self._engine_cause = self._engine_cause or match["cause"].strip()
-        elif match := _SERVER_ERROR.search(line):
+        elif match := _CRASH.search(line):
+            loading = ", ".join(self.waiting_for) or "no model"
+            self._errors.append(f"tritonserver crashed ({match['error']}) while it was loading {loading}")
+        elif _HARMLESS not in line and (match := _SERVER_ERROR.search(line)):
             self._errors.append(_unquote(match["text"]))
 
     @property
