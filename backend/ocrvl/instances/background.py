@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from ocrvl.metrics.publisher import Publisher
 from ocrvl.triton.context import Log
 
 _SERVER_LOOK_SECONDS: Final = 1.0
+_HUNG_SECONDS: Final = 120.0
+"""After which a process in which no Python thread could run is beyond hope; loading a large library takes seconds."""
 
 
 def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], None]:
@@ -39,10 +42,13 @@ def end_with_server(before: Callable[[], None] = lambda: None) -> None:
     """From now on, end this process when its server has gone, after a last call of `before`.
 
     A server that is killed, or whose exit timeout passes, leaves its stubs behind, and with them their engines' memory.
+    A stub that waits for an answer of such a server holds Python's lock for ever: then a timer that needs no lock ends
+    it, and says in the log where it hung.
     """
     server = os.getppid()
 
     def look() -> None:
+        faulthandler.dump_traceback_later(_HUNG_SECONDS, exit=True)
         if os.getppid() != server:
             try:
                 before()
