@@ -9,7 +9,7 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wameri
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo serve test matrix lint format parity nano-score train-nano clean
+.PHONY: help install system demo serve test matrix faults soak faces lint format parity nano-score train-nano clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,15 @@ $(VENV)-vllm-$(OLDEST_VLLM)/.installed: $(VENV)/.installed
 matrix: install system $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with an engine, on the oldest and the newest vLLM that run on a CPU
 	$(VENV)-vllm-$(OLDEST_VLLM)/bin/python -m pytest $(ENGINE_TESTS)
 	$(BIN)/pytest $(ENGINE_TESTS)
+
+faults: install system ## kill engines, stubs and clients at random under load, and reconcile every request (15 minutes)
+	$(BIN)/python -m tools.endurance.faults
+
+soak: install system ## 2,000 requests, and the memory of every process at 10 % and at 100 %
+	$(BIN)/python -m tools.endurance.soak
+
+faces: install system ## what the doors cost: median ratios of throughput, with their intervals
+	$(BIN)/python -m perf.faces
 
 lint: install ## format, lint and type checks
 	$(BIN)/ruff format --check .

@@ -95,7 +95,8 @@ def metric(server: TritonServer, name: str, **labels: str) -> float:
         sample.value
         for family in families
         for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
+        # the parser calls every counter's samples `…_total`
+        if sample.name in (name, f"{name}_total") and labels.items() <= sample.labels.items()
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from ocrvl.engine.work import Work, WorkRegistry
 from ocrvl.errors import Cancelled
 from ocrvl.metrics.definitions import CancelReason
+from ocrvl.triton.loop import LoopThread
 from tests.doubles import PATIENCE
 
 
@@ -48,18 +49,27 @@ def test_of_many_threads_that_end_work_one_did() -> None:
             assert sum(pool.map(work.end, [CancelReason.TOKEN, CancelReason.CALLER] * 4)) == 1
 
 
-def test_ending_work_cancels_its_task_from_another_thread() -> None:
-    async def scenario() -> None:
-        work = Work()
-        task: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(3600))
-        work.attach(task)
-        threading.Timer(0.02, work.end, [CancelReason.TOKEN]).start()
-        with pytest.raises(asyncio.CancelledError):
-            async with asyncio.timeout(PATIENCE):
-                await task
+def test_ending_work_wakes_the_loop_of_its_task_and_cancels_it() -> None:
+    loop, work = LoopThread("work"), Work()
+    is_attached, is_cancelled = threading.Event(), threading.Event()
 
-    # in this mode a loop refuses calls from threads that are not its own
-    asyncio.run(scenario(), debug=True)
+    async def be_at_work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        work.attach(task)
+        is_attached.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            is_cancelled.set()
+
+    loop.submit(be_at_work())
+    assert is_attached.wait(PATIENCE)
+    # by now the loop is asleep
+    time.sleep(0.02)
+    assert work.end(CancelReason.TOKEN)
+    assert is_cancelled.wait(PATIENCE)
+    loop.stop()
 
 
 def test_a_task_that_is_attached_to_ended_work_is_cancelled() -> None:

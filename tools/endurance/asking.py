@@ -128,6 +128,7 @@ class StreamAsker:
     def read_batch(self, pictures: list[bytes], request_id: str, **options: Any) -> list[str]:
         """The text of each picture, all in one request. Raises `OcrvlError`."""
         deadline = time.monotonic() + self._timeout
+        is_whole = False
         answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
         found: dict[int, str] = {}
         try:
@@ -143,6 +144,7 @@ class StreamAsker:
                 if error:
                     raise error
                 if result.get_response().parameters["triton_final_response"].bool_param:
+                    is_whole = True
                     return [found[index] for index in range(len(pictures))]
                 if result.as_numpy(Tensor.FINISH_REASON.value) is not None:
                     index = int(result.as_numpy(Tensor.INDEX.value)[0])
@@ -152,18 +154,17 @@ class StreamAsker:
         except queue.Empty:
             raise RequestTimeout(f"the stream was not finished within {self._timeout:g} s") from None
         finally:
-            self._client.stop_stream(cancel_requests=True)
+            # a stream that is cancelled leaves a thread of tritonclient's behind, which waits for more requests
+            self._client.stop_stream(cancel_requests=not is_whole)
+
+    def cancel(self, token: str) -> int:
+        """Call the model `cancel` on the same connection; how many requests were ended."""
+        answer = self._client.infer(Model.CANCEL.value, fill({Tensor.CANCEL_TOKEN: _texts([token.encode()])}))
+        return int(answer.as_numpy(Tensor.CANCELLED.value)[0])
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-
-def cancel(grpc_url: str, token: str) -> int:
-    """Call the model `cancel`; how many requests were ended."""
-    with triton_grpc.InferenceServerClient(grpc_url) as client:
-        answer = client.infer(Model.CANCEL.value, fill({Tensor.CANCEL_TOKEN: _texts([token.encode()])}))
-        return int(answer.as_numpy(Tensor.CANCELLED.value)[0])
 
 
 def ask_tensors(pictures: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:

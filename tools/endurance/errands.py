@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from ocrvl_client import Client, FinishReason, InvalidRequest, RequestCancelled
-from tools.endurance.asking import PATIENT, StreamAsker, cancel
+from tools.endurance.asking import PATIENT, StreamAsker
 from tools.endurance.pictures import Picture
 from tools.endurance.server import Endpoints
 
@@ -73,7 +73,6 @@ class Runner:
     """What one thread needs to send requests, and to tell whether the right thing came back."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        self._endpoints = endpoints
         self._grpc = Client(endpoints.grpc, timeout=_TIMEOUT, retry=PATIENT)
         self._http = Client(endpoints.http, protocol="http", timeout=_TIMEOUT, retry=PATIENT)
         self._stream = StreamAsker(endpoints.grpc, _TIMEOUT)
@@ -125,7 +124,7 @@ class Runner:
         began = time.monotonic()
 
         def end() -> None:
-            count = cancel(self._endpoints.grpc, token)
+            count = self._stream.cancel(token)
             told.append(f"the call to cancel ended {count} after {time.monotonic() - began:.1f} s")
 
         later = threading.Timer(plan.cancel_after, end)
