@@ -28,6 +28,7 @@ from ocrvl.serving.locate import find_model_repository
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.compare import Ratio, measure_pairs
+from perf.requests import encode_inputs, encode_text
 from tools.nano.world import World
 
 _BASELINE = Path(__file__).parent / "baselines/direct_unary/model.py"
@@ -63,8 +64,10 @@ def main(
                 lambda: ask(bare, Model.ENGINE, hops),
             ),
             "ocr_stream / ocr": (
-                lambda: ask(served, Model.STREAM, [_inputs({Tensor.IMAGE: _bytes(file)}) for file in pictures]),
-                lambda: ask(served, Model.OCR, [_inputs({Tensor.IMAGE: _bytes(file)}) for file in pictures]),
+                lambda: ask(
+                    served, Model.STREAM, [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]
+                ),
+                lambda: ask(served, Model.OCR, [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]),
             ),
         }
         results = {}
@@ -93,8 +96,8 @@ async def _preprocess(server: TritonServer, pictures: Sequence[bytes]) -> list[l
     made = []
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         for picture in pictures:
-            answer = await client.infer(Model.PREPROCESS.value, _inputs({Tensor.IMAGE: _bytes(picture)}))
-            made.append(_inputs({name: answer.as_numpy(name.value) for name in _HOP}))
+            answer = await client.infer(Model.PREPROCESS.value, encode_inputs({Tensor.IMAGE: encode_text(picture)}))
+            made.append(encode_inputs({name: answer.as_numpy(name.value) for name in _HOP}))
     return made
 
 
@@ -132,21 +135,6 @@ async def _stream(client: Any, model: Model, inputs: list[Any]) -> None:
             raise error
         done = answer.as_numpy(Tensor.FINISH_REASON.value) is not None
     assert done
-
-
-def _bytes(data: bytes) -> Any:
-    array = np.empty(1, dtype=object)
-    array[0] = data
-    return array
-
-
-def _inputs(tensors: dict[Tensor, Any]) -> list[Any]:
-    filled = []
-    for name, array in tensors.items():
-        data_type = {"O": "BYTES", "u": "UINT8", "i": f"INT{8 * array.dtype.itemsize}"}[array.dtype.kind]
-        filled.append(triton_grpc.InferInput(name.value, list(array.shape), data_type))
-        filled[-1].set_data_from_numpy(array)
-    return filled
 
 
 def _print(results: dict[str, list[tuple[float, float]]], in_flight: int) -> None:

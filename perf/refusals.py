@@ -1,0 +1,108 @@
+"""What a refusal costs: processor time of the whole server for a refused request, against an accepted one.
+
+Starts a server, reads pictures, then fills the engine and its queue and sends requests that must be refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from random import Random
+from typing import Annotated, Any
+
+import psutil
+import tritonclient.grpc.aio as triton_grpc
+import typer
+from rich.console import Console
+from rich.table import Table
+from tritonclient.utils import InferenceServerException
+
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.wire import Model, Tensor
+from perf.requests import encode_inputs, encode_text
+from tools.nano.world import World
+
+_FILL = '{"regex": "[a-z]{3500}", "stop_repetition": false, "cancel_token": "%s"}'
+_WAITING = 400
+"""Requests that fill the engine and the queue of the shipped repository: 72 and 128, and some."""
+
+
+def main(
+    accepted: Annotated[int, typer.Option(help="Requests that are read.")] = 300,
+    refused: Annotated[int, typer.Option(help="Requests that are refused.")] = 3000,
+) -> None:
+    """Measure processor seconds a request, of `tritonserver` and everything it started."""
+    pictures = [World(Random(number)).line().png() for number in range(64)]
+    with TritonServer(ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)) as server:
+        server.wait_until_ready()
+        read, turned_away, busy = asyncio.run(_measure(server, pictures, accepted, refused))
+    table = Table("", "requests", "CPU ms a request", title="processor time of the whole server")
+    table.add_row("read (a line of text)", str(accepted), f"{1000 * read:.2f}")
+    table.add_row("refused while the engine is full", str(turned_away[0]), f"{1000 * turned_away[1]:.3f}")
+    Console().print(table)
+    print(f"a refusal costs {100 * turned_away[1] / read:.2f} % of a reading; the full engine's own work is taken off")
+    print(f"(with its {busy:.2f} CPU seconds a second while nothing was sent)")
+
+
+async def _measure(
+    server: TritonServer, pictures: list[bytes], accepted: int, refused: int
+) -> tuple[float, tuple[int, float], float]:
+    root = psutil.Process(server.pid)
+    async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        inputs = [encode_inputs({Tensor.IMAGE: encode_text(picture)}) for picture in pictures]
+        await _send(client, inputs, 64, 64)
+        before = _seconds(root)
+        await _send(client, inputs, accepted, 64)
+        read = (_seconds(root) - before) / accepted
+
+        token = uuid.uuid4().hex
+        options = encode_text((_FILL % token).encode())
+        slow = encode_inputs({Tensor.IMAGE: encode_text(pictures[0]), Tensor.OPTIONS: options})
+        filling = [asyncio.create_task(_outcome(client, slow)) for _ in range(_WAITING)]
+        await asyncio.sleep(4)
+        # the full engine works on meanwhile: how much in a second is measured without refusals
+        began, before = time.monotonic(), _seconds(root)
+        await asyncio.sleep(5)
+        busy = (_seconds(root) - before) / (time.monotonic() - began)
+        began, before = time.monotonic(), _seconds(root)
+        outcomes = await _send(client, inputs, refused, 32)
+        cost = _seconds(root) - before - busy * (time.monotonic() - began)
+        cancel = encode_inputs({Tensor.CANCEL_TOKEN: encode_text(token.encode())})
+        await client.infer(Model.CANCEL.value, cancel)
+        await asyncio.gather(*filling)
+    assert set(outcomes) == {"StatusCode.UNAVAILABLE"}, outcomes
+    return read, (refused, max(cost, 0.0) / refused), busy
+
+
+async def _send(client: Any, inputs: list[list[Any]], count: int, in_flight: int) -> Counter[str]:
+    room = asyncio.Semaphore(in_flight)
+
+    async def one(number: int) -> str:
+        async with room:
+            return await _outcome(client, inputs[number % len(inputs)])
+
+    return Counter(await asyncio.gather(*map(one, range(count))))
+
+
+async def _outcome(client: Any, inputs: list[Any]) -> str:
+    try:
+        await client.infer(Model.OCR.value, inputs)
+    except InferenceServerException as error:
+        return str(error.status())
+    return "read"
+
+
+def _seconds(root: psutil.Process) -> float:
+    """Processor seconds so far of a process and all that it started."""
+    total = 0.0
+    for process in [root, *root.children(recursive=True)]:
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+if __name__ == "__main__":
+    typer.run(main)
