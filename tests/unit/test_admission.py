@@ -10,7 +10,7 @@ from concurrent.futures import wait as wait_for
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrvl.engine.admission import Admission
@@ -168,6 +168,7 @@ def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_
     assert told_last(entrance, Door.OPEN)
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(1, 5), st.sampled_from(["leave", "up", "down"])), max_size=30))
 def test_a_request_that_can_not_wait_enters_exactly_when_it_fits_and_the_engine_is_up(
     steps: list[int | str],

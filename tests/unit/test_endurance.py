@@ -130,7 +130,7 @@ def test_errors_end_as_what_they_are(error: Exception, expected: Ending) -> None
 
 
 def test_reasons_are_counted_without_what_differs_from_case_to_case() -> None:
-    events = [
+    events: list[Sent | Ended | Closed] = [
         *(sent(1.0, "a", Door.STREAM), Ended("a", 1.1, Ending.UNAVAILABLE, "no server at 127.0.0.1:4001")),
         *(sent(2.0, "b", Door.STREAM), Ended("b", 2.1, Ending.UNAVAILABLE, "no server at 127.0.0.1:5002")),
         *(sent(3.0, "c", Door.STREAM), Ended("c", 3.1, Ending.RIGHT)),

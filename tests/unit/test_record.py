@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrvl.engine.record import RequestRecord
@@ -63,6 +63,7 @@ def test_values_are_quoted_where_a_reader_would_be_misled(record: RequestRecord,
 _TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], include_characters="\n\t"))
 
 
+@settings(deadline=None)
 @given(_TEXTS, _TEXTS, _TEXTS)
 def test_whatever_callers_send_a_request_is_one_line_and_can_be_read_again(
     request_id: str, trace: str, error: str

@@ -39,8 +39,8 @@ _HINTS: Final = {
             "nvidia-smi -L and CUDA_VISIBLE_DEVICES"
         ),
         r"terminate called after throwing an instance of 'boost::interprocess::lock_exception'": (
-            "overload: Triton takes a process for dead that gives no sign of life for a second while it loads, and this "
-            "version crashes over it. Start again when less is running on the machine"
+            "overload: Triton takes a process for dead that gives no sign of life for a second while it loads, and "
+            "this version crashes over it. Start again when less is running on the machine"
         ),
         r"[Aa]ddress already in use|EADDRINUSE|Socket '[^']+' already in use": (
             "ports: end what listens there, or choose others (--http-port, --grpc-port, --metrics-port; for the "
