@@ -78,6 +78,13 @@ class _Stream:
     events: asyncio.Queue[Message | _Lost | _Answered] = field(default_factory=asyncio.Queue)
     replica: str = ""
     task: asyncio.Task[None] | None = None
+    """While it may be ended."""
+
+    def end(self) -> None:
+        """End it, once, unless it has ended: what follows must not be interrupted."""
+        if self.task:
+            self.task.cancel()
+            self.task = None
 
 
 class StreamHost:
@@ -117,7 +124,12 @@ class StreamHost:
             return
         deadline = _deadline(options)
         while not self._room.acquire(timeout=_LOOK_SECONDS):
-            if call.is_abandoned() or (deadline is not None and time.monotonic() >= deadline):
+            if call.is_abandoned():
+                self._on_cancelled(CancelReason.CALLER)
+                call.fail(Cancelled("ended while it waited"))
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                self._on_cancelled(CancelReason.TIMEOUT)
                 call.fail(Cancelled("ended while it waited"))
                 return
         loop.submit(self._serve(call, deadline))
@@ -140,8 +152,8 @@ class StreamHost:
     def end_abandoned(self) -> None:
         """End the streams of callers that have gone away. Asks the server about each: not for an event loop."""
         for stream in tuple(self._streams.values()):
-            if stream.task and stream.call.is_abandoned():
-                stream.task.get_loop().call_soon_threadsafe(stream.task.cancel)
+            if (task := stream.task) and stream.call.is_abandoned():
+                task.get_loop().call_soon_threadsafe(stream.end)
 
     async def _serve(self, call: StreamCall, deadline: float | None) -> None:
         stream = _Stream(call, deadline, task=asyncio.current_task())
@@ -149,27 +161,43 @@ class StreamHost:
         self._streams[stream.name] = stream
         asking = asyncio.create_task(self._ask(call, f"{self.channel.face}/{stream.name}"))
         asking.add_done_callback(lambda done: stream.events.put_nowait(_Answered(_outcome(done))))
+        error = await self._end_of(stream)
         try:
-            async with asyncio.timeout_at(deadline):
+            if error is not None and not asking.done():
+                await self.channel.cancel(stream.name)
+            call.end() if error is None else call.fail(error)
+            # the call holds one of the server's threads until it is answered
+            with suppress(Exception):
+                await asking
+        finally:
+            del self._streams[stream.name]
+            self._room.release()
+
+    async def _end_of(self, stream: _Stream) -> Exception | None:
+        """Send on what comes until the stream ends, and then the error that ended it."""
+        try:
+            async with asyncio.timeout_at(stream.deadline):
                 await self._forward(stream)
-            call.end()
         except asyncio.CancelledError:
-            await self._give_up(stream, CancelReason.CALLER, Cancelled("its caller went away"))
+            self._on_cancelled(CancelReason.CALLER)
+            return Cancelled("its caller went away")
         except TimeoutError:
-            await self._give_up(stream, CancelReason.TIMEOUT, Cancelled("timeout_ms has passed"))
+            self._on_cancelled(CancelReason.TIMEOUT)
+            return Cancelled("timeout_ms has passed")
         except Exception as error:
-            call.fail(error)
-        # the call holds one of the server's threads until it is answered
-        with suppress(Exception):
-            await asking
-        del self._streams[stream.name]
-        self._room.release()
+            return error
+        finally:
+            stream.task = None
+        return None
 
     async def _forward(self, stream: _Stream) -> None:
         """Send on what comes until all pictures are done. Raises the error that ends the stream instead."""
         is_answered = has_ended = False
         while not (is_answered and has_ended):
-            event = await asyncio.wait_for(stream.events.get(), _LAST_MESSAGES_SECONDS if is_answered else None)
+            try:
+                event = await asyncio.wait_for(stream.events.get(), _LAST_MESSAGES_SECONDS if is_answered else None)
+            except TimeoutError:
+                raise Unavailable("the engine's last words were lost: send the request again") from None
             match event:
                 case Delta(_, index, text):
                     stream.call.send(encode_delta(index, text))
@@ -184,12 +212,6 @@ class StreamHost:
                     is_answered = True
                 case _Lost():
                     raise Unavailable("the engine's process has ended: send the request again in a while")
-
-    async def _give_up(self, stream: _Stream, reason: CancelReason, error: Cancelled) -> None:
-        assert self.channel is not None
-        self._on_cancelled(reason)
-        await self.channel.cancel(stream.name)
-        stream.call.fail(error)
 
 
 def _deadline(options: Options) -> float | None:

@@ -45,16 +45,17 @@ class Admission:
         """
         if pictures > self.limit:
             raise InvalidArgument(f"{pictures} pictures in one request, the engine takes {self.limit} at a time")
-        hold_until = time.monotonic() + self._hold_seconds
+        down_since: float | None = None
         with self._changed:
             try:
                 while not self._is_up or self._inside + pictures > self.limit:
                     self._on_door(Door.FULL if self._is_up else Door.DOWN)
                     work.check()
                     now = time.monotonic()
+                    down_since = None if self._is_up else down_since or now
                     if deadline is not None and now >= deadline:
                         raise Cancelled("timeout_ms has passed before the engine could take the request")
-                    if not self._is_up and now >= hold_until:
+                    if down_since is not None and now >= down_since + self._hold_seconds:
                         raise Unavailable("the engine is restarting: send the request again in a while")
                     self._changed.wait(_LOOK_SECONDS)
                 work.check()

@@ -26,17 +26,23 @@ def device_environment(
         numbers = [int(number) for number in gpus.split(",")] if gpus else [device]
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(_visible(number, environ) for number in numbers)
     if cpu_cores:
-        cores = cpu_cores.split("|")
-        index = int(replica.rpartition("_")[2])
-        environment["VLLM_CPU_OMP_THREADS_BIND"] = cores[index] if kind == "CPU" and len(cores) > 1 else cpu_cores
+        environment["VLLM_CPU_OMP_THREADS_BIND"] = _own_cores(cpu_cores, replica) if kind == "CPU" else cpu_cores
     return environment
+
+
+def _own_cores(cpu_cores: str, replica: str) -> str:
+    cores = cpu_cores.split("|")
+    index = int(replica.rpartition("_")[2]) if len(cores) > 1 else 0
+    if index >= len(cores):
+        raise ValueError(f"cpu_cores={cpu_cores} has cores for {len(cores)} instances, {replica} is one more")
+    return cores[index]
 
 
 def _visible(number: int, environ: Mapping[str, str]) -> str:
     visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if not visible:
+    if visible is None:
         return str(number)
-    devices = visible.split(",")
-    if number >= len(devices):
+    devices = visible.split(",") if visible else []
+    if not 0 <= number < len(devices):
         raise ValueError(f"GPU {number} is asked for, and CUDA_VISIBLE_DEVICES={visible} leaves {len(devices)}")
     return devices[number].strip()

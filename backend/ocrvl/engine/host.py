@@ -149,6 +149,9 @@ class EngineHost:
             taken.work.attach(task)
             await self._read(taken)
         except asyncio.CancelledError:
+            # the time limit may run out over a text that is being post-processed, where nothing else tells of it
+            if taken.job.deadline is not None and time.monotonic() >= taken.job.deadline:
+                taken.work.end(CancelReason.TIMEOUT)
             error = taken.work.error()
         except Exception as failure:
             error = failure

@@ -81,4 +81,4 @@ class RequestRecord:
 
 def _quote(value: object) -> str:
     text = str(value)
-    return text if text and not set(text) & set(' "=\n\t') else json.dumps(text)
+    return text if text.isprintable() and text and not set(text) & set(' "=') else json.dumps(text)

@@ -156,7 +156,10 @@ class Supervisor:
         for task in self._readers:
             self._forsaken.add(task)
             task.cancel()
-        await asyncio.to_thread(engine.kill)
+        try:
+            await asyncio.to_thread(engine.kill)
+        except Exception as error:
+            self._log(f"the engine's processes could not all be ended: {error!r}")
         while self._engine is None:
             failures = self._count_failure()
             if failures > self._policy.max_failures:

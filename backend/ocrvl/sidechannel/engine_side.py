@@ -76,15 +76,19 @@ class EngineChannel:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         face = ""
-        # a face that goes away, or says what it should not, loses its connection and nothing else
-        with suppress(ValueError, ConnectionError):
-            while line := await reader.readline():
-                message = decode_message(line)
-                if isinstance(message, Hello):
-                    face = message.face
-                    self._faces[face] = writer
-                    self._write(writer, DoorState(self._door))
-                elif isinstance(message, Cancel):
-                    self._write(writer, Cancelled(message.number, self._on_cancel(message.token)))
-        self._faces.pop(face, None)
-        writer.close()
+        try:
+            # a face that goes away, or says what it should not, loses its connection and nothing else
+            with suppress(ValueError, ConnectionError):
+                while line := await reader.readline():
+                    message = decode_message(line)
+                    if isinstance(message, Hello):
+                        face = message.face
+                        self._faces[face] = writer
+                        self._write(writer, DoorState(self._door))
+                    elif isinstance(message, Cancel):
+                        self._write(writer, Cancelled(message.number, self._on_cancel(message.token)))
+        finally:
+            # the face may have come back meanwhile
+            if self._faces.get(face) is writer:
+                del self._faces[face]
+            writer.close()

@@ -18,6 +18,7 @@ class Gate:
 
     def __init__(self) -> None:
         self._doors: dict[str, Door] = {}
+        self._empty_since = time.monotonic()
         self._changed = threading.Condition()
 
     def update(self, replica: str, message: Message) -> None:
@@ -30,7 +31,8 @@ class Gate:
     def lose(self, replica: str) -> None:
         """An engine's process has gone."""
         with self._changed:
-            self._doors.pop(replica, None)
+            if self._doors.pop(replica, None) and not self._doors:
+                self._empty_since = time.monotonic()
             self._changed.notify_all()
 
     def wait(self, deadline: float | None, patience: float = 2.0) -> None:
@@ -47,7 +49,8 @@ class Gate:
                     raise Cancelled("timeout_ms has passed before an engine could take the request")
                 if self._doors and all(door is Door.DOWN for door in self._doors.values()):
                     raise Unavailable("the engine is restarting: send the request again in a while")
-                if not self._doors and now >= arrived + patience:
+                lost_patience = max(arrived, self._empty_since) + patience
+                if not self._doors and now >= lost_patience:
                     raise Unavailable("no engine is running: send the request again in a while")
-                limits = [limit for limit in (deadline, None if self._doors else arrived + patience) if limit]
+                limits = [limit for limit in (deadline, None if self._doors else lost_patience) if limit]
                 self._changed.wait(min(limits) - now if limits else None)

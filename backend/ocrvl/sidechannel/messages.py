@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from ocrvl.hop import Reading
-from ocrvl.wire import FinishReason
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of one message: a picture's whole text, escaped, is far below."""
@@ -85,8 +86,8 @@ class End:
 
 
 Message = Hello | Cancel | Cancelled | DoorState | Taken | Delta | Done | End
-_KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Hello, Cancel, Cancelled, DoorState, Taken, Delta, Done, End)
+_KINDS: Final[dict[str, TypeAdapter[Any]]] = {
+    kind.__name__: TypeAdapter(kind) for kind in (Hello, Cancel, Cancelled, DoorState, Taken, Delta, Done, End)
 }
 
 
@@ -104,13 +105,7 @@ def decode_message(line: bytes) -> Message:
     """The message of a line. Raises `ValueError` for what is none."""
     try:
         fields = json.loads(line)
-        kind = _KINDS[fields.pop("kind")]
-        if kind is Done:
-            reading = fields["reading"]
-            fields["reading"] = Reading(**{**reading, "finish_reason": FinishReason(reading["finish_reason"])})
-        if kind is DoorState:
-            fields["door"] = Door(fields["door"])
-        message: Message = kind(**fields)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        message: Message = _KINDS[fields.pop("kind")].validate_python(fields)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a message of the side channel: {line[:80]!r} ({error!r})") from None
     return message
