@@ -265,3 +265,9 @@ def test_a_crash_while_loading_names_the_models_and_not_what_is_harmless() -> No
     cause, hint = log.causes()
     assert cause == "tritonserver crashed (boost::interprocess::lock_exception) while it was loading paddleocr_vl"
     assert hint.startswith("hint: overload")
+
+
+def test_free_ports_are_three_different_ones() -> None:
+    for _ in range(50):
+        options = TritonServer(ServerOptions(Path(), http_port=0, grpc_port=0, metrics_port=0)).options
+        assert len({options.http_port, options.grpc_port, options.metrics_port}) == 3

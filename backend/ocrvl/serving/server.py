@@ -65,12 +65,14 @@ class TritonServer:
     """
 
     def __init__(self, options: ServerOptions, on_line: Callable[[str], None] = lambda _line: None) -> None:
-        self.options = replace(
-            options,
-            http_port=_choose_port(options.host, options.http_port, "--http-port"),
-            grpc_port=_choose_port(options.host, options.grpc_port, "--grpc-port"),
-            metrics_port=_choose_port(options.host, options.metrics_port, "--metrics-port"),
-        )
+        # held together until all are chosen, or two of them could be the same
+        with contextlib.ExitStack() as held:
+            self.options = replace(
+                options,
+                http_port=_choose_port(options.host, options.http_port, "--http-port", held),
+                grpc_port=_choose_port(options.host, options.grpc_port, "--grpc-port", held),
+                metrics_port=_choose_port(options.host, options.metrics_port, "--metrics-port", held),
+            )
         self.log = LoadingLog()
         self._on_line = on_line
         self._stopped = False
@@ -232,19 +234,23 @@ def build_command(options: ServerOptions, binary: Path, backends: Path, shm_pref
     ]
 
 
-def _choose_port(host: str, port: int, option: str) -> int:
-    """The port itself if it is free, a free one for 0. Raises `ServerFailed` naming the option."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ServerFailed(
-                f"port {port} on {host} can not be used ({error.strerror}): end what listens there, "
-                f"or choose another with {option}"
-            ) from None
-        chosen: int = probe.getsockname()[1]
-        return chosen
+def _choose_port(host: str, port: int, option: str, held: contextlib.ExitStack) -> int:
+    """The port itself if it is free, a free one for 0; kept until `held` lets go.
+
+    Raises `ServerFailed` naming the option.
+    """
+    probe = held.enter_context(socket.socket())
+    # a port of a server that has just ended may be used again; a free one must not be another's
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(port != 0))
+    try:
+        probe.bind((host, port))
+    except OSError as error:
+        raise ServerFailed(
+            f"port {port} on {host} can not be used ({error.strerror}): end what listens there, "
+            f"or choose another with {option}"
+        ) from None
+    chosen: int = probe.getsockname()[1]
+    return chosen
 
 
 def _end_with_parent() -> None:
