@@ -43,8 +43,7 @@ class Stream:
     def __init__(self, server: TritonServer, tensors: Mapping[Tensor, Any]) -> None:
         self._answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
         self._client = triton_grpc.InferenceServerClient(server.grpc_url)
-        self.received = 0
-        self._client.start_stream(self._receive)
+        self._client.start_stream(lambda result, error: self._answers.put((result, error)))
         self._client.async_stream_infer(
             Model.STREAM.value, fill(tensors), request_id="test", enable_empty_final_response=True
         )
@@ -58,10 +57,6 @@ class Stream:
             if answer.parameters["triton_final_response"].bool_param:
                 return
             yield {Tensor(output.name): result.as_numpy(output.name)[0] for output in answer.outputs}
-
-    def _receive(self, result: Any, error: Exception | None) -> None:
-        self.received += 1
-        self._answers.put((result, error))
 
     def close(self) -> None:
         """Close it, whatever is under way."""

@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import tritonclient.grpc as triton_grpc
@@ -50,20 +51,23 @@ def test_several_requests_of_one_closed_stream_all_end(server: TritonServer, png
 
 
 def test_at_most_three_tokens_follow_the_end(server: TritonServer, png: bytes) -> None:
-    """Each delta is a token here. What follows is the step that was under way, and what was on its way already."""
+    """What the engine generated, by its own count, against what it sent on: a letter is a token here."""
     token = uuid.uuid4().hex
+    wait_until_idle(server)
+    # what was counted before is published by then
+    time.sleep(2)
+    before = metric(server, TOKENS)
+    sent_on = 0
     with opened(server, inputs(png, cancel_token=token, **LONG)) as stream:
         wait_until_busy(server, 1)
         assert cancel(server, token) == 1
-        before = stream.received
-        with pytest.raises(InferenceServerException, match=r"\[CANCELLED\]"):
-            list(stream)
-    error = 1
-    assert stream.received - error - before <= 3
+        with suppress(InferenceServerException):
+            for response in stream:
+                sent_on += len(response[Tensor.TEXT])
     wait_until_idle(server)
-    before_tokens = metric(server, TOKENS)
-    time.sleep(1.5)
-    assert metric(server, TOKENS) == before_tokens
+    time.sleep(2)
+    assert sent_on > 0
+    assert 0 <= metric(server, TOKENS) - before - sent_on <= 3
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
