@@ -7,7 +7,7 @@ import queue
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import tritonclient.grpc as triton_grpc
@@ -17,18 +17,21 @@ from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client import (
     Client,
     InvalidRequest,
-    OcrvlError,
     RequestCancelled,
     RequestTimeout,
     Retry,
     ServerError,
     ServerUnavailable,
 )
-from ocrvl_client._errors import error_from_server
+from ocrvl_client._transport import _translate
 from tools.endurance.server import Endpoints
 
 PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
 """Asks again until the request's timeout: a server that starts again takes tens of seconds."""
+
+_CAUSE_SECONDS: Final = 5.0
+
+_Answers: TypeAlias = queue.SimpleQueue[tuple[Any, InferenceServerException | None]]
 
 _RECONNECT: Final = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000)]
 
@@ -127,35 +130,44 @@ class StreamAsker:
 
     def read_batch(self, pictures: list[bytes], request_id: str, **options: Any) -> list[str]:
         """The text of each picture, all in one request. Raises `OcrvlError`."""
-        deadline = time.monotonic() + self._timeout
-        is_whole = False
-        answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
-        found: dict[int, str] = {}
+        answers: _Answers = queue.SimpleQueue()
+        is_late = False
         try:
             self._client.start_stream(lambda result, error: answers.put((result, error)))
-            self._client.async_stream_infer(
-                Model.STREAM.value,
-                fill(ask_tensors(pictures, options)),
-                request_id=request_id,
-                enable_empty_final_response=True,
-            )
-            while True:
-                result, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-                if error:
-                    raise error
-                if result.get_response().parameters["triton_final_response"].bool_param:
-                    is_whole = True
-                    return [found[index] for index in range(len(pictures))]
-                if result.as_numpy(Tensor.FINISH_REASON.value) is not None:
-                    index = int(result.as_numpy(Tensor.INDEX.value)[0])
-                    found[index] = result.as_numpy(Tensor.FULL_TEXT.value)[0].decode()
+            self._send(pictures, request_id, options, answers)
+            return self._receive(len(pictures), answers)
         except InferenceServerException as error:
             raise _translate(error) from error
         except queue.Empty:
+            is_late = True
             raise RequestTimeout(f"the stream was not finished within {self._timeout:g} s") from None
         finally:
-            # a stream that is cancelled leaves a thread of tritonclient's behind, which waits for more requests
-            self._client.stop_stream(cancel_requests=not is_whole)
+            # one that has ended is not cancelled, which leaves a thread behind that waits for more requests
+            self._client.stop_stream(cancel_requests=is_late)
+
+    def _send(self, pictures: list[bytes], request_id: str, options: Mapping[str, Any], answers: _Answers) -> None:
+        tensors = fill(ask_tensors(pictures, options))
+        try:
+            self._client.async_stream_infer(
+                Model.STREAM.value, tensors, request_id=request_id, enable_empty_final_response=True
+            )
+        except InferenceServerException as error:
+            # the stream broke before: why, its callback was told
+            _, cause = answers.get(timeout=_CAUSE_SECONDS)
+            raise cause or error from None
+
+    def _receive(self, count: int, answers: _Answers) -> list[str]:
+        deadline = time.monotonic() + self._timeout
+        found: dict[int, str] = {}
+        while True:
+            result, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            if error:
+                raise error
+            if result.get_response().parameters["triton_final_response"].bool_param:
+                return [found[index] for index in range(count)]
+            if result.as_numpy(Tensor.FINISH_REASON.value) is not None:
+                index = int(result.as_numpy(Tensor.INDEX.value)[0])
+                found[index] = result.as_numpy(Tensor.FULL_TEXT.value)[0].decode()
 
     def cancel(self, token: str) -> int:
         """Call the model `cancel` on the same connection; how many requests were ended."""
@@ -186,8 +198,3 @@ def _texts(values: list[bytes]) -> Any:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
-
-
-def _translate(error: InferenceServerException) -> OcrvlError:
-    """In the SDK's terms. A stream's errors have no status but where the connection itself broke."""
-    return error_from_server(error.message() or "", error.status())

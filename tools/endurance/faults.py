@@ -11,12 +11,8 @@ from random import Random
 from typing import Annotated
 
 import typer
-from google.protobuf import text_format
 from rich.console import Console
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.wire import Model
 from tools.endurance.chaos import Chaos, NoRecovery, Schedule
 from tools.endurance.client import ClientPlan
 from tools.endurance.fleet import Fleet
@@ -25,6 +21,7 @@ from tools.endurance.pictures import draw_files, read_undisturbed
 from tools.endurance.reconcile import Client, Request, reconcile
 from tools.endurance.recovery import Kill
 from tools.endurance.report import Report, Run
+from tools.endurance.repository import copy_repository
 from tools.endurance.server import ServeProcess
 from tools.endurance.traces import Traces
 
@@ -68,7 +65,7 @@ def main(
 
 
 def _run(console: Console, folder: Path, schedule: Schedule, calm: float, in_flight: int, seed: int) -> Run:
-    repository = copy_repository(folder / "repository")
+    repository = copy_repository(folder / "repository", parameters={"failure_window_seconds": _FAILURE_WINDOW})
     arguments = ("--model-repository", str(repository), "--failure-window", _FAILURE_WINDOW)
     traces, trouble = Traces(), None
     console.print("starting the server")
@@ -108,16 +105,6 @@ def _how(kill: Kill) -> str:
 def _reconcile(client: Client) -> list[Request]:
     events = read_events(client.journal.read_bytes()) if client.journal.exists() else iter(())
     return reconcile(client, events, _TIMEOUT + _GRACE)
-
-
-def copy_repository(folder: Path) -> Path:
-    """The repository as it comes, but for how long an engine's failures are remembered."""
-    shutil.copytree(find_model_repository(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / Model.ENGINE / "config.pbtxt"
-    config = text_format.Parse(path.read_text("utf-8"), ModelConfig())
-    config.parameters["failure_window_seconds"].string_value = _FAILURE_WINDOW
-    path.write_text(text_format.MessageToString(config, as_utf8=True), "utf-8")
-    return folder
 
 
 if __name__ == "__main__":

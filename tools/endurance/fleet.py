@@ -24,6 +24,10 @@ _MIX: Final = (
 )
 """Doors of ten requests in flight."""
 
+_PRELOADED: Final = ["tools.endurance.client", "tools.endurance.faults"]
+"""What clients import, and the command, which every process of its own imports as well: a client that takes the place
+of a killed one costs a fork then, not seconds of a core."""
+
 
 @dataclass
 class _Running:
@@ -40,8 +44,7 @@ class Fleet:
         self._folder = folder
         self._doors = share_doors(clients, in_flight)
         self._context = multiprocessing.get_context("forkserver")
-        # so that a client which takes the place of a killed one costs a fork, not the seconds that gRPC's import takes
-        self._context.set_forkserver_preload(["tools.endurance.client"])
+        self._context.set_forkserver_preload(_PRELOADED)
         self._running: list[_Running] = []
         self._started = 0
         self._ended: list[Client] = []
