@@ -30,13 +30,16 @@ def full_engine(server: TritonServer, png: bytes) -> Iterator[None]:
     """The engine has all the pictures that it takes, until the block ends."""
     limit = int(metric(server, LIMIT))
     token = uuid.uuid4().hex
+    ended: list[str] = []
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         for _ in range(limit):
             tensors = fill(inputs(png, cancel_token=token, **LONG))
-            client.async_infer(Model.OCR.value, tensors, lambda result, error: None)
-        wait_for(lambda: metric(server, IN_FLIGHT) == limit)
+            client.async_infer(Model.OCR.value, tensors, lambda result, error: ended.append(str(error or result)))
+        wait_for(lambda: bool(ended) or metric(server, IN_FLIGHT) == limit)
+        assert not ended, "what should take long did not"
         try:
             yield
+            assert not ended, "what should take long did not"
         finally:
             cancel(server, token)
             wait_for(lambda: metric(server, IN_FLIGHT) == 0)

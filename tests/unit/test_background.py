@@ -6,39 +6,35 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import psutil
 
 from ocrvl.instances.background import repeat
 
 STUB = """
-import sys, time
-from pathlib import Path
+import subprocess, sys, time
 from ocrvl.instances.background import end_with_server
-end_with_server(before=lambda: Path(sys.argv[1]).write_text("before"))
-print("watching", flush=True)
+end_with_server()
+engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(engine.pid, flush=True)
 time.sleep(60)
 """
 SERVER = """
 import subprocess, sys, time
-stub = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]], stdout=subprocess.PIPE, text=True)
+stub = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
 print(stub.stdout.readline().strip(), stub.pid, flush=True)
 time.sleep(60)
 """
 
 
-def test_a_process_whose_server_is_killed_ends_after_its_last_call(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SERVER, STUB, str(tmp_path / "said")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+def test_a_process_whose_server_is_killed_ends_with_all_that_it_started() -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVER, STUB], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        said, pid = server.stdout.readline().split()
-        assert said == "watching"
-        stub = psutil.Process(int(pid))
+        orphans = [psutil.Process(int(pid)) for pid in server.stdout.readline().split()]
         server.kill()
-    psutil.wait_procs([stub], timeout=20)
-    assert not stub.is_running()
-    assert (tmp_path / "said").read_text() == "before"
+    assert len(orphans) == 2
+    _, alive = psutil.wait_procs(orphans, timeout=20)
+    assert not alive
 
 
 def test_a_job_is_done_again_and_again_until_it_is_stopped() -> None:

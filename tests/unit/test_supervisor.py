@@ -264,23 +264,6 @@ def test_stopping_ends_a_restart_that_is_under_way() -> None:
     asyncio.run(scenario())
 
 
-def test_the_engine_can_be_killed_whenever_there_is_one() -> None:
-    async def scenario() -> None:
-        first, second = ScriptedEngine(), ScriptedEngine()
-        workshop = Workshop([first, second])
-        async with workshop.supervisor(Policy()) as supervisor:
-            workshop.may_start.clear()
-            first.is_dying = True
-            await until(lambda: workshop.restarts)
-            supervisor.kill()
-            workshop.may_start.set()
-            await until(lambda: supervisor.state is EngineState.READY)
-            await asyncio.to_thread(supervisor.kill)
-        assert (first.ends, second.ends) == (["killed"], ["killed", "stopped"])
-
-    asyncio.run(scenario())
-
-
 def test_an_error_of_the_first_start_is_raised() -> None:
     async def scenario() -> None:
         workshop = Workshop([ValueError("no such checkpoint")])

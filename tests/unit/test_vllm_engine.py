@@ -6,6 +6,8 @@ import pytest
 import vllm.envs
 from vllm import SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
+from vllm.utils.import_utils import resolve_obj_by_qualname
+from vllm.v1.executor import Executor
 
 from ocrvl.engine import vllm_engine
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
@@ -43,3 +45,12 @@ def test_a_dead_engine_is_unavailable_and_what_is_not_foreseen_is_left_to_the_ed
 
     assert type(vllm_engine._translate(EngineDeadError())) is Unavailable
     assert vllm_engine._translate(ZeroDivisionError("x")) is None
+
+
+def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND", raising=False)
+    path = vllm_engine._executor_on_a_cpu({})["distributed_executor_backend"]
+    assert issubclass(resolve_obj_by_qualname(path), Executor)
+    assert vllm_engine._executor_on_a_cpu({"tensor_parallel_size": 2}) == {}
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
+    assert vllm_engine._executor_on_a_cpu({}) == {}

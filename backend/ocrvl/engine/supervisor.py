@@ -100,11 +100,6 @@ class Supervisor:
         if self._engine:
             await asyncio.to_thread(self._engine.stop)
 
-    def kill(self) -> None:
-        """End the engine's processes at once; from any thread, when nothing else is of interest any more."""
-        if self._engine:
-            self._engine.kill()
-
     async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
         """Read one picture. Raises what the engine raises, and `Unavailable` where it stops meanwhile."""
         if self._engine is None:

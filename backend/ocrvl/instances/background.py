@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from ocrvl.metrics.definitions import ModelMetrics
 from ocrvl.metrics.mirror import FamilyFactory, Mirror
 from ocrvl.metrics.publisher import Publisher
+from ocrvl.processes import descendants, kill
 from ocrvl.triton.context import Log
 
 _SERVER_LOOK_SECONDS: Final = 1.0
@@ -38,8 +39,8 @@ def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], N
     return stop
 
 
-def end_with_server(before: Callable[[], None] = lambda: None) -> None:
-    """From now on, end this process when its server has gone, after a last call of `before`.
+def end_with_server() -> None:
+    """From now on, end this process and those it has started when its server has gone.
 
     A server that is killed, or whose exit timeout passes, leaves its stubs behind, and with them their engines' memory.
     A stub that waits for an answer of such a server holds Python's lock for ever: then a timer that needs no lock ends
@@ -51,7 +52,7 @@ def end_with_server(before: Callable[[], None] = lambda: None) -> None:
         faulthandler.dump_traceback_later(_HUNG_SECONDS, exit=True)
         if os.getppid() != server:
             try:
-                before()
+                kill(descendants())
             finally:
                 os._exit(1)
 

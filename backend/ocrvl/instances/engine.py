@@ -20,6 +20,7 @@ from ocrvl.instances.background import end_with_server, publish_metrics, repeat
 from ocrvl.metrics.definitions import EngineMetrics, EngineState, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.postprocess import load_paddle_functions
+from ocrvl.processes import descendants, kill
 from ocrvl.settings import EngineModelSettings, parse_parameters
 from ocrvl.sidechannel.address import channel_folder, socket_path
 from ocrvl.sidechannel.engine_side import EngineChannel
@@ -74,7 +75,7 @@ class EngineInstance:
             on_door=self._channel.set_door,
         )
         self._metrics.picture_limit.set(self._admission.limit)
-        end_with_server(before=self._supervisor.kill)
+        end_with_server()
         self._loop.run(self._channel.start())
         self._loop.run(self._supervisor.run())
         self._host = EngineHost(
@@ -113,6 +114,8 @@ class EngineInstance:
         self._publisher.stop()
         self._loop.run(self._channel.stop())
         self._loop.run(self._supervisor.stop())
+        # an engine that was being started meanwhile is nobody's
+        kill(descendants())
         self._loop.stop()
 
     async def _start_engine(self) -> VllmEngine:
