@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -17,6 +18,7 @@ MAX_GROWTH: Final = 0.05
 """Of a process between a tenth of the requests and all of them: what is kept for each request adds up to more."""
 
 _SETTLE_SECONDS: Final = 3.0
+_OWN_MEMORY: Final = re.compile(r"^Rss(?:Anon|File):\s+(\d+) kB$", re.MULTILINE)
 _PREFIX: Final = re.compile(r"ocrvl-[^-]+-")
 
 
@@ -30,7 +32,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes: resident memory of each process, and what the server's own regions take in shared memory."""
+    """Bytes: resident memory of each process, and what the server's own regions take in shared memory.
+
+    A process's share of those regions is not counted as its own: every process that reads a page of them would have it.
+    """
 
     resident: Mapping[Process, int]
     shared: int
@@ -89,6 +94,7 @@ def compare(before: Memory, after: Memory) -> list[Growth]:
 
 def _resident(process: psutil.Process) -> int | None:
     try:
-        return int(process.memory_info().rss)
-    except psutil.NoSuchProcess:
+        status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):
         return None
+    return sum(1024 * int(kibibytes) for kibibytes in _OWN_MEMORY.findall(status)) or None

@@ -107,7 +107,12 @@ def _outcome_table(outcomes: Outcomes) -> Table:
 
 def _memory_table(growths: Sequence[Growth], before: Memory, after: Memory) -> Table:
     table = Table(
-        "process", "at 10 %", "at 100 %", "growth", "", title=f"resident memory, at most {MAX_GROWTH:.0%} more"
+        "process",
+        "at 10 %",
+        "at 100 %",
+        "growth",
+        "",
+        title=f"resident memory without what is shared, at most {MAX_GROWTH:.0%} more",
     )
     for growth in growths:
         share = "" if growth.share is None else f"{growth.share:+.1%}"
