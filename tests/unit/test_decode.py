@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.images.decode import PictureLimits, decode_picture
@@ -58,3 +60,57 @@ def test_partial_transparency_is_blended_with_white() -> None:
     half = Image.new("RGBA", (4, 4), (0, 0, 0, 128))
     picture = decode_picture(pictures.encode(half), LIMITS)
     assert set(np.asarray(picture.image).ravel().tolist()) == {127}
+
+
+def jpeg(width: int, height: int, orientation: int = 1) -> bytes:
+    """A JPEG file of smooth colours whose sides are known."""
+    small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = io.BytesIO()
+    small.resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "decoded"),
+    [
+        ((600, 800), (600, 800)),
+        ((301, 400), (600, 800)),
+        ((300, 400), (300, 400)),
+        ((200, 300), (300, 400)),
+        ((140, 190), (150, 200)),
+        ((10, 10), (75, 100)),
+        ((1200, 1600), (600, 800)),
+    ],
+)
+def test_a_jpeg_is_decoded_no_smaller_than_wanted(wanted: tuple[int, int], decoded: tuple[int, int]) -> None:
+    picture = decode_picture(jpeg(600, 800), LIMITS, lambda width, height: wanted)
+    assert (picture.image.size, picture.size) == (decoded, (600, 800))
+    turned = decode_picture(jpeg(800, 600, orientation=6), LIMITS, lambda width, height: wanted)
+    assert (turned.image.size, turned.size) == (decoded, (600, 800))
+
+
+def test_what_is_wanted_is_asked_of_the_upright_size() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def wanted(width: int, height: int) -> tuple[int, int]:
+        asked.append((width, height))
+        return width, height
+
+    for orientation in range(1, 9):
+        decode_picture(jpeg(80, 60, orientation), LIMITS, wanted)
+    assert asked == [(80, 60)] * 4 + [(60, 80)] * 4
+
+
+def test_a_jpeg_decoded_smaller_has_nearly_the_same_pixels() -> None:
+    whole = decode_picture(jpeg(1200, 1600), LIMITS).image.resize((280, 392), Image.Resampling.BICUBIC)
+    scaled = decode_picture(jpeg(1200, 1600), LIMITS, lambda width, height: (280, 392)).image
+    assert scaled.size == (300, 400)
+    difference = np.asarray(scaled.resize((280, 392), Image.Resampling.BICUBIC), np.int16) - np.asarray(whole, np.int16)
+    assert np.abs(difference).mean() < 1
+
+
+def test_formats_that_can_not_be_scaled_are_decoded_whole() -> None:
+    picture = decode_picture(pictures.encode(Image.new("RGB", (64, 48))), LIMITS, lambda width, height: (8, 6))
+    assert picture.image.size == (64, 48)

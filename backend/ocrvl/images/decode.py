@@ -6,16 +6,21 @@ import base64
 import binascii
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from ocrvl.errors import InvalidArgument
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 """Formats that are read, by Pillow's names; nothing else is even tried, whatever Pillow could do."""
+
+_SWAPPED_SIDES: Final = (5, 6, 7, 8)
+"""EXIF orientations of a picture that lies on its side."""
 
 _BASE64_HEADS: Final = {
     # how base64 text of each format's magic bytes begins; no format begins with these as raw bytes
@@ -45,14 +50,23 @@ class PictureLimits:
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright picture: `image` in RGB; `warning` says what was left out of the file, empty where nothing was."""
+    """An upright picture: `image` in RGB; `warning` says what was left out of the file, empty where nothing was.
+
+    `size` is its width and height in the file, which `image` may be a half, a quarter or an eighth of.
+    """
 
     image: Image.Image
+    size: tuple[int, int]
     warning: str = ""
 
 
-def decode_picture(data: bytes, limits: PictureLimits) -> Picture:
+def decode_picture(
+    data: bytes, limits: PictureLimits, wanted_size: Callable[[int, int], tuple[int, int]] | None = None
+) -> Picture:
     """Decode one picture, apply its EXIF orientation and bring it to 8-bit RGB; transparency goes onto white.
+
+    `wanted_size` tells from the upright width and height which ones are enough: a JPEG is then decoded at the smallest
+    scale that still has as many pixels (DCT scaling), which takes a fraction of the time.
 
     Raw bytes in one of `FORMATS`, or the same as base64 text (with or without a `data:` prefix). Of a file with
     several frames the first is read, which `warning` says. Raises `InvalidArgument` with the reason, before
@@ -65,6 +79,7 @@ def decode_picture(data: bytes, limits: PictureLimits) -> Picture:
     data = _unwrap_base64(data)
     image = _open(data)
     _check_header(image, limits)
+    size = _scale(image, wanted_size) if wanted_size is not None and isinstance(image, JpegImageFile) else None
     frames = getattr(image, "n_frames", 1)
     notes = [f"the first of its {frames} frames was read"] if frames > 1 else []
     try:
@@ -77,7 +92,20 @@ def decode_picture(data: bytes, limits: PictureLimits) -> Picture:
     except Exception:
         # the picture itself is sound: reading it as it lies is more use than refusing it
         notes.append("its EXIF block is damaged, it was read as it lies")
-    return Picture(to_rgb(image), "; ".join(notes))
+    return Picture(to_rgb(image), size or image.size, "; ".join(notes))
+
+
+def _scale(image: JpegImageFile, wanted_size: Callable[[int, int], tuple[int, int]]) -> tuple[int, int]:
+    """Have it decoded at the smallest scale that is enough; its whole upright size."""
+    try:
+        turned = image.getexif().get(ExifTags.Base.Orientation) in _SWAPPED_SIDES
+    except Exception:
+        # its EXIF block is damaged: it is read as it lies
+        turned = False
+    size = image.size[::-1] if turned else image.size
+    wanted = wanted_size(*size)
+    image.draft(None, wanted[::-1] if turned else wanted)
+    return size
 
 
 def _open(data: bytes) -> Image.Image:

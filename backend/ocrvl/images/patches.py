@@ -10,8 +10,12 @@ from ocrvl.images.grid import PixelGrid
 
 
 def resize_to_grid(picture: Image.Image, grid: PixelGrid) -> Image.Image:
-    """Resize an RGB picture straight to its grid (bicubic, as the reference)."""
-    size = grid.resized_size(picture.width, picture.height)
+    """Resize an RGB picture straight to its grid."""
+    return resize(picture, grid.resized_size(picture.width, picture.height))
+
+
+def resize(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize an RGB picture to a width and height (bicubic, as the reference)."""
     return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
 
 
@@ -22,11 +26,13 @@ def cut_patches(picture: Image.Image, grid: PixelGrid) -> tuple[npt.NDArray[np.u
     the grid in patches, P = rows · columns. The layout is that of `PaddleOCRVLImageProcessorPil.patchify`
     (transformers), before rescaling and normalisation, which are left to the engine's side: a quarter of the bytes.
     """
-    pixels = np.asarray(picture)
     patch = grid.patch_size
-    rows, columns = pixels.shape[0] // patch, pixels.shape[1] // patch
-    tiles = pixels.reshape(rows, patch, columns, patch, 3).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(tiles).reshape(rows * columns, 3 * patch * patch), (1, rows, columns)
+    rows, columns = picture.height // patch, picture.width // patch
+    patches = np.empty((rows, columns, 3, patch, patch), np.uint8)
+    # channel by channel, since then whole rows of a patch are copied instead of single bytes: a third of the time
+    for channel, plane in enumerate(picture.split()):
+        patches[:, :, channel] = np.asarray(plane).reshape(rows, patch, columns, patch).transpose(0, 2, 1, 3)
+    return patches.reshape(rows * columns, 3 * patch * patch), (1, rows, columns)
 
 
 def normalize_patches(patches: npt.NDArray[np.uint8], grid: PixelGrid) -> npt.NDArray[np.float32]:

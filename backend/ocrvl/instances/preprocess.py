@@ -42,7 +42,10 @@ class PreprocessInstance:
         )
         self._metrics = PreprocessMetrics()
         self._preprocessor = Preprocessor(
-            context.engine_settings().grid, limits, lambda stage: self._metrics.seconds.labels(stage).time()
+            context.engine_settings().grid,
+            limits,
+            scaled_jpeg=self._settings.scaled_jpeg,
+            timer=lambda stage: self._metrics.seconds.labels(stage).time(),
         )
         self._warm_up()
         self._gate = Gate()
