@@ -1,0 +1,164 @@
+"""The vision encoder alone: all pictures in one pass against one by one, on the device that vLLM finds.
+
+Prints milliseconds a call for several size classes and numbers of pictures, how far the results differ, and the share
+of the device's measured matrix rate that the packed encoder reaches.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ocrvl import plugin
+from ocrvl.images.grid import PixelGrid
+from ocrvl.images.patches import normalize_patches
+from perf.gpu.stand_in import write_stand_in
+
+_SIZES: Final = {"line": (1100, 84), "receipt": (448, 672), "page": (840, 1190)}
+"""Width and height in pixels: 0.1, 0.3 and 1 million."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians of seconds for all the pictures; `difference` is relative to the largest value."""
+
+    size: str
+    pictures: int
+    patches: int
+    one_by_one: float
+    packed: float
+    difference: float
+    flops: float
+
+
+def main(
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint; a stand-in of real size if not given.")] = None,
+    counts: Annotated[str, typer.Option(help="Numbers of pictures.")] = "1,4,16",
+    repeat: Annotated[int, typer.Option(help="Measurements of each.")] = 10,
+    output: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
+) -> None:
+    """Compare the packed encoder with vLLM's own."""
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    with tempfile.TemporaryDirectory(prefix="ocrvl-encoder-") as folder, torch.inference_mode():
+        load_format = "auto" if checkpoint else "dummy"
+        path = checkpoint or write_stand_in(Path(folder) / "stand-in")
+        model = load_model(path, load_format, Path(folder) / "rendezvous")
+        grid = PixelGrid.from_checkpoint(path)
+        peak = _matrix_rate(model.visual.device)
+        results = [_compare(model, grid, size, int(count), repeat) for size in _SIZES for count in counts.split(",")]
+        # left to the interpreter's end, NCCL waits for ever
+        cleanup_dist_env_and_memory()
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    table = Table("size", "pictures", "patches", "one by one, ms", "packed, ms", "ratio", "differ by", "of the peak")
+    for result in results:
+        table.add_row(
+            result.size,
+            str(result.pictures),
+            str(result.patches),
+            f"{1000 * result.one_by_one:.2f}",
+            f"{1000 * result.packed:.2f}",
+            f"{result.one_by_one / result.packed:.2f}",
+            f"{result.difference:.1e}",
+            f"{result.flops / result.packed / peak:.0%}",
+        )
+    table.title = f"{name}, {model.visual.dtype}, {peak / 1e12:.0f} TFLOP/s in a large matrix product"
+    Console(width=120).print(table)
+    if output:
+        output.write_text(json.dumps({"device": name, "peak": peak, "results": [asdict(one) for one in results]}))
+
+
+def load_model(checkpoint: Path, load_format: str, rendezvous: Path) -> Any:
+    """The packed class with its weights, as an engine's process has it."""
+    plugin.register()
+    from vllm.config import set_current_vllm_config
+    from vllm.distributed import ensure_model_parallel_initialized, init_distributed_environment
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.model_executor.model_loader import get_model_loader
+    from vllm.model_executor.model_loader.utils import initialize_model, process_weights_after_loading
+    from vllm.utils.torch_utils import set_default_torch_dtype
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = EngineArgs(
+        model=str(checkpoint), dtype="bfloat16", load_format=load_format, max_model_len=4096, enforce_eager=True
+    ).create_engine_config()
+    with set_current_vllm_config(config):
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        init_distributed_environment(1, 0, f"file://{rendezvous}", 0, backend)
+        ensure_model_parallel_initialized(1, 1)
+        with set_default_torch_dtype(config.model_config.dtype), device:
+            model = initialize_model(vllm_config=config)
+        get_model_loader(config.load_config).load_weights(model, config.model_config)
+        process_weights_after_loading(model, config.model_config, device)
+    return model.eval()
+
+
+def _compare(model: Any, grid: PixelGrid, size: str, count: int, repeat: int) -> Result:
+    from vllm.model_executor.models.paddleocr_vl import PaddleOCRVLForConditionalGeneration as Stock
+
+    width, height = _SIZES[size]
+    rows, columns = (side // grid.factor * grid.merge_size for side in (height, width))
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (rows * columns, 3 * grid.patch_size**2), np.uint8) for _ in range(count)]
+    device = model.visual.device
+    as_bytes = [torch.from_numpy(picture).to(device) for picture in pictures]
+    as_floats = [torch.from_numpy(normalize_patches(picture, grid)).to(device, torch.bfloat16) for picture in pictures]
+    grids = torch.tensor([[1, rows, columns]] * count)
+
+    def packed() -> Any:
+        return model.embed_multimodal(pixel_values=as_bytes, image_grid_thw=grids)
+
+    def one_by_one() -> Any:
+        return Stock.embed_multimodal(model, pixel_values=as_floats, image_grid_thw=grids)
+
+    ours, theirs = torch.cat(list(packed())).float(), torch.cat(list(one_by_one())).float()
+    difference = float((ours - theirs).abs().max() / theirs.abs().max())
+    seconds = [(_time(one_by_one, device), _time(packed, device)) for _ in range(repeat)]
+    stock, own = (statistics.median(side) for side in zip(*seconds, strict=True))
+    return Result(size, count, rows * columns, stock, own, difference, count * _flops(model, rows * columns))
+
+
+def _time(call: Callable[[], Any], device: torch.device) -> float:
+    _wait(device)
+    began = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _flops(model: Any, patches: int) -> float:
+    """Floating-point operations of the matrix products for a picture: weights twice a patch, attention by pairs."""
+    config = model.config.vision_config
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    weights = layers * (4 * hidden**2 + 2 * hidden * config.intermediate_size) + hidden * 588
+    projector = (4 * hidden) ** 2 + 4 * hidden * model.config.text_config.hidden_size
+    return float(2 * weights * patches + 4 * layers * hidden * patches**2 + 2 * projector * patches / 4)
+
+
+def _matrix_rate(device: torch.device) -> float:
+    """Floating-point operations a second in a bfloat16 matrix product on random data."""
+    side = 8192 if device.type == "cuda" else 1024
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = [_time(lambda: left @ right, device) for _ in range(12)]
+    return 2 * side**3 / statistics.median(seconds[2:])
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,80 @@
+"""The embedded checkpoint's texts on this machine's device, against those that another device wrote.
+
+`python -m perf.gpu.texts cpu.json` on one machine, `python -m perf.gpu.texts gpu.json --against cpu.json` on the other.
+The engine is the served one; pictures are those of the parity check, and go along in the file, since what draws them
+needs fonts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from base64 import b64decode, b64encode
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocrvl.checkpoint import resolve_checkpoint
+from ocrvl.engine.serve import Job
+from ocrvl.engine.settings import EngineSettings
+from ocrvl.engine.vllm_engine import VllmEngine
+from ocrvl.hop import Reading
+from ocrvl.images.decode import PictureLimits
+from ocrvl.images.grid import PixelGrid
+from ocrvl.images.pipeline import Preprocessor
+from ocrvl.options import Options
+from ocrvl.wire import Task
+
+
+def main(
+    output: Annotated[Path, typer.Argument(help="A JSON file for the texts.")],
+    against: Annotated[Path | None, typer.Option(help="The texts of another device.")] = None,
+    dtype: Annotated[str, typer.Option(help="What the engine computes in.")] = "auto",
+    eager: Annotated[bool, typer.Option(help="Without CUDA graphs and compilation.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the pictures.")] = 0,
+) -> None:
+    """Read the pictures, all at once; exit status 1 where texts differ from the other device's."""
+    other = json.loads(against.read_text("utf-8")) if against else None
+    pictures = list(map(b64decode, other["pictures"])) if other else _draw(seed)
+    readings = asyncio.run(_read(pictures, dtype, eager))
+    encoded = [b64encode(picture).decode() for picture in pictures]
+    output.write_text(json.dumps({"pictures": encoded, "readings": [asdict(reading) for reading in readings]}), "utf-8")
+    print(f"{len(readings)} pictures, {sum(reading.num_output_tokens for reading in readings)} tokens")
+    if other:
+        others = [Reading(**reading) for reading in other["readings"]]
+        unequal = [(one, there) for one, there in zip(readings, others, strict=True) if one.text != there.text]
+        for one, there in unequal:
+            print(f"picture {one.index}:\n  here  {one.text!r}\n  there {there.text!r}")
+        print(f"{len(readings) - len(unequal)} of {len(readings)} texts are equal")
+        if unequal:
+            raise typer.Exit(1)
+
+
+def _draw(seed: int) -> list[bytes]:
+    from tools.parity.pictures import draw_samples
+
+    grid = PixelGrid.from_checkpoint(resolve_checkpoint("nano", Path()))
+    return [sample.data for sample in draw_samples(grid, seed)]
+
+
+async def _read(pictures: list[bytes], dtype: str, eager: bool) -> list[Reading]:
+    with tempfile.TemporaryDirectory(prefix="ocrvl-texts-") as folder:
+        file = Path(folder) / "model.json"
+        file.write_text(
+            json.dumps({"model": "nano", "dtype": dtype, "max_model_len": 4096, "enforce_eager": eager}), "utf-8"
+        )
+        settings = EngineSettings.from_file(file)
+        packed = Preprocessor(settings.grid, PictureLimits()).preprocess(pictures, [Task.OCR], Options(raw=True))
+        engine = await asyncio.to_thread(VllmEngine.start, settings)
+        try:
+            job = Job.begin(packed.options)
+            return await asyncio.gather(*(engine.read(picture, job) for picture in packed.pictures()))
+        finally:
+            await asyncio.to_thread(engine.stop)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,27 @@
+"""`perf.gpu.stand_in`: a checkpoint of the real shapes that vLLM takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ocrvl.images.grid import PixelGrid
+from perf.gpu.stand_in import write_stand_in
+
+
+def test_it_has_the_real_model_s_shapes_and_limits(tmp_path: Path) -> None:
+    folder = write_stand_in(tmp_path / "stand-in")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert (config["vision_config"]["hidden_size"], config["vision_config"]["num_hidden_layers"]) == (1152, 27)
+    assert (config["text_config"]["hidden_size"], config["text_config"]["num_hidden_layers"]) == (1024, 18)
+    grid = PixelGrid.from_checkpoint(folder)
+    assert (grid.min_pixels, grid.max_pixels) == (112_896, 1_003_520)
+
+
+def test_every_token_of_the_vocabulary_has_a_word(tmp_path: Path) -> None:
+    folder = write_stand_in(tmp_path / "stand-in")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == 103_424
+    assert tokenizer.decode([103_423]) == " word103423"
