@@ -66,6 +66,8 @@ class EngineInstance:
                 os.environ,
             )
         )
+        if not self._settings.packed_encoder:
+            os.environ.setdefault("VLLM_PLUGINS", "")
         max_num_seqs = self._engine_settings.max_num_seqs
         reserve = self._settings.reserve
         self._admission = Admission(

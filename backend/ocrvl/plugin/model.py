@@ -1,0 +1,58 @@
+"""PaddleOCR-VL for vLLM with a packed vision encoder, which takes pictures as bytes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from vllm.model_executor.models.paddleocr_vl import (
+    PaddleOCRVLDummyInputsBuilder,
+    PaddleOCRVLForConditionalGeneration,
+    PaddleOCRVLMultiModalProcessor,
+    PaddleOCRVLProcessingInfo,
+)
+from vllm.multimodal import MULTIMODAL_REGISTRY
+from vllm.transformers_utils.config import get_hf_image_processor_config
+
+from ocrvl.plugin.packed import Normalization, PackedEncoder, problems_of
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    PaddleOCRVLMultiModalProcessor, info=PaddleOCRVLProcessingInfo, dummy_inputs=PaddleOCRVLDummyInputsBuilder
+)
+class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
+    """VLLM's own class, but for how pictures are embedded.
+
+    `pixel_values` are uint8 [P, 3·patch·patch] a picture, as they were decoded, or what the stock processor makes of
+    pictures (floating, normalised). Pictures of one call are encoded together; where the encoder's layers are not the
+    known ones, by the stock class, one by one, which is said once.
+    """
+
+    def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
+        super().__init__(vllm_config=vllm_config, prefix=prefix)
+        model_config = vllm_config.model_config
+        processor = get_hf_image_processor_config(model_config.model, revision=model_config.revision)
+        self._normalization = Normalization(processor["image_mean"], processor["image_std"])
+        self._packed: PackedEncoder | None = None
+        if problems := problems_of(self.visual, self.mlp_AR):
+            logging.getLogger("vllm.ocrvl").warning(
+                "pictures are encoded one by one, by vLLM's own class: %s", "; ".join(problems)
+            )
+        else:
+            merge_size = self.config.vision_config.spatial_merge_size
+            self._packed = PackedEncoder(self.visual.vision_model, self.mlp_AR, merge_size, self._normalization)
+
+    def embed_multimodal(self, **kwargs: Any) -> Any:
+        """Embed the pictures of a step: a tensor [tokens, hidden] for each."""
+        patches = kwargs.get("pixel_values")
+        if patches is None:
+            return ()
+        if self._packed is not None:
+            return self._packed(list(patches), torch.as_tensor(kwargs["image_grid_thw"]).tolist())
+        size = self.config.vision_config.patch_size
+        floating = [
+            picture if picture.is_floating_point() else self._normalization(picture).view(-1, 3, size, size)
+            for picture in patches
+        ]
+        return super().embed_multimodal(**{**kwargs, "pixel_values": floating})
