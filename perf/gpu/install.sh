@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Puts the parts of a bundle (perf/gpu/bundle.py) together on the machine that is to use them; see README.md.
 #
-# OCRVL_GPU_BUNDLE  where parts and manifest arrive, .gpu of this checkout unless set
-# OCRVL_GPU_TARGET  where they are collected and unpacked, /tmp/ocrvl-gpu unless set
-# PYTHON            the interpreter that has torch, python3 unless set
+# OCRVL_GPU_BUNDLE    where parts and manifest arrive, .gpu of this checkout unless set
+# OCRVL_GPU_TARGET    where they are collected and unpacked, /tmp/ocrvl-gpu unless set
+# OCRVL_GPU_PACKAGES  the folder of that interpreter's packages, which gets a .pth file
+# PYTHON              the interpreter that has torch, python3 unless set
 #
 # Ends with 0 when everything is in place, 3 while parts are missing, 1 when something is wrong. A part that has arrived
 # is kept under its checksum, so it need not come again.
@@ -80,8 +81,10 @@ PYTHON
 describe() {
   "$python" - "$repository" "$target" << 'PYTHON'
 import ast
+import os
 import shlex
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -112,6 +115,10 @@ if nvrtc := next((found for entry in filter(None, sys.path) for found in Path(en
 environment = [
     f"export {name}={shlex.quote(':'.join(map(str, values)))}${{{name}:+:${name}}}\n" for name, values in exports.items()
 ]
+# the server's stub of Python 3.12 is isolated: it finds this interpreter's packages, and nothing of PYTHONPATH
+packages = Path(os.environ.get("OCRVL_GPU_PACKAGES") or sysconfig.get_path("purelib"))
+if os.access(packages, os.W_OK):
+    (packages / "ocrvl-gpu.pth").write_text(f"import sys; sys.path[:0] = {list(map(str, paths))}\n")
 # FlashInfer is not packed, and vLLM would import it for sampling
 environment.append("export VLLM_USE_FLASHINFER_SAMPLER=0\n")
 (target / "env.sh").write_text("".join(environment))

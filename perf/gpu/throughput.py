@@ -2,8 +2,7 @@
 
 `ready`: patches that are there already, straight to the engine, which is the limit. `stock`: the same with vLLM's own
 class. `front`: pictures through vLLM's own processor, as its OpenAI server hands them on. `served`: encoded pictures
-through the whole Triton server over gRPC. One way a process; the figures of several are compared by hand or by
-`perf.gpu.table`.
+through the whole Triton server over gRPC. One way a process: what a way leaves behind is not the next one's.
 """
 
 from __future__ import annotations
@@ -211,7 +210,8 @@ async def _loop(ask: Ask, in_flight: int, seconds: float) -> dict[str, Any]:
         nonlocal tokens
         while time.perf_counter() - began < seconds:
             asked = time.perf_counter()
-            tokens += await ask(number)
+            came = await ask(number)
+            tokens += came
             latencies.append(time.perf_counter() - asked)
             number += in_flight
 

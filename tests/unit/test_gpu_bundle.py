@@ -55,6 +55,7 @@ def install(arrived: Path, target: Path) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "OCRVL_GPU_BUNDLE": str(arrived),
         "OCRVL_GPU_TARGET": str(target),
+        "OCRVL_GPU_PACKAGES": str(arrived),
         "PYTHON": sys.executable,
     }
     return subprocess.run([INSTALL], env=environment, capture_output=True, text=True, check=False)
@@ -209,7 +210,10 @@ def test_parts_come_one_at_a_time_and_are_put_together(packed: Path, tmp_path: P
         check=True,
     ).stdout.strip()
     repository = INSTALL.parents[2]
-    assert shown.split(":") == [*map(str, (site, repository / "backend", repository / "client", repository)), "/before"]
+    paths = [*map(str, (site, repository / "backend", repository / "client", repository))]
+    assert shown.split(":") == [*paths, "/before"]
+    # for an interpreter that does not look at PYTHONPATH
+    assert (arrived / "ocrvl-gpu.pth").read_text() == f"import sys; sys.path[:0] = {paths}\n"
 
 
 def test_installing_again_unpacks_nothing(packed: Path, tmp_path: Path) -> None:

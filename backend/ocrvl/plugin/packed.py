@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-_MAX_CACHED_PATCHES: Final = 65_536
-"""How many patches the grids that are kept may have in all: 190 MiB at PaddleOCR-VL's sizes, a dozen pages' grids or
-hundreds of lines'."""
+_MAX_CACHED_PATCHES: Final = 16_384
+"""How many patches the grids that are kept may have in all: 41 MiB at PaddleOCR-VL's sizes, three pages' grids or
+dozens of lines'."""
 
 
 _NEEDS_LONGEST: Final = frozenset({"FLASH_ATTN", "ROCM_AITER_FA", "TRITON_ATTN"})
