@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor, wait
 from random import Random
 
 import pytest
+import tritonclient.grpc as triton_grpc
 from PIL import Image
 
+from ocrvl.checkpoint import nano_path
+from ocrvl.images.decode import PictureLimits
+from ocrvl.images.grid import PixelGrid
+from ocrvl.images.pipeline import Preprocessor
+from ocrvl.options import Options
 from ocrvl.serving.server import TritonServer
-from ocrvl.wire import FinishReason
+from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client import Client, InvalidRequest
 from tests import pictures
 from tests.integration.raw import PROTOCOLS
+from tests.integration.streams import fill
 from tools.nano.measure import character_score
 from tools.nano.world import World
 
@@ -167,3 +175,27 @@ def test_short_requests_finish_before_long_ones_that_came_first(server: TritonSe
             future.result(timeout=120)
         assert not any(future.done() for future in long)
         assert {len(future.result(timeout=200).text) for future in long} == {1000}
+
+
+@pytest.mark.parametrize("enlarged", [2.5, 5.0])
+def test_jpegs_decoded_at_a_smaller_scale_have_the_same_texts(server: TritonServer, enlarged: float) -> None:
+    drawings = [World(Random(number)).receipt(6) for number in range(12)]
+    files = [_enlarged_jpeg(drawing.picture, enlarged) for drawing in drawings]
+    grid = PixelGrid.from_checkpoint(nano_path())
+    texts = []
+    with triton_grpc.InferenceServerClient(server.grpc_url) as connection:
+        for scaled_jpeg in (False, True):
+            preprocessor = Preprocessor(grid, PictureLimits(), scaled_jpeg)
+            packed = preprocessor.preprocess(files, [Task.OCR], Options(max_pixels=110_000))
+            answer = connection.infer(Model.ENGINE.value, fill(packed.encode_tensors()))
+            texts.append([text.decode() for text in answer.as_numpy(Tensor.TEXT.value).ravel()])
+    assert texts[0] == texts[1]
+    assert character_score(texts[1], [drawing.text for drawing in drawings]) > 0.8
+
+
+def _enlarged_jpeg(picture: Image.Image, factor: float) -> bytes:
+    """As a scanner of a higher resolution would have sent it."""
+    file = io.BytesIO()
+    size = round(picture.width * factor), round(picture.height * factor)
+    picture.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    return file.getvalue()
