@@ -7,7 +7,7 @@ import queue
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import tritonclient.grpc as triton_grpc
@@ -88,16 +88,27 @@ def cancel(server: TritonServer, token: str) -> int:
 
 def metric(server: TritonServer, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
-    url = f"http://{server.options.host}:{server.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-        families = list(text_string_to_metric_families(answer.read().decode()))
     return sum(
         sample.value
-        for family in families
+        for family in text_string_to_metric_families(_scrape(server))
         for sample in family.samples
         # the parser calls every counter's samples `…_total`
         if sample.name in (name, f"{name}_total") and labels.items() <= sample.labels.items()
     )
+
+
+def _scrape(server: TritonServer) -> str:
+    """Triton's metrics; asked again where the connection is reset, which a thousand requests at once did once."""
+    url = f"http://{server.options.host}:{server.metrics_port}/metrics"
+    with suppress(ConnectionResetError):
+        return _get(url)
+    return _get(url)
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
