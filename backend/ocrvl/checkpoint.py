@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -36,3 +37,7 @@ def resolve_checkpoint(name: str, base: Path) -> Path:
     except Exception as error:
         offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise FileNotFoundError(f"checkpoint {name!r} is neither a folder nor on the hub{offline}: {error}") from error
+
+
+if __name__ == "__main__":  # python -m ocrvl.checkpoint NAME: fetch it ahead of a start, into the hub's cache
+    print(resolve_checkpoint(sys.argv[1], Path.cwd()))  # noqa: T201 - a command

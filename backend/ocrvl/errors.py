@@ -9,9 +9,13 @@ OcrError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ocrvl.wire import ErrorCode, tag_message, untag_message
+
+MAX_MESSAGE_BYTES: Final = 2048
+"""Bytes of a message as it travels. gRPC has it in a header, up to three bytes for one, and clients take 8 KiB of
+headers: beyond, they see that instead of the error."""
 
 
 class OcrError(Exception):
@@ -21,8 +25,11 @@ class OcrError(Exception):
 
     @property
     def tagged(self) -> str:
-        """The message with its code in front, as every error travels."""
-        return tag_message(self.code, str(self))
+        """The message with its code in front, as every error travels; a very long one is cut."""
+        encoded = str(self).encode("utf-8", "replace")
+        if len(encoded) <= MAX_MESSAGE_BYTES:
+            return tag_message(self.code, encoded.decode("utf-8"))
+        return tag_message(self.code, f"{encoded[:MAX_MESSAGE_BYTES].decode('utf-8', 'ignore')}…")
 
 
 class InvalidArgument(OcrError):

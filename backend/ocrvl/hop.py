@@ -1,8 +1,7 @@
 """What one model hands to the next: `preprocess` → `PackedPictures` → engine → `Reading` for each picture.
 
 Each message knows its tensors and checks what it is handed, because the models behind the ensemble's door can be
-called directly. The leading dimension of 1 on every tensor is Triton's batch dimension: a model with
-`max_batch_size: 1` is what Triton's queue policies apply to.
+called directly. The leading dimension of 1 on every tensor is Triton's batch dimension.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -16,13 +16,13 @@ from pydantic import (
 )
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.structure import MAX_CHARACTERS, check_pattern, check_schema
+from ocrvl.structure import MAX_CHARACTERS, check_pattern, check_schema, shorten
 
 MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
 
-MAX_TOKENS = 4096
-"""Tokens generated for a picture unless the request says otherwise (PaddleOCR-VL's model card)."""
+_PROBLEMS_TOLD = 3
+"""How many of the problems with an object its caller is told: each may list all keys there are."""
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -88,13 +88,21 @@ class Options(BaseModel):
         return self
 
 
+T = TypeVar("T", bound=BaseModel)
+
+
 def parse_options(raw: bytes | None) -> Options:
     """The options of a request from the bytes of its `options` tensor; defaults where it has none.
 
     Raises `InvalidArgument` naming the key that is wrong and what it may be.
     """
+    return parse_object(Options, raw)
+
+
+def parse_object(kind: type[T], raw: bytes | None) -> T:
+    """As `parse_options`, for another model's options."""
     if raw is None or not raw.strip():
-        return Options()
+        return kind()
     if len(raw) > MAX_OPTIONS_BYTES:
         raise InvalidArgument(f"options: {len(raw)} bytes, at most {MAX_OPTIONS_BYTES} are taken")
     try:
@@ -106,21 +114,24 @@ def parse_options(raw: bytes | None) -> Options:
     if not isinstance(value, dict):
         raise InvalidArgument(f"options: a JSON object is wanted, this is a {_json_type(value)}")
     try:
-        return Options.model_validate_json(raw)
+        return kind.model_validate_json(raw)
     except ValidationError as error:
-        raise InvalidArgument(f"options: {_describe(error)}") from None
+        raise InvalidArgument(f"options: {_describe(error, kind)}") from None
 
 
-def _describe(error: ValidationError) -> str:
+def _describe(error: ValidationError, kind: type[BaseModel]) -> str:
     """One clause a problem, each beginning with the key."""
+    problems = error.errors(include_url=False)
     clauses = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
+    for problem in problems[:_PROBLEMS_TOLD]:
+        key = ".".join(shorten(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            clauses.append(f"unknown key {key!r} (known: {', '.join(Options.model_fields)})")
+            clauses.append(f"unknown key {key!r} (known: {', '.join(kind.model_fields)})")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             clauses.append(f"{key}: {message}" if key else message)
+    if (untold := len(problems) - _PROBLEMS_TOLD) > 0:
+        clauses.append(f"and {untold} more")
     return "; ".join(clauses)
 
 

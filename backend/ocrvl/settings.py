@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -67,6 +67,12 @@ class PreprocessSettings(ModelSettings):
         description="decode a JPEG of at least twice the size that is wanted of it at a half, a quarter or an eighth "
         "of its size: a fraction of the time, and nearly the same pixels",
     )
+    exact_resize: Flag = Field(
+        False,
+        description="resize with Pillow, to the very pixels of the model's own image processor: five times the time; "
+        "without, pixels are a level or two of 255 away, and at the edges of strokes now and then a few more",
+    )
+    log_requests: Flag = Field(True, description="a line in the server's log for each request that is refused here")
 
 
 class EngineModelSettings(ModelSettings):
@@ -117,6 +123,56 @@ class StreamSettings(ModelSettings):
         description="calls to `ocr` at a time in one instance: the Python backend serves calls between models, and "
         "the responses, from one pool of 32 threads",
     )
+
+
+class LayoutSettings(ModelSettings):
+    """Settings of `layout`."""
+
+    detector: Literal["embedded", "PP-DocLayoutV3", "PP-DocLayoutV2"] = Field(
+        "embedded",
+        description="the model: `embedded` comes with the package and runs on the CPU, the others are PaddleOCR's own",
+    )
+    folder: Path | None = Field(
+        None, description="where the files of PaddleOCR's model lie; PaddleX fetches them from its hub unless set"
+    )
+    engine: Literal["transformers", "onnxruntime"] | None = Field(
+        None, description="what runs PaddleOCR's model; `transformers` on a GPU and `onnxruntime` on a CPU unless set"
+    )
+    threads: int = Field(1, ge=1, le=256, description="threads of one instance, on a CPU")
+    max_picture_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded picture")
+    max_picture_pixels: int = Field(100_000_000, ge=1, description="pixels of one picture")
+
+
+class DocumentSettings(ModelSettings):
+    """Settings of `document` and of `document_stream`."""
+
+    max_documents: int = Field(8, ge=1, le=64, description="documents under way at a time in one instance")
+    max_pages: int = Field(1000, ge=1, description="pages of one request")
+    max_file_bytes: int = Field(268_435_456, ge=1, description="bytes of one file")
+    max_page_pixels: int = Field(
+        40_000_000, ge=1, description="pixels of one page; larger pages of a PDF are drawn at fewer dots an inch"
+    )
+    max_page_blocks: int = Field(500, ge=1, description="blocks of one page; what goes beyond is left out, and said")
+    pages_at_once: int = Field(4, ge=1, le=64, description="pages of one document that are held as pictures at a time")
+    max_blocks: int | None = Field(
+        None,
+        ge=1,
+        description="blocks of all documents of one instance on their way to the engines at a time; more would keep "
+        "other callers waiting",
+    )
+    max_calls: int = Field(
+        24,
+        ge=1,
+        le=_MAX_STREAM_CALLS,
+        description="calls to other models at a time in one instance, which share 32 threads with the responses",
+    )
+    patience_seconds: Seconds = Field(
+        120.0, description="how long a document waits for an engine that restarts, before it is given up"
+    )
+    draw_seconds: Seconds = Field(
+        60.0, description="how long opening a PDF, or drawing a page of it, may take before its process is ended"
+    )
+    log_requests: Flag = Field(True, description="a line in the server's log for each document")
 
 
 T = TypeVar("T", bound=ModelSettings)

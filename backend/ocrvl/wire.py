@@ -19,6 +19,9 @@ class Model(StrEnum):
     PREPROCESS = "preprocess"
     ENGINE = "paddleocr_vl"
     CANCEL = "cancel"
+    LAYOUT = "layout"
+    DOCUMENT = "document"
+    DOCUMENT_STREAM = "document_stream"
 
 
 class Tensor(StrEnum):
@@ -46,6 +49,27 @@ class Tensor(StrEnum):
     # out, `ocr_stream` alone
     INDEX = "index"
     FULL_TEXT = "full_text"
+    # `layout`
+    PIXELS = "pixels"
+    LABEL = "label"
+    SCORE = "score"
+    BOX = "box"
+    POLYGON = "polygon"
+    # in, `document`
+    FILE = "file"
+    # out, `document`: one element a page, then one an image, then one in all
+    PAGE_INDEX = "page_index"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    PAGE_ERROR = "page_error"
+    PAGE_WARNING = "page_warning"
+    IMAGE_NAME = "image_name"
+    IMAGE_DATA = "image_data"
+    IMAGE_PAGE = "image_page"
+    PAGES_DONE = "pages_done"
+    PAGES_TOTAL = "pages_total"
+    DOCUMENT_MARKDOWN = "document_markdown"
+    DOCX = "docx"
     # `cancel`
     CANCEL_TOKEN = "cancel_token"  # noqa: S105 - a name
     CANCELLED = "cancelled"
@@ -82,6 +106,9 @@ class ErrorCode(StrEnum):
 
 MAX_PICTURES: Final = 64
 """Pictures in one request."""
+
+DEFAULT_TOKENS: Final = 4096
+"""Tokens generated for a picture at most, unless the request says otherwise (PaddleOCR-VL's model card)."""
 
 STREAM_PARAMETER: Final = "ocrvl_stream"
 """The request parameter by which `ocr_stream` asks the engine for its text as it is generated."""

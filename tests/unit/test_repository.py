@@ -170,6 +170,23 @@ def test_the_engine_s_arguments_are_those_that_were_given() -> None:
     }
 
 
+def test_other_engine_arguments_are_added_and_win(tmp_path: Path) -> None:
+    words = ("nnodes=2", "tensor_parallel_size=4", "master_addr=ocr-0.ocr", 'compilation_config={"level": 0}')
+    assert (
+        run(tmp_path, "--gpus", "0,1", "--parallel", "tensor", *[f"--engine-arg={word}" for word in words]).exit_code
+        == 0
+    )
+    written = json.loads((tmp_path / "paddleocr_vl/1/model.json").read_text("utf-8"))
+    assert {
+        name: written[name] for name in ("nnodes", "tensor_parallel_size", "master_addr", "compilation_config")
+    } == {
+        "nnodes": 2,
+        "tensor_parallel_size": 4,
+        "master_addr": "ocr-0.ocr",
+        "compilation_config": {"level": 0},
+    }
+
+
 def test_the_share_of_a_gpu_s_memory_is_vllm_s_own_unless_given() -> None:
     assert "gpu_memory_utilization" not in plan().engine_args
 
@@ -238,10 +255,12 @@ def test_every_size_that_is_written_comes_with_its_reason() -> None:
 # Files
 
 
-def test_each_face_has_its_models_and_streaming_needs_those_of_unary() -> None:
+def test_each_face_has_its_models_and_all_need_those_of_unary() -> None:
     unary = {Model.OCR, Model.PREPROCESS, Model.ENGINE, Model.CANCEL}
     assert set(models_of([Face.UNARY])) == unary
-    assert set(models_of([Face.STREAM])) == set(models_of(Face)) == unary | {Model.STREAM}
+    assert set(models_of([Face.STREAM])) == unary | {Model.STREAM}
+    assert set(models_of([Face.DOCUMENT])) == unary | {Model.LAYOUT, Model.DOCUMENT, Model.DOCUMENT_STREAM}
+    assert set(models_of(Face)) == set(Model)
 
 
 @pytest.mark.parametrize("faces", [(Face.UNARY,), (Face.STREAM,), tuple(Face)])
@@ -390,6 +409,10 @@ def test_a_broken_config_is_named(content: str, reason: str, tmp_path: Path) -> 
         (["--queue-size", "0"], "--queue-size: 0 is not between 1"),
         (["--queue-timeout-seconds", "0"], "--queue-timeout-seconds: 0.0 is not above 0"),
         (["--queue-timeout-seconds", "inf"], "--queue-timeout-seconds: inf is not above 0"),
+        (["--engine-arg", "block_size"], "--engine-arg: 'block_size': NAME=VALUE is wanted"),
+        (["--engine-arg", "block-size=16"], "--engine-arg: 'block-size=16': NAME=VALUE is wanted"),
+        (["--engine-arg", "max_num_seqs=8"], "--engine-arg: max_num_seqs has an option of its own: --max-num-seqs"),
+        (["--engine-arg", "a=1", "--engine-arg", "a=2"], "--engine-arg: a is given twice"),
         (["--checkpoint", ""], "--checkpoint: name nano, a folder or a hub id"),
         (["--checkpoint", "./nowhere"], "--checkpoint: no checkpoint at"),
         (["--checkpoint", "/nowhere/v9"], "--checkpoint: no checkpoint at /nowhere/v9"),
@@ -439,6 +462,7 @@ def test_every_shipped_model_is_rendered_with_the_command_that_made_it(tmp_path:
 
 def test_the_arguments_that_are_kept_render_the_same_repository_again(tmp_path: Path) -> None:
     options = ["--gpus", "3,1", "--max-model-len", "99", "--queue-timeout-seconds", "1.5", "--dtype", "float16"]
+    options += ["--engine-arg", "block_size=32"]
     assert run(tmp_path, *options, "--face", "unary", "--queue-size", "5").exit_code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     arguments = json.loads((tmp_path / MARKER).read_text("utf-8"))["arguments"]

@@ -12,12 +12,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ocrvl.serving import locate
-from ocrvl.serving.locate import TritonInstallation, TritonNotFound, find_triton
+from ocrvl.serving.exposure import Endpoint
+from ocrvl.serving.limits import http_limit, http_limit_arguments
+from ocrvl.serving.locate import TritonInstallation, TritonNotFound, find_model_repository, find_triton
 from ocrvl.serving.log import LoadingLog, slow_start_hint
 from ocrvl.serving.runtime import build_environment, prepare_backends
 from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer, build_command
 from ocrvl_client.cli import app
-from ocrvl_client.cli.serve import _Reports
+from ocrvl_client.cli.serve import _network_warning, _Reports
 
 LOG = r"""
 I1123 14:30:51.195792 5076 model_lifecycle.cc:472] "loading: preprocess:1"
@@ -161,8 +163,46 @@ def test_all_models_are_loaded_unless_some_are_named() -> None:
     assert arguments[-3:] == ["--model-control-mode=explicit", "--load-model=ocr", "--load-model=preprocess"]
 
 
+def test_endpoints_that_change_the_server_are_closed_by_a_key_that_differs_each_time() -> None:
+    first, second = ([word for word in command() if "restricted" in word] for _ in range(2))
+    assert [word.partition(":")[0] for word in first] == [
+        "--http-restricted-api=model-repository,trace,logging",
+        "--grpc-restricted-protocol=model-repository,trace,logging",
+    ]
+    assert set(first).isdisjoint(second)
+
+
+def test_nothing_is_restricted_where_everything_is_opened() -> None:
+    options = ServerOptions(Path(), opened=tuple(Endpoint))
+    assert not any(
+        "restricted" in word for word in build_command(options, Path("tritonserver"), Path("backends"), "ocrvl-")
+    )
+
+
 def test_extra_arguments_come_last_so_that_they_win() -> None:
     assert command(extra_arguments=("--log-verbose", "1"))[-2:] == ["--log-verbose", "1"]
+
+
+def test_bodies_over_http_may_be_as_large_as_the_models_take_them_in_base64(tmp_path: Path) -> None:
+    megabyte = 1024 * 1024
+    assert http_limit(tmp_path) is None
+    for model, setting, size in (("preprocess", "max_request_bytes", 3), ("document", "max_file_bytes", 6)):
+        (tmp_path / model).mkdir()
+        parameter = f'{{ key: "{setting}" value: {{ string_value: "{size * megabyte}" }} }}'
+        (tmp_path / model / "config.pbtxt").write_text(f"parameters [ {parameter} ]")
+    assert http_limit(tmp_path) == 8 * megabyte + megabyte
+    assert http_limit(tmp_path, ["ocr", "preprocess"]) == 4 * megabyte + megabyte
+    (tmp_path / "document/config.pbtxt").write_text("parameters [")
+    assert http_limit(tmp_path) is None
+
+
+@pytest.mark.parametrize(("listed", "arguments"), [("--http-max-input-size <integer>", 1), ("--http-port", 0)])
+def test_the_bound_is_set_only_where_triton_knows_it(tmp_path: Path, listed: str, arguments: int) -> None:
+    triton = tmp_path / "tritonserver"
+    triton.write_text(f"#!/bin/sh\necho '  {listed}' >&2\nexit 1\n")
+    triton.chmod(0o755)
+    found = http_limit_arguments(triton, {}, find_model_repository())
+    assert found == [f"--http-max-input-size={http_limit(find_model_repository())}"][:arguments]
 
 
 def test_a_taken_port_is_refused_with_the_option_that_changes_it() -> None:
@@ -232,9 +272,10 @@ def test_a_server_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--face", "carrier-pigeon"], "one of unary, stream is wanted"),
+        (["--face", "carrier-pigeon"], "one of unary, stream, document is wanted"),
         (["./repository"], "is none of Triton's arguments"),
         (["--max-failures", "0"], "--max-failures"),
+        (["--allow", "everything"], "one of model-repository, shared-memory, trace, logging is wanted"),
     ],
 )
 def test_serve_refuses_what_it_can_not_mean(arguments: list[str], words: str) -> None:
@@ -271,3 +312,14 @@ def test_free_ports_are_three_different_ones() -> None:
     for _ in range(50):
         options = TritonServer(ServerOptions(Path(), http_port=0, grpc_port=0, metrics_port=0)).options
         assert len({options.http_port, options.grpc_port, options.metrics_port}) == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "from_wheel", "warned"), [("0.0.0.0", True, True), ("0.0.0.0", False, False), ("127.0.0.1", True, False)]
+)
+def test_an_old_server_that_is_opened_to_a_network_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, from_wheel: bool, warned: bool
+) -> None:
+    installation = TritonInstallation(tmp_path, tmp_path, stub=tmp_path if from_wheel else None)
+    monkeypatch.setattr(locate, "find_triton", lambda: installation)
+    assert (_network_warning(host) is not None) is warned

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import ModuleType, SimpleNamespace
+
 import pytest
 import vllm.envs
+import vllm.third_party
 from vllm import SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
 from vllm.utils.import_utils import resolve_obj_by_qualname
 from vllm.v1.executor import Executor
 
 from ocrvl.engine import vllm_engine
+from ocrvl.engine.vllm_engine import DeviceMemory
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.wire import FinishReason
 
@@ -54,3 +59,74 @@ def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyP
     assert vllm_engine._executor_on_a_cpu({"tensor_parallel_size": 2}) == {}
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
     assert vllm_engine._executor_on_a_cpu({}) == {}
+
+
+class Nvml(ModuleType):
+    """NVIDIA's library on a machine with these devices, by UUID: each has 80 bytes, its number of them in use."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, *uuids: str) -> None:
+        super().__init__("pynvml")
+        self.uuids = uuids
+        self.open = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802 - the library's names
+        if not self.uuids:
+            raise self.NVMLError("no driver")
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.open -= 1
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return len(self.uuids)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        if not 0 <= index < len(self.uuids):
+            raise self.NVMLError("no such device")
+        return index
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
+        return self.uuids.index(uuid)
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(used=handle, total=80)
+
+
+@pytest.mark.parametrize(
+    ("visible", "used"),
+    [
+        (None, {"0": 0, "1": 1, "2": 2}),
+        ("", {"0": 0, "1": 1, "2": 2}),
+        ("2", {"2": 2}),
+        ("2,0", {"2": 2, "0": 0}),
+        ("GPU-bb", {"GPU-bb": 1}),
+        ("GPU-cc,GPU-aa", {"GPU-cc": 2, "GPU-aa": 0}),
+    ],
+)
+def test_the_memory_is_that_of_the_devices_that_the_process_may_use_by_the_names_it_knows_them_by(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, used: Mapping[str, int]
+) -> None:
+    nvml = Nvml("GPU-aa", "GPU-bb", "GPU-cc")
+    monkeypatch.setattr(vllm.third_party, "pynvml", nvml)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert vllm_engine.gpu_memory() == {name: DeviceMemory(bytes_used, 80) for name, bytes_used in used.items()}
+    assert nvml.open == 0
+
+
+def test_the_library_is_closed_when_a_device_can_not_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = Nvml("GPU-aa")
+    monkeypatch.setattr(vllm.third_party, "pynvml", nvml)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with pytest.raises(Nvml.NVMLError):
+        vllm_engine.gpu_memory()
+    assert nvml.open == 0
+
+
+def test_there_is_no_memory_to_tell_of_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm.third_party, "pynvml", Nvml())
+    assert vllm_engine.gpu_memory() == {}

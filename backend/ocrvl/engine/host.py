@@ -117,13 +117,13 @@ class EngineHost:
         arrived = time.monotonic()
         try:
             packed = PackedPictures.decode_tensors(call.read, self._grid)
+            stream = StreamAddress.of(call.parameters)
+            job = Job.begin(packed.options, call.request_id, call.trace_headers)
         except Exception as error:
             call.fail(error)
             self._on_finished(RequestRecord.of(call.request_id, arrived, error=error))
             return
-        stream = StreamAddress.of(call.parameters)
         work = Work(*filter(None, [packed.options.cancel_token, stream.stream if stream else None]))
-        job = Job.begin(packed.options, call.request_id, call.trace_headers)
         taken = _Taken(call, packed, job, work, stream, arrived)
         self._taken.add(taken)
         self._works.add(work)

@@ -76,9 +76,19 @@ class RequestRecord:
             fields["traceparent"] = self.trace
         if self.error:
             fields["error"] = self.error
-        return "request " + " ".join(f"{key}={_quote(value)}" for key, value in fields.items())
+        return logfmt("request", fields)
 
 
-def _quote(value: object) -> str:
+def logfmt(event: str, fields: Mapping[str, object]) -> str:
+    """One line, whatever the values are: the event and its fields, quoted where a reader would be misled.
+
+    >>> logfmt("request", {"request_id": "page 7", "pictures": 2})
+    'request request_id="page 7" pictures=2'
+    """
+    return " ".join([event, *(f"{key}={quote_value(value)}" for key, value in fields.items())])
+
+
+def quote_value(value: object) -> str:
+    """A value of logfmt: in quotation marks, escaped, unless it is one printable word."""
     text = str(value)
     return text if text.isprintable() and text and not set(text) & set(' "=') else json.dumps(text)

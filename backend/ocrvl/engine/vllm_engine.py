@@ -24,10 +24,10 @@ from ocrvl.engine.settings import EngineSettings
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches
-from ocrvl.options import MAX_TOKENS, Options
+from ocrvl.options import Options
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
-from ocrvl.wire import FinishReason, Task
+from ocrvl.wire import DEFAULT_TOKENS, FinishReason, Task
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -74,6 +74,28 @@ def check_engine_args(settings: EngineSettings) -> None:
         raise ValueError(f"{settings.source}: unknown engine arguments: {', '.join(unknown)}")
 
 
+def follow_engine(settings: EngineSettings, node_rank: int) -> None:
+    """Be the ranks of an engine on one more machine, until the engine ends; its first machine is number 0.
+
+    The settings are those of the first machine, with `nnodes`, `master_addr` and `master_port`. This is what
+    `vllm serve --headless` does, without a second place for the arguments.
+    """
+    _prepare(settings)
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.executor.multiproc_executor import MultiprocExecutor
+
+    args = AsyncEngineArgs(**{**settings.engine_args, "node_rank": node_rank})
+    executor = MultiprocExecutor(args.create_engine_config(headless=True), monitor_workers=False)
+    executor.start_worker_monitor(inline=True)
+
+
+def _prepare(settings: EngineSettings) -> None:
+    """Set the environment in which vLLM is imported, and check its arguments."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    check_engine_args(settings)
+
+
 class VllmEngine:
     """A running engine. All its coroutines belong to one event loop. `llm` is vLLM's own.
 
@@ -99,9 +121,7 @@ class VllmEngine:
 
         Blocks, so that an event loop that serves others meanwhile calls it in a thread.
         """
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        check_engine_args(settings)
+        _prepare(settings)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -143,6 +163,11 @@ class VllmEngine:
     def max_num_seqs(self) -> int:
         """Pictures that it runs at once."""
         return int(self.llm.vllm_config.scheduler_config.max_num_seqs)
+
+    @property
+    def max_num_batched_tokens(self) -> int:
+        """Tokens that it takes in one step, of prompts and of pictures."""
+        return int(self.llm.vllm_config.scheduler_config.max_num_batched_tokens)
 
     async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
         """Generate one picture's text; `on_text` gets it piece by piece, in whole characters, as it comes.
@@ -216,7 +241,7 @@ class VllmEngine:
             )
         if wanted is not None and wanted > room:
             raise InvalidArgument(f"options: max_tokens: {wanted} wanted, the picture leaves room for {room}")
-        return min(wanted or MAX_TOKENS, room)
+        return min(wanted or DEFAULT_TOKENS, room)
 
     def render_input(self, picture: PackedPicture, prompt: str | None, request_id: str) -> Any:
         """VLLM's engine input for a picture, with the task's prompt or this one.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+import simplejpeg
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -18,6 +22,17 @@ from ocrvl.errors import InvalidArgument
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 """Formats that are read, by Pillow's names; nothing else is even tried, whatever Pillow could do."""
+
+MAX_FRAMES: Final = 10_000
+"""Frames of a TIFF that are counted. Pillow compares the place of each with those of all before: 20,000 in 1.8 MB take
+two seconds, and 64 MiB would take hours."""
+
+MAX_SCANS: Final = 100
+"""Scans of a JPEG; a progressive one has about ten. Each goes over the whole picture, and 95 bytes are enough for one:
+a file of 64 MiB could keep a core busy for ten hours. The number is libtiff's (`TIFFjpeg`, since 4.0.8)."""
+
+_SCAN_MARK: Final = b"\xff\xda"
+_BAND_PIXELS: Final = 1 << 20
 
 _SWAPPED_SIDES: Final = (5, 6, 7, 8)
 """EXIF orientations of a picture that lies on its side."""
@@ -30,7 +45,9 @@ _BASE64_HEADS: Final = {
     b"SUkqA": "TIFF",
     b"TU0AK": "TIFF",
     b"Qk": "BMP",
+    b"JVBERi0": "PDF",
     b"data:image/": "data URL",
+    b"data:application/pdf": "data URL",
 }
 
 
@@ -50,12 +67,12 @@ class PictureLimits:
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright picture: `image` in RGB; `warning` says what was left out of the file, empty where nothing was.
+    """An upright RGB picture: `pixels` is uint8 [height, width, 3]; `warning` says what was left out of the file.
 
-    `size` is its width and height in the file, which `image` may be a half, a quarter or an eighth of.
+    `size` is its width and height in the file, which `pixels` may have a half, a quarter or an eighth of.
     """
 
-    image: Image.Image
+    pixels: npt.NDArray[np.uint8]
     size: tuple[int, int]
     warning: str = ""
 
@@ -76,36 +93,93 @@ def decode_picture(
         raise InvalidArgument("it has no bytes")
     if len(data) > limits.max_bytes:
         raise InvalidArgument(f"it has {len(data)} bytes, at most {limits.max_bytes} are taken")
-    data = _unwrap_base64(data)
+    data = unwrap_base64(data)
     image = _open(data)
     _check_header(image, limits)
-    size = _scale(image, wanted_size) if wanted_size is not None and isinstance(image, JpegImageFile) else None
-    frames = getattr(image, "n_frames", 1)
+    frames = count_frames(data, image)
     notes = [f"the first of its {frames} frames was read"] if frames > 1 else []
+    size = pixels = None
+    if isinstance(image, JpegImageFile):
+        _check_scans(data)
+        size = _scale(image, wanted_size)
+        pixels = _decode_plain_jpeg(data, image)
+    if pixels is None:
+        pixels = _decode(image, notes)
+    height, width, _ = pixels.shape
+    return Picture(pixels, size or (width, height), "; ".join(notes))
+
+
+def count_frames(data: bytes, image: Image.Image) -> int:
+    """How many frames the opened file of `data` has, up to the first damaged one; at most `MAX_FRAMES` of a TIFF."""
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    frames = 1
+    # one of its own, since the file that is read must stay at its first frame; after the last Pillow raises EOFError,
+    # and for damaged ones TypeError, ValueError, struct.error and more
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=["TIFF"]) as walked:
+        while frames < MAX_FRAMES:
+            walked.seek(frames)
+            frames += 1
+    return frames
+
+
+def _check_scans(data: bytes) -> None:
+    # inside a scan the mark can not occur, and a thumbnail has one or a few
+    if (scans := data.count(_SCAN_MARK)) > MAX_SCANS:
+        raise InvalidArgument(f"it is a JPEG of {scans} scans, at most {MAX_SCANS} are decoded: save it again")
+
+
+def _scale(image: JpegImageFile, wanted_size: Callable[[int, int], tuple[int, int]] | None) -> tuple[int, int]:
+    """Have it decoded at the smallest scale that is enough; its whole upright size."""
+    turned = _orientation(image) in _SWAPPED_SIDES
+    size = image.size[::-1] if turned else image.size
+    if wanted_size is not None:
+        wanted = wanted_size(*size)
+        image.draft(None, wanted[::-1] if turned else wanted)
+    return size
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """How the picture lies, as EXIF counts (1 is upright); `None` where its EXIF block is damaged."""
+    try:
+        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return None
+    return orientation
+
+
+def _decode_plain_jpeg(data: bytes, image: JpegImageFile) -> npt.NDArray[np.uint8] | None:
+    """A gray or RGB JPEG that lies upright, at the scale that `image` is set to; `None` where Pillow is wanted.
+
+    The library is Pillow's own (libjpeg-turbo) and so are the pixels, without the copies that Pillow makes.
+    """
+    if image.mode not in ("L", "RGB") or _orientation(image) != 1:
+        return None
+    width, height = image.size
+    try:
+        pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width)
+    except ValueError:
+        # Pillow reads some of what this is too strict for, and says of the rest what is wrong
+        return None
+    return pixels if pixels.shape == (height, width, 3) else None
+
+
+def _decode(image: Image.Image, notes: list[str]) -> npt.NDArray[np.uint8]:
+    """Any picture, by Pillow."""
     try:
         image.load()
+    except MemoryError:
+        raise
     except Exception as error:
         # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, EOFError and more on damaged files
         raise InvalidArgument(f"it is a damaged {image.format}: {error or type(error).__name__}") from None
-    try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:
-        # the picture itself is sound: reading it as it lies is more use than refusing it
-        notes.append("its EXIF block is damaged, it was read as it lies")
-    return Picture(to_rgb(image), size or image.size, "; ".join(notes))
-
-
-def _scale(image: JpegImageFile, wanted_size: Callable[[int, int], tuple[int, int]]) -> tuple[int, int]:
-    """Have it decoded at the smallest scale that is enough; its whole upright size."""
-    try:
-        turned = image.getexif().get(ExifTags.Base.Orientation) in _SWAPPED_SIDES
-    except Exception:
-        # its EXIF block is damaged: it is read as it lies
-        turned = False
-    size = image.size[::-1] if turned else image.size
-    wanted = wanted_size(*size)
-    image.draft(None, wanted[::-1] if turned else wanted)
-    return size
+    if _orientation(image) != 1:
+        try:
+            image = ImageOps.exif_transpose(image)
+        except Exception:
+            # the picture itself is sound: reading it as it lies is more use than refusing it
+            notes.append("its EXIF block is damaged, it was read as it lies")
+    return np.array(to_rgb(image))
 
 
 def _open(data: bytes) -> Image.Image:
@@ -146,19 +220,27 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _deep_gray_to_rgb(image: Image.Image) -> Image.Image:
     """16-bit gray by its high byte; 32-bit and float gray, which have no fixed range, by their own range."""
-    values = np.asarray(image).astype(np.float64)
-    if image.mode.startswith("I;16") or (image.mode == "I" and 255 < values.max(initial=0) < 65536):
-        levels = values / 257
-    elif values.size and np.isfinite(values).all() and values.max() > 255:
-        levels = (values - values.min()) * (255 / (values.max() - values.min()))
-    elif image.mode == "F" and np.isfinite(values).all() and values.max(initial=0) <= 1:
-        levels = values * 255
-    else:
-        levels = np.nan_to_num(values)
-    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8)).convert("RGB")
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    darkest, scale = 0.0, 1.0
+    if image.mode.startswith("I;16") or (image.mode == "I" and 255 < high < 65536):
+        scale = 1 / 257
+    elif math.isfinite(low) and math.isfinite(high):
+        if high > max(255, low):
+            darkest, scale = low, 255 / (high - low)
+        elif image.mode == "F" and high <= 1:
+            scale = 255
+    levels = np.empty(values.shape, np.uint8)
+    # a band at a time: eight bytes a pixel, several times over, would be gigabytes for a picture that is let in
+    rows = max(1, _BAND_PIXELS // values.shape[1])
+    for top in range(0, len(values), rows):
+        band = np.nan_to_num((values[top : top + rows].astype(np.float64) - darkest) * scale)
+        levels[top : top + rows] = np.clip(np.rint(band), 0, 255)
+    return Image.fromarray(levels).convert("RGB")
 
 
-def _unwrap_base64(data: bytes) -> bytes:
+def unwrap_base64(data: bytes) -> bytes:
+    """The bytes of a file that came as base64 text or as a data URL, else what came. Raises `InvalidArgument`."""
     kind = next((kind for head, kind in _BASE64_HEADS.items() if data.startswith(head)), None)
     if kind is None:
         return data

@@ -26,13 +26,14 @@ class Preprocessor:
     """Turns encoded pictures into packed patches for one checkpoint: the same input gives the same patches.
 
     With `scaled_jpeg` a JPEG of at least twice the size that is wanted of it is decoded at a smaller scale: not quite
-    the reference's pixels, in a fraction of the time. `timer` makes a context for each part of the work on a picture,
-    for those who measure.
+    the reference's pixels, in a fraction of the time. With `exact_resize` Pillow resizes, see `resize`. `timer` makes
+    a context for each part of the work on a picture, for those who measure.
     """
 
     grid: PixelGrid
     limits: PictureLimits
     scaled_jpeg: bool = True
+    exact_resize: bool = False
     timer: Callable[[Stage], AbstractContextManager[Any]] = nullcontext
 
     def preprocess(self, images: Sequence[bytes], tasks: Sequence[Task], options: Options) -> PackedPictures:
@@ -80,10 +81,10 @@ class Preprocessor:
 
         with self.timer(Stage.DECODE):
             picture = decode_picture(data, self.limits, wanted_size if self.scaled_jpeg else None)
-        image = picture.image
+        pixels = picture.pixels
         if (upscaled := upscaled_size(task, *picture.size)) != picture.size:
             # two resizes, with these filters, because that is what the model was given in training (PaddleX)
-            image = image.resize(upscaled, Image.Resampling.LANCZOS)
+            pixels = np.array(Image.fromarray(pixels).resize(upscaled, Image.Resampling.LANCZOS))
         width, height = wanted_size(*picture.size)
         if 3 * width * height > room:
             raise InvalidArgument(
@@ -91,9 +92,9 @@ class Preprocessor:
                 "send fewer pictures at once, or lower max_pixels"
             )
         with self.timer(Stage.RESIZE):
-            image = resize(image, (width, height))
+            planes = resize(pixels, (width, height), exact=self.exact_resize)
         with self.timer(Stage.PATCH):
-            patches, thw = cut_patches(image, grid)
+            patches, thw = cut_patches(planes, grid)
         return patches, thw, picture.size, picture.warning
 
     def _no_patches(self) -> npt.NDArray[np.uint8]:

@@ -123,7 +123,7 @@ class EngineInstance:
     async def _start_engine(self) -> VllmEngine:
         engine = await asyncio.to_thread(VllmEngine.start, self._engine_settings)
         if self._settings.warm_up:
-            await warm_up(engine, self._engine_settings.grid)
+            await warm_up(engine, self._engine_settings.grid, engine.max_num_batched_tokens)
         return engine
 
     def _on_state(self, state: EngineState) -> None:

@@ -9,9 +9,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
+import torch
 from PIL import Image
 
-from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
+from ocrvl.engine.record import RequestRecord
+from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.hop import Array, PackedPictures, decode_texts, parse_task
 from ocrvl.images.decode import PictureLimits
 from ocrvl.images.pipeline import Preprocessor
@@ -27,13 +29,19 @@ from ocrvl.triton.context import Log, ModelContext, TensorReader
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Task, Tensor
 
-_REFUSALS = {InvalidArgument: RefusalReason.INVALID, Unavailable: RefusalReason.DOWN}
+_REFUSALS: Mapping[type[Exception], RefusalReason] = {
+    InvalidArgument: RefusalReason.INVALID,
+    Unavailable: RefusalReason.DOWN,
+}
 
 
 class PreprocessInstance:
     """Turns requests to `ocr` into packed pictures."""
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
+        # there are as many instances as cores: threads of one would only take them from the others
+        torch.set_num_threads(1)
+        self._log = log
         self._settings = parse_parameters(PreprocessSettings, context.parameters, context.config_file)
         limits = PictureLimits(
             max_bytes=self._settings.max_picture_bytes,
@@ -45,6 +53,7 @@ class PreprocessInstance:
             context.engine_settings().grid,
             limits,
             scaled_jpeg=self._settings.scaled_jpeg,
+            exact_resize=self._settings.exact_resize,
             timer=lambda stage: self._metrics.seconds.labels(stage).time(),
         )
         self._warm_up()
@@ -55,13 +64,16 @@ class PreprocessInstance:
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(self._metrics, context.replica, families, log)
 
-    def preprocess(self, read: TensorReader) -> Mapping[Tensor, Array]:
-        """The tensors for the engine. Raises `OcrError`."""
+    def preprocess(self, read: TensorReader, request_id: str) -> Mapping[Tensor, Array]:
+        """The tensors for the engine. Raises `OcrError`, of which the log has a line: the engine never hears of it."""
+        arrived = time.monotonic()
         try:
-            return self._preprocess(read)
-        except OcrError as error:
+            return self._preprocess(read, arrived)
+        except Exception as error:
             if reason := _REFUSALS.get(type(error)):
                 self._metrics.refusals.labels(reason).inc()
+            if self._settings.log_requests:
+                self._log.info(RequestRecord.of(request_id, arrived, error=error).line())
             raise
 
     def stop(self) -> None:
@@ -70,8 +82,7 @@ class PreprocessInstance:
         self._loop.run(self._channel.stop())
         self._loop.stop()
 
-    def _preprocess(self, read: TensorReader) -> Mapping[Tensor, Array]:
-        arrived = time.monotonic()
+    def _preprocess(self, read: TensorReader, arrived: float) -> Mapping[Tensor, Array]:
         tasks = [Task.OCR]
         if (task := read.optional(Tensor.TASK)) is not None:
             tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]

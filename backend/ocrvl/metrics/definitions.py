@@ -77,11 +77,21 @@ class CancelReason(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why a request was turned away before it reached an engine: it can not succeed, no room, no engine."""
+    """Why `preprocess` turned a request away: it can not succeed, or there is no engine.
+
+    For lack of room it is Triton's queue that turns requests away, which no model hears of (docs/metrics.md).
+    """
 
     INVALID = "invalid"
-    FULL = "full"
     DOWN = "down"
+
+
+class PageStage(StrEnum):
+    """The parts of the work on a page of a document; they include waiting for their turn."""
+
+    DRAW = "draw"
+    LAYOUT = "layout"
+    READ = "read"
 
 
 class Stage(StrEnum):
@@ -170,4 +180,30 @@ class StreamMetrics(ModelMetrics):
         super().__init__()
         self.streams_open = self._gauge("streams_open", "Streams that are being answered")
         self.deltas = self._counter("deltas_total", "Pieces of text sent")
+        self.cancellations = self._cancellations()
+
+
+class LayoutMetrics(ModelMetrics):
+    """Of the model that finds the blocks of pages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages = self._counter("layout_pages_total", "Pages whose blocks were found")
+        self.seconds = self._histogram("layout_seconds", "Time for the pages that came together", PICTURE_BUCKETS)
+
+
+class DocumentMetrics(ModelMetrics):
+    """Of the models that read whole files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = self._gauge("documents_open", "Documents under way")
+        self.blocks = self._gauge("document_blocks_in_flight", "Blocks of documents on their way to the engines")
+        self.documents = self._counter("documents_total", "Documents ended", "outcome", Outcome)
+        self.pages = self._counter("document_pages_total", "Pages of documents that ended ok")
+        self.seconds = self._histogram(
+            "document_page_seconds", "Time for one page, by part of the work", REQUEST_BUCKETS, "stage"
+        )
+        for stage in PageStage:
+            self.seconds.labels(stage)
         self.cancellations = self._cancellations()

@@ -9,17 +9,16 @@ import torch
 from vllm.model_executor.models.paddleocr_vl import (
     PaddleOCRVLDummyInputsBuilder,
     PaddleOCRVLForConditionalGeneration,
-    PaddleOCRVLMultiModalProcessor,
-    PaddleOCRVLProcessingInfo,
 )
 from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.transformers_utils.config import get_hf_image_processor_config
 
 from ocrvl.plugin.packed import Normalization, PackedEncoder, problems_of
+from ocrvl.plugin.processor import PatchProcessingInfo, PatchProcessor
 
 
 @MULTIMODAL_REGISTRY.register_processor(
-    PaddleOCRVLMultiModalProcessor, info=PaddleOCRVLProcessingInfo, dummy_inputs=PaddleOCRVLDummyInputsBuilder
+    PatchProcessor, info=PatchProcessingInfo, dummy_inputs=PaddleOCRVLDummyInputsBuilder
 )
 class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
     """VLLM's own class, but for how pictures are embedded.
@@ -35,11 +34,11 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
         processor = get_hf_image_processor_config(model_config.model, revision=model_config.revision)
         self._normalization = Normalization(processor["image_mean"], processor["image_std"])
         self._packed: PackedEncoder | None = None
+        log = logging.getLogger("vllm.ocrvl")
         if problems := problems_of(self.visual, self.mlp_AR):
-            logging.getLogger("vllm.ocrvl").warning(
-                "pictures are encoded one by one, by vLLM's own class: %s", "; ".join(problems)
-            )
+            log.warning("pictures are encoded one by one, by vLLM's own class: %s", "; ".join(problems))
         else:
+            log.info("all pictures of a step are encoded together")
             merge_size = self.config.vision_config.spatial_merge_size
             self._packed = PackedEncoder(self.visual.vision_model, self.mlp_AR, merge_size, self._normalization)
 

@@ -44,6 +44,8 @@ class Parallel(StrEnum):
 class RepositoryOptions:
     """The arguments of the command; None where a value follows from the others (`ocrvl.repository.plan`).
 
+    `engine_args` are words `NAME=VALUE` (`ocrvl.repository.engine_args`).
+
     Raises `OptionRefused`.
     """
 
@@ -60,6 +62,7 @@ class RepositoryOptions:
     preprocess_instances: int | None = None
     queue_size: int | None = None
     queue_timeout_seconds: float | None = None
+    engine_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_device()
@@ -114,6 +117,7 @@ class RepositoryOptions:
         }
         given = [(option, str(value)) for option, value in values.items() if value is not None]
         given += [("--face", face.value) for face in self.faces]
+        given += [("--engine-arg", word) for word in self.engine_args]
         return [word for pair in given for word in pair]
 
     def _check_device(self) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ocrvl.repository.checks import Checkpoint
+from ocrvl.repository.engine_args import parse_engine_args
 from ocrvl.repository.options import Device, OptionRefused, Parallel, RepositoryOptions
 from ocrvl.serving.faces import models_of
 from ocrvl.wire import Model
@@ -94,7 +95,7 @@ class Plan:
             args["gpu_memory_utilization"] = options.gpu_memory_utilization
         if self.tensor_parallel_size > 1:
             args["tensor_parallel_size"] = self.tensor_parallel_size
-        return args
+        return {**args, **parse_engine_args(options.engine_args)}
 
     @property
     def cpu_cores(self) -> str:

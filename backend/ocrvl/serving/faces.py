@@ -10,10 +10,11 @@ from ocrvl.wire import Model
 
 
 class Face(StrEnum):
-    """A way to ask. `unary`: one answer a request; `stream`: an answer a picture, as they are done."""
+    """A way to ask. `unary`: one answer a request; `stream`: text as it is generated; `document`: whole files."""
 
     UNARY = "unary"
     STREAM = "stream"
+    DOCUMENT = "document"
 
 
 _UNARY: Final = frozenset({Model.OCR, Model.PREPROCESS, Model.ENGINE, Model.CANCEL})
@@ -22,6 +23,7 @@ _MODELS: Final = {
     Face.UNARY: _UNARY,
     # streaming calls are calls to `ocr`, so it is needed as well
     Face.STREAM: _UNARY | {Model.STREAM},
+    Face.DOCUMENT: _UNARY | {Model.LAYOUT, Model.DOCUMENT, Model.DOCUMENT_STREAM},
 }
 
 

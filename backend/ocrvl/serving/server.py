@@ -11,13 +11,15 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
+from ocrvl.serving.exposure import Endpoint, closed_endpoints, restrict
 from ocrvl.serving.group import end_group, kill_group
+from ocrvl.serving.limits import http_limit_arguments
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
 from ocrvl.serving.runtime import build_environment, prepare_backends
@@ -32,6 +34,10 @@ _GROUP_END_SECONDS = 30.0
 _CALL_THREADS = 64
 """Threads in which calls from a Python model to other models are under way; Triton's default is one a core."""
 
+_STUB_SECONDS = 120
+"""How long a Python model's process may take to come up: all start at once, and Triton's 30 are short on busy machines.
+"""
+
 _TRACE_HEADERS = "(?i)^(traceparent|tracestate)$"
 """W3C Trace Context, which models find among the parameters of a request."""
 
@@ -44,7 +50,8 @@ class ServerFailed(Exception):
 class ServerOptions:
     """Where the server listens and what it serves. A port of 0 is replaced by a free one.
 
-    `models` are the ones to load, all of the repository if there are none. `extra_arguments` are Triton's own.
+    `models` are the ones to load, all of the repository if there are none. `opened` are endpoints that are closed
+    otherwise. `extra_arguments` are Triton's own.
     """
 
     model_repository: Path
@@ -54,6 +61,7 @@ class ServerOptions:
     metrics_port: int = 8002
     exit_timeout: int = 30
     models: tuple[str, ...] = ()
+    opened: tuple[Endpoint, ...] = ()
     extra_arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -83,10 +91,14 @@ class TritonServer:
         folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-")))
         self._shm_prefix = f"{folder.name}-"
         backends = prepare_backends(triton, folder / "backends")
-        command = build_command(self.options, triton.binary, backends, self._shm_prefix)
+        environment = build_environment(triton, {**os.environ, **self.options.environment})
+        http_limit = http_limit_arguments(
+            triton.binary, environment, self.options.model_repository, self.options.models
+        )
+        command = build_command(self.options, triton.binary, backends, self._shm_prefix, http_limit)
         self._process = subprocess.Popen(
             command,
-            env=build_environment(triton, {**os.environ, **self.options.environment}),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -193,9 +205,7 @@ class TritonServer:
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.log.add(line.rstrip("\n"))
-            self._on_line(line.rstrip("\n"))
+        follow_output(self._process.stdout, self.log, self._on_line)
 
     def _is_ready(self) -> bool:
         connection = HTTPConnection(self.options.host, self.http_port, timeout=2)
@@ -207,11 +217,26 @@ class TritonServer:
                 return False
 
 
-def build_command(options: ServerOptions, binary: Path, backends: Path, shm_prefix: str) -> list[str]:
+def follow_output(lines: Iterable[str], log: LoadingLog, on_line: Callable[[str], None]) -> None:
+    """Hand on every line until the last; one that `on_line` can not write, as on a full disk, is lost.
+
+    A server whose output nobody reads stops in the middle of a line, and with it every request.
+    """
+    for line in lines:
+        text = line.rstrip("\n")
+        log.add(text)
+        with contextlib.suppress(OSError):
+            on_line(text)
+
+
+def build_command(
+    options: ServerOptions, binary: Path, backends: Path, shm_prefix: str, more: Sequence[str] = ()
+) -> list[str]:
     """The command line that starts Triton.
 
     `shm_prefix` begins the names of what it puts into shared memory, so that what a killed stub leaves can be
-    removed. The operator's own arguments come last, and Triton takes the last of two.
+    removed; `more` are arguments that not every Triton knows. The operator's own arguments come last, and Triton takes
+    the last of two.
     """
     return [
         str(binary),
@@ -219,6 +244,7 @@ def build_command(options: ServerOptions, binary: Path, backends: Path, shm_pref
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
         f"--backend-config=python,thread-pool-size={_CALL_THREADS}",
+        f"--backend-config=python,stub-timeout-seconds={_STUB_SECONDS}",
         f"--http-header-forward-pattern={_TRACE_HEADERS}",
         f"--grpc-header-forward-pattern={_TRACE_HEADERS}",
         f"--http-address={options.host}",
@@ -228,8 +254,10 @@ def build_command(options: ServerOptions, binary: Path, backends: Path, shm_pref
         f"--metrics-address={options.host}",
         f"--metrics-port={options.metrics_port}",
         f"--exit-timeout-secs={options.exit_timeout}",
+        *restrict(closed_endpoints(options.host, options.opened)),
         *(["--model-control-mode=explicit"] if options.models else []),
         *(f"--load-model={model}" for model in options.models),
+        *more,
         *options.extra_arguments,
     ]
 

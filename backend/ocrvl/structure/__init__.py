@@ -5,6 +5,7 @@ word here, so that what it can not express is refused at the door, in the same w
 """
 
 from ocrvl.structure.pattern import MAX_CHARACTERS, check_pattern
+from ocrvl.structure.references import shorten
 from ocrvl.structure.schema import check_schema
 
-__all__ = ["MAX_CHARACTERS", "check_pattern", "check_schema"]
+__all__ = ["MAX_CHARACTERS", "check_pattern", "check_schema", "shorten"]

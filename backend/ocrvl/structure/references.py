@@ -57,25 +57,31 @@ class References:
         self._counts[id(schema)] = alternatives
         return alternatives
 
-    def _resolve(self, path: str, reference: str) -> Schema | bool:
+    def _resolve(self, path: str, reference: Any) -> Schema | bool:
         """The schema that a reference means, RFC 6901 inside the schema's own JSON."""
-        if reference != "#" and not reference.startswith("#/"):
-            raise ValueError(f"{path}.$ref: {shorten(reference)} is not in this schema: write #/$defs/ and a name")
+        # older dialects do not say what a reference may be
+        if not isinstance(reference, str) or (reference != "#" and not reference.startswith("#/")):
+            raise ValueError(f"{path}.$ref: {quote(reference)} is not in this schema: write #/$defs/ and a name")
         node: Any = self._schema
         for step in unquote(reference).split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
             try:
                 node = node[int(name) if isinstance(node, list) else name]
             except (LookupError, ValueError, TypeError):
-                raise ValueError(f"{path}.$ref: {shorten(reference)} is not there") from None
+                raise ValueError(f"{path}.$ref: {quote(reference)} is not there") from None
         if isinstance(node, bool):
             return node
         if id(node) not in self._found:
-            raise ValueError(f"{path}.$ref: {shorten(reference)} is not a schema")
+            raise ValueError(f"{path}.$ref: {quote(reference)} is not a schema")
         return self._found[id(node)][1]
 
 
 def shorten(value: object) -> str:
-    """A caller's own text, quoted, as far as a message repeats it."""
+    """A caller's own text, as far as a message repeats it."""
     text = str(value)
-    return repr(text if len(text) <= _SHORT else f"{text[:_SHORT]}…")
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+
+
+def quote(value: object) -> str:
+    """The same, quoted."""
+    return repr(shorten(value))

@@ -22,12 +22,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from jsonschema import FormatChecker
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.exceptions import best_match
+from jsonschema.validators import Draft3Validator, Draft202012Validator, validator_for
 from llguidance import LLMatcher
 
 from ocrvl.structure.pattern import check_pattern
-from ocrvl.structure.references import Found, References, Schema, shorten
+from ocrvl.structure.references import Found, References, Schema, quote
 
 MAX_BYTES: Final = 64 * 1024
 """Bytes of a schema in JSON."""
@@ -81,7 +81,7 @@ def _check_text(text: str) -> None:
     found = {id(part): (path, part) for path, part in _schemas("$", schema)}
     if len(found) > MAX_SCHEMAS:
         raise ValueError(f"{len(found)} schemas are in it, at most {MAX_SCHEMAS} are taken")
-    _check_validity(schema)
+    _check_validity(_dialect(schema), found)
     for path, part in found.values():
         _check_part(path, part)
     if (items := sum(part.get(key, 0) for _, part in found.values() for key in ("minItems", "maxItems"))) > MAX_ITEMS:
@@ -101,17 +101,36 @@ def _check_nesting(schema: Schema) -> None:
         raise ValueError(f"objects and lists are more than {MAX_NESTING} levels deep")
 
 
-def _check_validity(schema: Schema) -> None:
-    validator = Draft202012Validator
-    if "$schema" in schema:
-        validator = validator_for({"$schema": str(schema["$schema"])}, default=None)
-        if validator is None:
-            raise ValueError(f"$.$schema: unknown, leave it out or write '{Draft202012Validator.META_SCHEMA['$id']}'")
-    try:
-        # patterns are looked at further on, by what reads them
-        validator.check_schema(schema, FormatChecker(formats=()))
-    except SchemaError as error:
-        raise ValueError(f"{error.json_path}: {shorten(error.message)}") from None
+def _dialect(schema: Schema) -> Any:
+    """The validator of what the schema says it is written in."""
+    if "$schema" not in schema:
+        return Draft202012Validator
+    validator = validator_for({"$schema": str(schema["$schema"])}, default=None)
+    if validator in (None, Draft3Validator):
+        raise ValueError(f"$.$schema: unknown, leave it out or write '{Draft202012Validator.META_SCHEMA['$id']}'")
+    return validator
+
+
+def _check_validity(dialect: Any, found: Found) -> None:
+    """Check each schema by itself: under the keywords of other dialects a dialect does not look for any."""
+    # patterns are looked at further on, by what reads them
+    validator = dialect(dialect.META_SCHEMA, format_checker=FormatChecker(formats=()))
+    for path, part in found.values():
+        if (error := best_match(validator.iter_errors(_alone(part)))) is not None:
+            raise ValueError(f"{path}{error.json_path.removeprefix('$')}: {quote(error.message)}")
+
+
+def _alone(schema: Schema) -> Schema:
+    """A schema with nothing in those inside it that are objects."""
+    alone = dict(schema)
+    for key, value in schema.items():
+        if isinstance(value, dict) and key in _MAPS:
+            alone[key] = {name: {} if isinstance(inner, dict) else inner for name, inner in value.items()}
+        elif isinstance(value, list) and key in _LISTS:
+            alone[key] = [{} if isinstance(inner, dict) else inner for inner in value]
+        elif isinstance(value, dict) and key in _SINGLE:
+            alone[key] = {}
+    return alone
 
 
 def _schemas(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
@@ -146,7 +165,7 @@ def _check_part(path: str, schema: Schema) -> None:
             try:
                 check_pattern(pattern)
             except ValueError as error:
-                raise ValueError(f"{path}.{key}: {shorten(pattern)}: {error}") from None
+                raise ValueError(f"{path}.{key}: {quote(pattern)}: {error}") from None
 
 
 def _check_multiples(found: Found) -> None:

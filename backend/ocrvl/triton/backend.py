@@ -6,17 +6,18 @@ they are used.
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from ocrvl.errors import InternalError, InvalidArgument, OcrError, error_from_message
+from ocrvl.errors import InternalError, InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.hop import Array
 from ocrvl.metrics.mirror import Family, Kind
 from ocrvl.wire import Model, Tensor
@@ -54,7 +55,7 @@ def response(tensors: Mapping[Tensor, Array]) -> Response:
 
 def error_response(error: Exception) -> Response:
     """A response that carries an error: ours with its code, anything else as INTERNAL with an id for the log."""
-    known = error if isinstance(error, OcrError) else _unexpected(error)
+    known = error if isinstance(error, OcrError) else unexpected(error)
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(known.tagged, getattr(pb_utils.TritonError, known.code.name))
     )
@@ -85,11 +86,16 @@ class Call:
 
     @cached_property
     def trace_headers(self) -> dict[str, str]:
-        """W3C trace context: what the caller sent as headers, else what Triton's own tracing says."""
-        headers = {key.lower(): str(value) for key, value in self.parameters.items() if key.lower() in _TRACE_HEADERS}
-        if headers or not hasattr(self._request, "trace"):
-            return headers
-        trace = self._request.trace()
+        """W3C trace context: where Triton traces the request itself, its span, else what the caller sent as headers.
+
+        Triton's span belongs to the caller's trace too, so what hangs below it is in both.
+        """
+        return self._own_trace() or {
+            key.lower(): str(value) for key, value in self.parameters.items() if key.lower() in _TRACE_HEADERS
+        }
+
+    def _own_trace(self) -> dict[str, str]:
+        trace = self._request.trace() if hasattr(self._request, "trace") else None
         context = trace.get_context() if trace is not None and hasattr(trace, "get_context") else None
         return {key: str(value) for key, value in json.loads(context or "{}").items() if key in _TRACE_HEADERS}
 
@@ -131,6 +137,38 @@ class Call:
                 self._sender.send(last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
+def release_requests() -> None:
+    """Free the requests that only cycles still hold, as the last thing that a model does.
+
+    Left to the interpreter's end they would be freed after the memory that they share with the server, and those that
+    had been asked whether they are cancelled then end the stub with a segmentation fault (seen with Triton 2.51).
+    """
+    gc.collect()
+
+
+async def ask_model(
+    call: Call, model: Model, tensors: Mapping[Tensor, Array], outputs: Sequence[Tensor]
+) -> Callable[[Tensor], Array]:
+    """Have another model of this server work on tensors for `call`, as part of its trace; its outputs by their names.
+
+    Raises `OcrError`. Each call holds a thread of the event loop's default executor here and one of the server's until
+    it is answered.
+    """
+    # Triton is not handed the trace as such: the request it began with may be released by now, and its trace freed
+    request = pb_utils.InferenceRequest(
+        model_name=model.value,
+        requested_output_names=[output.value for output in outputs],
+        inputs=[pb_utils.Tensor(name.value, array) for name, array in tensors.items()],
+        request_id=call.request_id,
+        parameters=call.trace_headers,
+    )
+    answer = await request.async_exec()
+    if answer.has_error():
+        raise error_from_message(answer.error().message())
+    found = {output: pb_utils.get_output_tensor_by_name(answer, output.value) for output in outputs}
+    return lambda name: found[name].as_numpy()
+
+
 async def call_model(call: Call, model: Model, parameters: Mapping[str, str], output: Tensor) -> None:
     """Send a request on to another model, with its tensors as they are, and wait until it is answered.
 
@@ -168,7 +206,10 @@ def metric_family(name: str, description: str, kind: Kind) -> Family:
     return family
 
 
-def _unexpected(error: Exception) -> OcrError:
+def unexpected(error: Exception) -> OcrError:
+    """The error for a caller of what nobody foresaw, which the log has under an id; too little memory is a refusal."""
+    if isinstance(error, MemoryError):
+        return Unavailable("the server has not the memory for it now: send a smaller picture, or try again later")
     identifier = uuid.uuid4().hex[:12]
     details = "".join(traceback.format_exception(error))
     pb_utils.Logger.log_error(f"unexpected error {identifier}: {details}")

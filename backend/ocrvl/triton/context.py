@@ -37,7 +37,8 @@ class TensorReader(Protocol):
 class ModelContext:
     """What Triton tells a model when it loads: its folder and version, and `parameters` of its `config.pbtxt`.
 
-    `replica` is the name of this instance, `kind` and `device` where it runs, `replicas` how many instances there are.
+    `replica` is the name of this instance, `kind` and `device` where it runs, `replicas` how many instances there are;
+    `max_batch_size` is how many requests its batcher brings together, 0 where it has none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelContext:
     kind: str
     device: int
     replicas: int
+    max_batch_size: int
 
     @classmethod
     def from_args(cls, args: Mapping[str, str]) -> ModelContext:
@@ -62,6 +64,7 @@ class ModelContext:
             replica=args["model_instance_name"],
             kind=args["model_instance_kind"],
             device=int(args["model_instance_device_id"]),
+            max_batch_size=config["max_batch_size"],
             replicas=sum(group["count"] * max(1, len(group["gpus"])) for group in config["instance_group"]),
         )
 

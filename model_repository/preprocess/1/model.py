@@ -21,9 +21,10 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._instance.stop()
+        backend.release_requests()
 
     def _respond(self, request: backend.Request) -> backend.Response:
         try:
-            return backend.response(self._instance.preprocess(backend.Tensors(request)))
+            return backend.response(self._instance.preprocess(backend.Tensors(request), str(request.request_id())))
         except Exception as error:
             return backend.error_response(error)
