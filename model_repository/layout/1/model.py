@@ -1,0 +1,28 @@
+"""Pages in, their blocks in reading order out."""
+
+import locale
+
+# The stub's interpreter has an ASCII locale whatever its environment says, and libraries read files in it.
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+
+from ocrvl.instances.layout import LayoutInstance
+from ocrvl.triton import backend
+from ocrvl.triton.context import ModelContext
+
+
+class TritonPythonModel:
+    """`execute` gets the pages that Triton's batcher brought together; each fails alone."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self._instance = LayoutInstance(ModelContext.from_args(args), backend.metric_family, backend.Logger())
+
+    def execute(self, requests: list[backend.Request]) -> list[backend.Response]:
+        answers = self._instance.find_blocks([backend.Tensors(request) for request in requests])
+        return [
+            backend.error_response(answer) if isinstance(answer, Exception) else backend.response(answer)
+            for answer in answers
+        ]
+
+    def finalize(self) -> None:
+        self._instance.stop()
+        backend.release_requests()
