@@ -1,73 +1,216 @@
-"""The synchronous client."""
+"""The client for threads."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from ocrvl.wire import Model, Task, Tensor
-from ocrvl_client._errors import InvalidRequest
-from ocrvl_client._messages import READ_OUTPUTS, Array, Reading, Source, decode_read, encode_read
+from ocrvl_client._calls import (
+    DEFAULT_RETRY,
+    END_SECONDS,
+    ONCE,
+    Protocol,
+    check_concurrency,
+    endpoints_of,
+    failure_of,
+    is_given_up,
+    share_token,
+)
+from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
+from ocrvl_client._errors import OcrvlError
+from ocrvl_client._many import Turns
+from ocrvl_client._messages import (
+    Array,
+    Outcome,
+    Reading,
+    Request,
+    ServerMetadata,
+    Source,
+    decode_cancel,
+    decode_piece,
+    decode_read,
+    encode_cancel,
+    encode_read,
+    encode_stream,
+)
 from ocrvl_client._retry import Retry
-from ocrvl_client._transport import GrpcTransport, HttpTransport, Transport
-
-Protocol = Literal["grpc", "http"]
-
-_RETRY = Retry()
-_ONCE = Retry(attempts=1)
+from ocrvl_client._transports.balance import BalancedTransport
+from ocrvl_client._transports.grpc_sync import GrpcTransport
+from ocrvl_client._transports.http_sync import HttpTransport
+from ocrvl_client._transports.memory import SharedMemoryTransport
+from ocrvl_client._transports.protocol import Endpoint, Tls, Transport
 
 
 class Client:
-    """A connection to a server. Close it, or use it in a `with` block.
+    """A connection to one server or several. Close it, or use it in a `with` block; any number of threads may share it.
 
-    `url` is host and port without a scheme, of the protocol's own port; `timeout` in seconds bounds each request,
-    the attempts of `retry` together. `retry` says when a request is sent again, None never.
+    `url` is host and port without a scheme, of the protocol's own port; of several servers each request goes to the one
+    that has the fewest in flight from here. `timeout` in seconds bounds each request, the attempts of `retry` together.
+    `retry` says when a request is sent again, None never. `headers` go with each request. `concurrency` is how many
+    requests `read_many` has in flight. `shared_memory` hands pictures over in the machine's memory, which the server
+    must share. A request that its caller gives up (a timeout, Ctrl-C, a closed iterator) is ended in the engine.
     A `transport` replaces the connection, which tests use.
     """
 
     def __init__(
         self,
-        url: str = "localhost:8001",
+        url: str | Sequence[str] = "localhost:8001",
         *,
         protocol: Protocol = "grpc",
         timeout: float = 300.0,
-        retry: Retry | None = _RETRY,
+        retry: Retry | None = DEFAULT_RETRY,
+        tls: Tls | None = None,
+        headers: Mapping[str, str] | None = None,
+        concurrency: int = 32,
+        shared_memory: bool = False,
         transport: Transport | None = None,
     ) -> None:
-        if "://" in url:
-            raise InvalidRequest(f"url {url!r}: host and port are wanted, without a scheme")
+        endpoints = endpoints_of(url, protocol, timeout, tls, headers)
         self._timeout = timeout
-        self._retry = retry or _ONCE
-        self._transport = transport or _connect(url, protocol, timeout)
+        self._retry = retry or ONCE
+        self._concurrency = check_concurrency(concurrency)
+        self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
 
-    def read(self, picture: Source, *, task: Task | str = Task.OCR, **options: Any) -> Reading:
+    def read(
+        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+    ) -> Reading:
         """Read one picture: bytes, or the path of a file.
 
         `options` are the server's (`max_tokens`, `temperature`, `raw`, …). Raises `OcrvlError`.
         """
-        return self.read_batch([picture], task=task, **options)[0]
+        return self.read_batch([picture], task=task, timeout=timeout, **options)[0]
 
     def read_batch(
-        self, pictures: Sequence[Source], *, task: Task | str | Sequence[Task | str] = Task.OCR, **options: Any
+        self,
+        pictures: Sequence[Source],
+        *,
+        task: Task | str | Sequence[Task | str] = Task.OCR,
+        timeout: float | None = None,
+        **options: Any,
     ) -> list[Reading]:
         """Read up to 64 pictures in one request; one task for all, or one a picture.
 
         A bad picture fails the request, unless `on_error="keep"` is given: then it fails alone, see
         `Reading.error`. Raises `OcrvlError`.
         """
-        tensors = encode_read(pictures, task, options)
+        began = time.monotonic()
+        answer = self._infer(encode_read(pictures, task, options), timeout)
+        return decode_read(answer, time.monotonic() - began)
 
-        def attempt(seconds: float) -> dict[Tensor, Array]:
-            # an id of its own: where a connection broke, the server may still be busy with the last attempt
-            return self._transport.infer(Model.OCR, tensors, READ_OUTPUTS, uuid.uuid4().hex, seconds)
+    def read_many(
+        self,
+        pictures: Iterable[Source],
+        *,
+        task: Task | str = Task.OCR,
+        concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Generator[Outcome, None, None]:
+        """Read any number of pictures, `concurrency` of them in flight, each in a request of its own.
 
-        return decode_read(self._retry.run(attempt, self._timeout))
+        Pictures are taken from the iterable, and files opened, as there is room for them. One that can not be read is
+        an `Outcome` with an error, the others go on. Outcomes come in the order of the pictures, or, with
+        `ordered=False`, as they are done. Closing the iterator ends what is in flight. Raises `InvalidRequest` for a
+        `concurrency` that is none.
+        """
+        turns = Turns(check_concurrency(concurrency or self._concurrency), ordered=ordered)
+        token, options = share_token(options)
+        outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        given_up = threading.Event()
+        source = iter(pictures)
+        pool = ThreadPoolExecutor(concurrency or self._concurrency, "ocrvl-read")
+
+        def read(index: int, picture: Source) -> None:
+            reading, failure = None, None
+            try:
+                began = time.monotonic()
+                answer = self._infer(encode_read([picture], task, options), timeout, given_up.wait)
+                (reading,) = decode_read(answer, time.monotonic() - began)
+            except Exception as error:
+                failure = failure_of(error)
+            outcomes.put(Outcome(index, picture, reading, failure))
+
+        try:
+            is_exhausted = False
+            while True:
+                while not is_exhausted and turns.may_start():
+                    try:
+                        picture = next(source)
+                    except StopIteration:
+                        is_exhausted = True
+                    else:
+                        pool.submit(read, turns.start(), picture)
+                if not turns.in_flight:
+                    return
+                yield from turns.finish(outcomes.get())
+        finally:
+            if turns.in_flight:
+                given_up.set()
+                self._end(token)
+            pool.shutdown(cancel_futures=True)
+
+    def stream(
+        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+    ) -> Generator[str | Reading, None, None]:
+        """Read one picture and yield its text as it is generated, then the whole `Reading`, post-processed.
+
+        The pieces put together are the model's own words. `timeout` bounds the wait for each. Closing the iterator ends
+        the request. Raises `OcrvlError`.
+        """
+        began = time.monotonic()
+        for answer in self._stream(encode_stream(picture, task, options), timeout):
+            if (piece := decode_piece(answer, time.monotonic() - began)) is not None:
+                yield piece
+
+    def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
+        """Read a whole file, a PDF, a TIFF of several pages or a picture: its bytes, or its path.
+
+        `options` are the server's (`pages`, `dpi`, `use_chart_recognition`, …). What could not be read is said in its
+        place, unless `strict=True` is given. Raises `OcrvlError`.
+        """
+        began = time.monotonic()
+        answer = self._infer(encode_document(file, options), timeout)
+        return decode_document(answer, time.monotonic() - began)
+
+    def document_stream(
+        self, file: Source, *, timeout: float | None = None, **options: Any
+    ) -> Generator[Page | Document, None, None]:
+        """As `document`, page by page, each as soon as it and those before it are done.
+
+        The last is the `Document`, with its Markdown and without the pages. `timeout` bounds the wait for each. Closing
+        the iterator ends the request. What has begun is not sent again when a connection breaks. Raises `OcrvlError`.
+        """
+        began = time.monotonic()
+        for answer in self._stream(encode_document(file, options, Model.DOCUMENT_STREAM), timeout):
+            part = decode_part(answer, time.monotonic() - began)
+            if isinstance(part, Document):
+                yield part
+            else:
+                yield from part
+
+    def cancel(self, token: str) -> int:
+        """End the requests whose option `cancel_token` this is; how many were under way. Raises `OcrvlError`."""
+        return decode_cancel(self._infer(encode_cancel(token), None))
+
+    def is_live(self) -> bool:
+        """Whether the server, one of several, can be reached and runs."""
+        return self._transport.is_live()
 
     def is_ready(self) -> bool:
-        """Whether the server can be reached and says that all its models are ready."""
+        """Whether the server, one of several, can be reached and says that all its models are ready."""
         return self._transport.is_ready()
+
+    def metadata(self) -> ServerMetadata:
+        """What the server, the first of several that answers, says of itself. Raises `OcrvlError`."""
+        return self._transport.metadata()
 
     def close(self) -> None:
         """Close the connections."""
@@ -81,6 +224,33 @@ class Client:
     ) -> None:
         self.close()
 
+    def _infer(
+        self, request: Request, timeout: float | None, sleep: Callable[[float], object] = time.sleep
+    ) -> dict[Tensor, Array]:
+        def attempt(seconds: float) -> dict[Tensor, Array]:
+            return self._transport.infer(request.again(), seconds)
 
-def _connect(url: str, protocol: Protocol, timeout: float) -> Transport:
-    return GrpcTransport(url, timeout) if protocol == "grpc" else HttpTransport(url, timeout)
+        try:
+            return self._retry.run(attempt, timeout or self._timeout, sleep=sleep)
+        except BaseException as error:
+            if is_given_up(error):
+                self._end(request.token)
+            raise
+
+    def _stream(self, request: Request, timeout: float | None) -> Iterator[dict[Tensor, Array]]:
+        # a stream that is closed ends on the server by itself
+        return self._transport.stream(request, timeout or self._timeout)
+
+    def _end(self, token: str | None) -> None:
+        """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""
+        if token is not None:
+            with suppress(OcrvlError):
+                self._transport.infer(encode_cancel(token), END_SECONDS)
+
+
+def _connect(endpoints: Sequence[Endpoint], protocol: Protocol, *, shared_memory: bool) -> Transport:
+    kind = GrpcTransport if protocol == "grpc" else HttpTransport
+    transports: list[Transport] = [kind(endpoint) for endpoint in endpoints]
+    if shared_memory:
+        transports = [SharedMemoryTransport(transport) for transport in transports]
+    return transports[0] if len(transports) == 1 else BalancedTransport(transports)

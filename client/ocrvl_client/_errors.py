@@ -10,7 +10,14 @@ OcrvlError
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
+
 from ocrvl.wire import ErrorCode, untag_message
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class OcrvlError(Exception):
@@ -76,3 +83,23 @@ def error_from_server(message: str, status: str | None) -> OcrvlError:
     if code is not None:
         return _BY_CODE[code](text)
     return _BY_STATUS.get((status or "").removeprefix("StatusCode."), ServerError)(text)
+
+
+_MALFORMED: Final = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What decoding raises for an answer that has not the form it should have."""
+
+
+def decodes_answers(decode: Callable[P, T]) -> Callable[P, T]:
+    """Have `decode` raise `ServerError` for an answer that is not of this protocol, as a proxy may give one."""
+
+    @wraps(decode)
+    def decode_or_raise(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return decode(*args, **kwargs)
+        except _MALFORMED as error:
+            raise ServerError(
+                f"the answer is not one that this client knows ({type(error).__name__}: {error}); is this the server's "
+                "address, and of the same version?"
+            ) from error
+
+    return decode_or_raise

@@ -122,11 +122,15 @@ class _Probe:
         beats = values_by_replica(samples, "heartbeat_timestamp_seconds")
         ages = {replica: self.wall_clock() - beats[replica] for replica in sorted(beats)}
         self.seen += [f"{replica} beat {age:.1f} s ago" for replica, age in ages.items()]
-        # Triton keeps the last value of a process that is dead, so the age of its heartbeat gives it away
-        silent = {replica: age for replica, age in ages.items() if age > self.settings.heartbeat_age}
+        # Triton keeps the last value of a process that is dead, so the age of its heartbeat gives it away. One from the
+        # future is of before the clock was set back: a process that lives beats by the new time within a second
+        silent = {replica: age for replica, age in ages.items() if abs(age) > self.settings.heartbeat_age}
         if not silent:
             return None
-        told = ", ".join(f"{replica} for {age:.0f} s" for replica, age in silent.items())
+        told = ", ".join(
+            f"{replica} for {age:.0f} s" if age > 0 else f"{replica}, whose last is {-age:.0f} s ahead of this clock"
+            for replica, age in silent.items()
+        )
         return Verdict(False, f"no heartbeat, so dead or hanging: {told}")
 
     def _check_states(self, samples: list[Sample]) -> Verdict | None:
@@ -143,7 +147,7 @@ class _Probe:
         pictures = values_by_replica(samples, "engine_pictures_in_flight")
         for replica, step in sorted(values_by_replica(samples, "engine_last_step_timestamp_seconds").items()):
             age = self.wall_clock() - step
-            if pictures.get(replica, 0) > 0 and age < self.settings.busy_seconds:
+            if pictures.get(replica, 0) > 0 and abs(age) < self.settings.busy_seconds:
                 count = int(pictures[replica])
                 return Verdict(True, f"{replica} is at work: {count} pictures in flight, last step {age:.1f} s ago")
         return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -45,26 +46,54 @@ class Retry:
         timeout: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> T:
         """What `attempt` returns; it is called with the seconds that are left of `timeout`.
 
         Raises what it raises, of the last attempt. `jitter` gives numbers from 0 to 1.
         """
-        deadline = clock() + timeout
-        for failures in range(1, self.attempts):
+        attempts = _Attempts(self, clock() + timeout, clock, jitter)
+        while True:
             try:
-                return attempt(deadline - clock())
-            except RequestTimeout:
-                raise
-            except ServerUnavailable:
-                pause = self._pause(failures, jitter())
-                if clock() + pause >= deadline:
-                    raise
-                sleep(pause)
-        return attempt(deadline - clock())
+                return attempt(attempts.seconds_left())
+            except ServerUnavailable as error:
+                sleep(attempts.pause_after(error))
 
-    def _pause(self, failures: int, jitter: float) -> float:
+    async def run_async(self, attempt: Callable[[float], Awaitable[T]], timeout: float) -> T:
+        """As `run`, for coroutines."""
+        attempts = _Attempts(self, time.monotonic() + timeout, time.monotonic, random.random)
+        while True:
+            try:
+                return await attempt(attempts.seconds_left())
+            except ServerUnavailable as error:
+                await asyncio.sleep(attempts.pause_after(error))
+
+    def pause(self, failures: int, jitter: float) -> float:
+        """Seconds to wait after so many failures."""
         doublings = min(failures - 1, 60)  # beyond any maximum, and far from what a float can not hold
         return min(self.maximum, self.initial * 2.0**doublings) * (1 - jitter / 2)
+
+
+@dataclass
+class _Attempts:
+    """The attempts at one request: what is decided between two of them, whoever waits and however."""
+
+    retry: Retry
+    deadline: float
+    clock: Callable[[], float]
+    jitter: Callable[[], float]
+    failures: int = 0
+
+    def seconds_left(self) -> float:
+        return self.deadline - self.clock()
+
+    def pause_after(self, error: ServerUnavailable) -> float:
+        """Seconds until the next attempt. Raises the error where none is due."""
+        self.failures += 1
+        if isinstance(error, RequestTimeout) or self.failures >= self.retry.attempts:
+            raise error
+        pause = self.retry.pause(self.failures, self.jitter())
+        if pause >= self.seconds_left():
+            raise error
+        return pause

@@ -1,10 +1,12 @@
-"""`ocrvl_client`: requests built and answers read without a network, errors told apart."""
+"""`ocrvl_client`: requests built and answers read without a network, errors told apart, what is given up ended."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,41 +25,22 @@ from ocrvl_client import (
     Retry,
     ServerError,
     ServerUnavailable,
+    Spot,
 )
 from ocrvl_client._errors import error_from_server
+from ocrvl_client._messages import Array, Request
+from tests.transports import RecordingTransport, options_of, readings, texts
 
 
-class RecordingTransport:
-    """Keeps what it is sent and answers with one reading a picture, after the given failures."""
+def failing(*failures: BaseException) -> Callable[[Request], dict[Tensor, Array]]:
+    left = list(failures)
 
-    def __init__(self, *failures: OcrvlError) -> None:
-        self.failures = list(failures)
-        self.request_ids: list[str] = []
-        self.sent: dict[Tensor, Any] = {}
+    def answer(request: Request) -> dict[Tensor, Array]:
+        if left:
+            raise left.pop(0)
+        return readings(request)
 
-    def infer(
-        self, model: Model, inputs: Mapping[Tensor, Any], outputs: Sequence[Tensor], request_id: str, timeout: float
-    ) -> dict[Tensor, Any]:
-        assert model is Model.OCR
-        self.request_ids.append(request_id)
-        if self.failures:
-            raise self.failures.pop(0)
-        assert request_id
-        self.sent = dict(inputs)
-        count = len(inputs[Tensor.IMAGE])
-        texts = {name: np.array([f"{name} {index}".encode() for index in range(count)], object) for name in outputs}
-        return texts | {
-            Tensor.FINISH_REASON: np.array([b"stop"] * count, object),
-            Tensor.NUM_INPUT_TOKENS: np.full(count, 7, np.int32),
-            Tensor.NUM_OUTPUT_TOKENS: np.full(count, 3, np.int32),
-            Tensor.ERROR: np.array([b"[INVALID_ARG] picture 0: bad"] + [b""] * (count - 1), object),
-        }
-
-    def is_ready(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
+    return answer
 
 
 def test_a_request_is_what_was_asked_for(tmp_path: Path) -> None:
@@ -66,15 +49,38 @@ def test_a_request_is_what_was_asked_for(tmp_path: Path) -> None:
     transport = RecordingTransport()
     with Client(transport=transport) as client:
         client.read_batch([b"bytes", file, str(file)], task=[Task.OCR, "table", Task.SEAL], max_tokens=5)
-    assert transport.sent[Tensor.IMAGE].tolist() == [b"bytes", b"file", b"file"]
-    assert transport.sent[Tensor.TASK].tolist() == [b"ocr", b"table", b"seal"]
-    assert transport.sent[Tensor.OPTIONS].tolist() == [b'{"max_tokens": 5}']
+    (request,) = transport.sent
+    assert request.model is Model.OCR
+    assert request.inputs[Tensor.IMAGE].tolist() == [b"bytes", b"file", b"file"]
+    assert request.inputs[Tensor.TASK].tolist() == [b"ocr", b"table", b"seal"]
+    assert options_of(request) == {"max_tokens": 5, "cancel_token": request.token}
+
+
+def test_a_caller_s_own_token_is_kept() -> None:
+    transport = RecordingTransport()
+    Client(transport=transport).read(b"x", cancel_token="0123456789abcdef")
+    assert transport.sent[0].token == options_of(transport.sent[0])["cancel_token"] == "0123456789abcdef"
+
+
+@pytest.mark.parametrize("token", ["", None, 7])
+def test_a_token_that_is_none_is_left_to_the_server_to_refuse(token: Any) -> None:
+    transport = RecordingTransport()
+    Client(transport=transport).read(b"x", cancel_token=token)
+    assert options_of(transport.sent[0])["cancel_token"] == token
 
 
 def test_an_answer_is_one_reading_a_picture() -> None:
     first, second = Client(transport=RecordingTransport()).read_batch([b"a", b"b"])
-    assert second == Reading("text 1", FinishReason.STOP, 7, 3, "", "warning 1")
+    assert second == Reading("text of b", FinishReason.STOP, 7, 3, "", "warning 1")
     assert first.error == "picture 0: bad"
+
+
+def test_a_reading_says_how_long_it_took() -> None:
+    def answer(request: Request) -> dict[Tensor, Array]:
+        time.sleep(0.02)
+        return readings(request)
+
+    assert Client(transport=RecordingTransport(answer)).read(b"a").seconds >= 0.02
 
 
 @pytest.mark.parametrize("count", [0, 65])
@@ -93,9 +99,130 @@ def test_options_that_are_no_json_are_refused() -> None:
         Client(transport=RecordingTransport()).read(b"x", stop=[b"bytes"])
 
 
-def test_a_url_with_a_scheme_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="host and port are wanted"):
-        Client("http://localhost:8000", protocol="http")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"url": "http://localhost:8000"}, "without a scheme"),
+        ({"url": "localhost"}, "host and port are wanted, such as localhost:8001"),
+        ({"url": []}, "at least one server"),
+        ({"protocol": "smtp"}, "'grpc' or 'http' is wanted"),
+        ({"timeout": 0}, "seconds above 0"),
+        ({"concurrency": 0}, "at least 1"),
+    ],
+)
+def test_a_client_of_no_server_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        Client(**arguments)
+
+
+def test_the_text_of_a_stream_comes_in_pieces_and_then_whole() -> None:
+    def answers(request: Request) -> list[dict[Tensor, Array]]:
+        assert request.model is Model.STREAM
+        piece = {Tensor.INDEX: np.array([0], np.int32)}
+        last = readings(request) | {Tensor.FULL_TEXT: texts("Soup!"), Tensor.TEXT: texts("")}
+        return [piece | {Tensor.TEXT: texts(text)} for text in ("So", "", "up")] + [piece | last]
+
+    transport = RecordingTransport(answers=answers)
+    assert list(Client(transport=transport).stream(b"x")) == [
+        *("So", "up"),
+        Reading("Soup!", FinishReason.STOP, 7, 3, "", "warning 0"),
+    ]
+
+
+def test_a_stream_that_is_closed_is_closed_below() -> None:
+    transport = RecordingTransport(answers=lambda _: [{Tensor.TEXT: texts("a")}] * 3)
+    stream = Client(transport=transport).stream(b"x")
+    assert next(stream) == "a"
+    stream.close()
+    assert transport.closed_streams == 1
+
+
+def test_spots_and_rows_are_read_from_the_text() -> None:
+    spotted = Reading('{"rec_texts": ["Tea"], "rec_polys": [[[1, 2], [3, 4]]]}', FinishReason.STOP, 1, 1)
+    assert spotted.spots == [Spot("Tea", ((1.0, 2.0), (3.0, 4.0)))]
+    table = Reading(
+        '<table><tr><td rowspan="2">Tea</td><td>green</td></tr><tr><td>black</td></tr></table>', FinishReason.STOP, 1, 1
+    )
+    assert table.rows == [["Tea", "green"], ["Tea", "black"]]
+    plain = Reading("Tea", FinishReason.STOP, 1, 1)
+    assert (plain.spots, plain.rows) == ([], [])
+
+
+class TestManyPictures:
+    def test_outcomes_come_in_order_and_one_that_fails_stops_no_other(self) -> None:
+        def answer(request: Request) -> dict[Tensor, Array]:
+            number = int(request.inputs[Tensor.IMAGE].item())
+            time.sleep(0.02 if number % 5 == 0 else 0)
+            if number == 7:
+                raise InvalidRequest("picture 0: bad")
+            return readings(request)
+
+        with Client(transport=RecordingTransport(answer), concurrency=4) as client:
+            outcomes = list(client.read_many([b"%d" % number for number in range(30)]))
+        assert [outcome.index for outcome in outcomes] == list(range(30))
+        assert [outcome.source for outcome in outcomes] == [b"%d" % number for number in range(30)]
+        assert outcomes[8].result().text == "text of 8"
+        with pytest.raises(InvalidRequest, match="bad"):
+            outcomes[7].result()
+
+    def test_no_more_are_in_flight_or_taken_from_the_source_than_was_said(self) -> None:
+        taken = 0
+
+        def source() -> Iterator[bytes]:
+            nonlocal taken
+            for number in range(100):
+                taken += 1
+                yield b"%d" % number
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            time.sleep(0.001)
+            return readings(request)
+
+        transport = RecordingTransport(answer)
+        outcomes = Client(transport=transport).read_many(source(), concurrency=3)
+        next(outcomes)
+        assert taken <= 3 * 5 + 1
+        assert len(list(outcomes)) == 99
+        assert transport.most_in_flight <= 3
+
+    def test_as_they_come_means_the_quick_before_the_slow(self) -> None:
+        slow = threading.Event()
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            if request.inputs[Tensor.IMAGE].item() == b"0":
+                slow.wait(10)
+            return readings(request)
+
+        outcomes = Client(transport=RecordingTransport(answer)).read_many([b"0", b"1"], concurrency=2, ordered=False)
+        assert next(outcomes).index == 1
+        slow.set()
+        assert [outcome.index for outcome in outcomes] == [0]
+
+    def test_closing_ends_what_is_in_flight_by_its_token(self) -> None:
+        ended = threading.Event()
+        transport = RecordingTransport()
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            if request.inputs[Tensor.IMAGE].item() == b"0":
+                return readings(request)
+            while not transport.cancelled:
+                time.sleep(0.005)
+            ended.set()
+            raise RequestCancelled("ended")
+
+        transport.answer = answer
+        outcomes = Client(transport=transport).read_many([b"0", b"1", b"2"], concurrency=2)
+        next(outcomes)
+        while len(transport.sent) < 2:
+            time.sleep(0.005)
+        outcomes.close()
+        assert ended.is_set()
+        assert set(transport.cancelled) == {request.token for request in transport.sent}
+
+    def test_a_fault_of_the_client_is_an_outcome_too(self) -> None:
+        (outcome,) = Client(transport=RecordingTransport(failing(ZeroDivisionError("oh")))).read_many([b"x"])
+        with pytest.raises(ServerError, match="ZeroDivisionError: oh"):
+            outcome.result()
 
 
 @pytest.mark.parametrize(
@@ -134,17 +261,38 @@ def test_without_a_tag_the_status_decides(status: str | None, expected: type[Ocr
 
 
 def test_a_request_is_sent_again_under_an_id_of_its_own() -> None:
-    transport = RecordingTransport(ServerUnavailable("full"))
+    transport = RecordingTransport(failing(ServerUnavailable("full")))
     client = Client(transport=transport, retry=Retry(initial=0))
     assert client.read(b"x").num_output_tokens == 3
-    assert len(set(transport.request_ids)) == 2
+    assert len({request.id for request in transport.sent}) == 2
+    assert len({request.token for request in transport.sent}) == 1
 
 
 def test_without_a_retry_a_request_is_sent_once() -> None:
-    transport = RecordingTransport(ServerUnavailable("full"))
+    transport = RecordingTransport(failing(ServerUnavailable("full")))
     with pytest.raises(ServerUnavailable, match="full"):
         Client(transport=transport, retry=None).read(b"x")
-    assert len(transport.request_ids) == 1
+    assert len(transport.sent) == 1
+
+
+@pytest.mark.parametrize("given_up", [RequestTimeout("late"), KeyboardInterrupt()])
+def test_what_is_given_up_is_ended_in_the_engine(given_up: BaseException) -> None:
+    transport = RecordingTransport(failing(given_up))
+    with pytest.raises(type(given_up)):
+        Client(transport=transport).read(b"x")
+    assert transport.cancelled == [transport.sent[0].token]
+
+
+@pytest.mark.parametrize("failure", [InvalidRequest("bad"), ServerError("id 7"), ServerUnavailable("full")])
+def test_what_the_server_has_ended_is_not_ended_again(failure: OcrvlError) -> None:
+    transport = RecordingTransport(failing(failure))
+    with pytest.raises(type(failure)):
+        Client(transport=transport, retry=None).read(b"x")
+    assert transport.cancelled == []
+
+
+def test_a_cancel_says_how_many_it_ended() -> None:
+    assert Client(transport=RecordingTransport()).cancel("0123456789abcdef") == 1
 
 
 def test_what_needs_no_server_is_imported_without_grpc() -> None:

@@ -1,0 +1,233 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from ocrvl.wire import Model, Task, Tensor
+from ocrvl_client._calls import (
+    DEFAULT_RETRY,
+    END_SECONDS,
+    ONCE,
+    Protocol,
+    check_concurrency,
+    endpoints_of,
+    failure_of,
+    is_given_up,
+    share_token,
+)
+from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
+from ocrvl_client._errors import OcrvlError
+from ocrvl_client._many import Turns
+from ocrvl_client._messages import (
+    Array,
+    Outcome,
+    Reading,
+    Request,
+    ServerMetadata,
+    Source,
+    decode_cancel,
+    decode_piece,
+    decode_read,
+    encode_cancel,
+    encode_read,
+    encode_stream,
+)
+from ocrvl_client._retry import Retry
+from ocrvl_client._transports.balance import AsyncBalancedTransport
+from ocrvl_client._transports.grpc_aio import AsyncGrpcTransport
+from ocrvl_client._transports.http_aio import AsyncHttpTransport
+from ocrvl_client._transports.memory import AsyncSharedMemoryTransport
+from ocrvl_client._transports.protocol import AsyncTransport, Endpoint, Tls
+
+
+class AsyncClient:
+    """A connection to one server or several, for one event loop: make it there, close it with `aclose` or `async with`.
+
+    Arguments as for `Client`. A task that is cancelled ends its request in the engine. Files are opened in a thread.
+    """
+
+    def __init__(
+        self,
+        url: str | Sequence[str] = "localhost:8001",
+        *,
+        protocol: Protocol = "grpc",
+        timeout: float = 300.0,
+        retry: Retry | None = DEFAULT_RETRY,
+        tls: Tls | None = None,
+        headers: Mapping[str, str] | None = None,
+        concurrency: int = 32,
+        shared_memory: bool = False,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        endpoints = endpoints_of(url, protocol, timeout, tls, headers)
+        self._timeout = timeout
+        self._retry = retry or ONCE
+        self._concurrency = check_concurrency(concurrency)
+        self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
+
+    async def read(
+        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+    ) -> Reading:
+        """As `Client.read`."""
+        (reading,) = await self.read_batch([picture], task=task, timeout=timeout, **options)
+        return reading
+
+    async def read_batch(
+        self,
+        pictures: Sequence[Source],
+        *,
+        task: Task | str | Sequence[Task | str] = Task.OCR,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> list[Reading]:
+        """As `Client.read_batch`."""
+        began = time.monotonic()
+        answer = await self._infer(await _encode(encode_read, pictures, task, options), timeout)
+        return decode_read(answer, time.monotonic() - began)
+
+    async def read_many(
+        self,
+        pictures: Iterable[Source],
+        *,
+        task: Task | str = Task.OCR,
+        concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> AsyncGenerator[Outcome, None]:
+        """As `Client.read_many`; a task that is cancelled meanwhile, or `aclose`, ends what is in flight."""
+        turns = Turns(check_concurrency(concurrency or self._concurrency), ordered=ordered)
+        options = share_token(options)[1]
+        outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
+        tasks: set[asyncio.Task[None]] = set()
+        source = iter(pictures)
+
+        async def read(index: int, picture: Source) -> None:
+            reading, failure = None, None
+            try:
+                reading = await self.read(picture, task=task, timeout=timeout, **options)
+            except Exception as error:
+                failure = failure_of(error)
+            outcomes.put_nowait(Outcome(index, picture, reading, failure))
+
+        try:
+            is_exhausted = False
+            while True:
+                while not is_exhausted and turns.may_start():
+                    try:
+                        picture = next(source)
+                    except StopIteration:
+                        is_exhausted = True
+                    else:
+                        started = asyncio.create_task(read(turns.start(), picture))
+                        tasks.add(started)
+                        started.add_done_callback(tasks.discard)
+                if not turns.in_flight:
+                    return
+                for outcome in turns.finish(await outcomes.get()):
+                    yield outcome
+        finally:
+            left = list(tasks)
+            for started in left:
+                started.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def stream(
+        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+    ) -> AsyncGenerator[str | Reading, None]:
+        """As `Client.stream`."""
+        began = time.monotonic()
+        request = await _encode(encode_stream, picture, task, options)
+        async for answer in self._stream(request, timeout):
+            if (piece := decode_piece(answer, time.monotonic() - began)) is not None:
+                yield piece
+
+    async def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
+        """As `Client.document`."""
+        began = time.monotonic()
+        answer = await self._infer(await _encode(encode_document, file, options), timeout)
+        return decode_document(answer, time.monotonic() - began)
+
+    async def document_stream(
+        self, file: Source, *, timeout: float | None = None, **options: Any
+    ) -> AsyncGenerator[Page | Document, None]:
+        """As `Client.document_stream`."""
+        began = time.monotonic()
+        request = await _encode(encode_document, file, options, Model.DOCUMENT_STREAM)
+        async for answer in self._stream(request, timeout):
+            part = decode_part(answer, time.monotonic() - began)
+            for one in [part] if isinstance(part, Document) else part:
+                yield one
+
+    async def cancel(self, token: str) -> int:
+        """As `Client.cancel`."""
+        return decode_cancel(await self._infer(encode_cancel(token), None))
+
+    async def is_live(self) -> bool:
+        """As `Client.is_live`."""
+        return await self._transport.is_live()
+
+    async def is_ready(self) -> bool:
+        """As `Client.is_ready`."""
+        return await self._transport.is_ready()
+
+    async def metadata(self) -> ServerMetadata:
+        """As `Client.metadata`."""
+        return await self._transport.metadata()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _infer(self, request: Request, timeout: float | None) -> dict[Tensor, Array]:
+        async def attempt(seconds: float) -> dict[Tensor, Array]:
+            return await self._transport.infer(request.again(), seconds)
+
+        try:
+            return await self._retry.run_async(attempt, timeout or self._timeout)
+        except BaseException as error:
+            if is_given_up(error):
+                # a second cancel must not keep the first from reaching the engine
+                await asyncio.shield(self._end(request.token))
+            raise
+
+    async def _stream(self, request: Request, timeout: float | None) -> AsyncIterator[dict[Tensor, Array]]:
+        # a stream that is closed ends on the server by itself
+        async for answer in self._transport.stream(request, timeout or self._timeout):
+            yield answer
+
+    async def _end(self, token: str | None) -> None:
+        """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""
+        if token is not None:
+            with suppress(OcrvlError):
+                await self._transport.infer(encode_cancel(token), END_SECONDS)
+
+
+async def _encode(encode: Callable[..., Request], *arguments: Any) -> Request:
+    """A request, made in a thread where a file must be opened for it."""
+    first = arguments[0]
+    if all(isinstance(one, bytes) for one in (first if isinstance(first, list | tuple) else [first])):
+        return encode(*arguments)
+    return await asyncio.to_thread(encode, *arguments)
+
+
+def _connect(endpoints: Sequence[Endpoint], protocol: Protocol, *, shared_memory: bool) -> AsyncTransport:
+    kind = AsyncGrpcTransport if protocol == "grpc" else AsyncHttpTransport
+    transports: list[AsyncTransport] = [kind(endpoint) for endpoint in endpoints]
+    if shared_memory:
+        transports = [AsyncSharedMemoryTransport(transport) for transport in transports]
+    return transports[0] if len(transports) == 1 else AsyncBalancedTransport(transports)

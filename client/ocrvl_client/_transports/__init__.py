@@ -1,0 +1,1 @@
+"""What carries requests: gRPC and HTTP, each for threads and for asyncio, and what may stand in front of them."""

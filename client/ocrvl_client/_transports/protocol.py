@@ -1,0 +1,110 @@
+"""What a transport is, and what it is told about its server."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ocrvl.wire import Tensor
+from ocrvl_client._errors import InvalidRequest
+from ocrvl_client._messages import Array, Request, ServerMetadata
+
+
+@dataclass(frozen=True)
+class Tls:
+    """An encrypted connection. Files are in PEM.
+
+    `ca` has the certificates that the server's may be signed by, the system's if not given; `certificate` and `key`
+    are the client's own, for servers that ask for one (mTLS).
+    """
+
+    ca: Path | str | None = None
+    certificate: Path | str | None = None
+    key: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise InvalidRequest("tls: certificate and key belong together")
+        for name in ("ca", "certificate", "key"):
+            if (path := getattr(self, name)) is not None and not Path(path).is_file():
+                raise InvalidRequest(f"tls: {name}: there is no file {path}")
+
+    def context(self) -> ssl.SSLContext:
+        """For protocols over Python's own TLS. Raises `InvalidRequest` for files that are not what they should be."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except ssl.SSLError as error:
+            raise InvalidRequest(f"tls: {error}") from None
+        return context
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One server: host and port, how to talk to it, what goes with each request. `timeout` in seconds."""
+
+    url: str
+    timeout: float = 300.0
+    tls: Tls | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "://" in self.url:
+            raise InvalidRequest(f"url {self.url!r}: host and port are wanted, without a scheme")
+        host, colon, port = self.url.rpartition(":")
+        if not host or not colon or not port.isdecimal():
+            raise InvalidRequest(f"url {self.url!r}: host and port are wanted, such as localhost:8001")
+
+
+class Transport(Protocol):
+    """What carries one request to a model and its answer back. Every method raises `OcrvlError` and nothing else."""
+
+    def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
+        """Send a request and wait for its answer, at most `timeout` seconds."""
+
+    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+        """Send a request and yield its answers; at most `timeout` seconds between two. Closing it ends the request."""
+
+    def register(self, name: str, key: str, size: int) -> None:
+        """Tell the server of shared memory: `key` is its name in the system, `size` its bytes."""
+
+    def is_live(self) -> bool:
+        """Whether the server runs; False where it can not be reached."""
+
+    def is_ready(self) -> bool:
+        """Whether the server says that all its models are ready; False where it can not be reached."""
+
+    def metadata(self) -> ServerMetadata:
+        """What the server says of itself."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class AsyncTransport(Protocol):
+    """The same for asyncio."""
+
+    async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
+        """Send a request and wait for its answer, at most `timeout` seconds."""
+
+    def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+        """Send a request and yield its answers; at most `timeout` seconds between two. Closing it ends the request."""
+
+    async def register(self, name: str, key: str, size: int) -> None:
+        """Tell the server of shared memory: `key` is its name in the system, `size` its bytes."""
+
+    async def is_live(self) -> bool:
+        """Whether the server runs; False where it can not be reached."""
+
+    async def is_ready(self) -> bool:
+        """Whether the server says that all its models are ready; False where it can not be reached."""
+
+    async def metadata(self) -> ServerMetadata:
+        """What the server says of itself."""
+
+    async def close(self) -> None:
+        """Close the connections."""

@@ -1,0 +1,195 @@
+"""`ocrvl_client` on the real server: the same through every door, and what is given up is ended in the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ocrvl.serving.server import TritonServer
+from ocrvl_client import (
+    AsyncClient,
+    Client,
+    Document,
+    InvalidRequest,
+    Outcome,
+    Page,
+    Reading,
+    RequestTimeout,
+    ServerUnavailable,
+)
+from ocrvl_client._calls import Protocol
+from tests.integration.streams import LONG, metric, wait_for
+from tools.documents import Typesetter, write_pdf
+
+TEXT = "Soup of the day"
+IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
+
+Door = tuple[Protocol, type[Client] | type[AsyncClient]]
+DOORS: list[Door] = [("grpc", Client), ("http", Client), ("grpc", AsyncClient), ("http", AsyncClient)]
+PARTS = list[str | Reading | Page | Document]
+
+every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door[0]}-{door[1].__name__}")
+
+
+def url(server: TritonServer, protocol: Protocol) -> str:
+    return server.grpc_url if protocol == "grpc" else server.http_url
+
+
+def read(server: TritonServer, door: Door, picture: bytes, *, shared_memory: bool = False) -> Reading:
+    protocol, kind = door
+    if kind is Client:
+        with Client(url(server, protocol), protocol=protocol, shared_memory=shared_memory) as client:
+            return client.read(picture)
+
+    async def read_async() -> Reading:
+        async with AsyncClient(url(server, protocol), protocol=protocol, shared_memory=shared_memory) as client:
+            return await client.read(picture)
+
+    return asyncio.run(read_async())
+
+
+def stream(server: TritonServer, door: Door, source: bytes, *, document: bool) -> PARTS:
+    protocol, kind = door
+    if kind is Client:
+        with Client(url(server, protocol), protocol=protocol) as client:
+            return list(client.document_stream(source) if document else client.stream(source))
+
+    async def stream_async() -> PARTS:
+        async with AsyncClient(url(server, protocol), protocol=protocol) as client:
+            return [part async for part in (client.document_stream(source) if document else client.stream(source))]
+
+    return asyncio.run(stream_async())
+
+
+@every_door
+@pytest.mark.parametrize("shared_memory", [False, True], ids=["sent", "shared memory"])
+def test_a_picture_is_read_through_every_door(
+    server: TritonServer, png: bytes, door: Door, shared_memory: bool
+) -> None:
+    reading = read(server, door, png, shared_memory=shared_memory)
+    assert reading.text == TEXT
+    assert 0 < reading.seconds < 60
+    assert not list(Path("/dev/shm").glob("ocrvl_client_*"))
+
+
+@every_door
+def test_pieces_of_a_stream_are_the_text(server: TritonServer, png: bytes, door: Door) -> None:
+    *pieces, reading = stream(server, door, png, document=False)
+    assert isinstance(reading, Reading)
+    assert "".join(str(piece) for piece in pieces) == reading.text == TEXT
+    assert len(pieces) > 3
+
+
+@pytest.fixture(scope="module")
+def pdf() -> bytes:
+    typesetter = Typesetter(3)
+    return write_pdf([typesetter.page(1, columns=2), typesetter.page(2, figure=True)])
+
+
+@pytest.fixture(scope="module")
+def parts(server: TritonServer, pdf: bytes) -> PARTS:
+    return stream(server, ("grpc", Client), pdf, document=True)
+
+
+@every_door
+def test_a_document_comes_page_by_page_through_every_door(
+    server: TritonServer, pdf: bytes, parts: Sequence[object], door: Door
+) -> None:
+    first, second, whole = stream(server, door, pdf, document=True)
+    assert [first, second, whole] == parts
+    assert isinstance(first, Page)
+    assert isinstance(second, Page)
+    assert {block.label for block in first.blocks} >= {"text"}
+    (image,) = second.images.values()
+    assert Image.open(io.BytesIO(image)).format == "JPEG"
+
+
+@every_door
+def test_a_bad_file_is_refused_with_the_reason_through_every_door(server: TritonServer, door: Door) -> None:
+    with pytest.raises(InvalidRequest, match="picture 0: it is not a picture"):
+        read(server, door, b"hello")
+    with pytest.raises(InvalidRequest, match="picture 0: it is not a picture"):
+        stream(server, door, b"hello", document=False)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_a_cancelled_task_ends_its_request_in_the_engine(server: TritonServer, png: bytes, protocol: Protocol) -> None:
+    async def give_up() -> None:
+        async with AsyncClient(url(server, protocol), protocol=protocol) as client:
+            task = asyncio.create_task(client.read(png, **LONG))
+            await asyncio.to_thread(wait_for, lambda: metric(server, IN_FLIGHT) == 1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(wait_for, lambda: metric(server, IN_FLIGHT) == 0)
+
+    wait_for(lambda: metric(server, IN_FLIGHT) == 0)
+    asyncio.run(give_up())
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_a_timeout_of_the_client_ends_its_request_in_the_engine(
+    server: TritonServer, png: bytes, protocol: Protocol
+) -> None:
+    wait_for(lambda: metric(server, IN_FLIGHT) == 0)
+    with Client(url(server, protocol), protocol=protocol) as client:
+        with pytest.raises(RequestTimeout, match="no answer"):
+            client.read(png, timeout=1.5, **LONG)
+        wait_for(lambda: metric(server, IN_FLIGHT) == 0)
+
+
+@every_door
+def test_many_are_read_and_one_bad_file_among_them_fails_alone(server: TritonServer, png: bytes, door: Door) -> None:
+    protocol, kind = door
+    pictures = [png] * 20
+    pictures[11] = b"hello"
+    if kind is Client:
+        with Client(url(server, protocol), protocol=protocol, concurrency=8) as client:
+            outcomes = list(client.read_many(pictures))
+    else:
+
+        async def read_many() -> list[Outcome]:
+            async with AsyncClient(url(server, protocol), protocol=protocol, concurrency=8) as client:
+                return [outcome async for outcome in client.read_many(pictures)]
+
+        outcomes = asyncio.run(read_many())
+    texts = [outcome.reading.text if outcome.reading else str(outcome.error) for outcome in outcomes]
+    assert texts[11].startswith("picture 0: it is not a picture")
+    assert set(texts[:11] + texts[12:]) == {TEXT}
+
+
+def test_many_that_are_given_up_are_ended_in_the_engine(server: TritonServer, png: bytes) -> None:
+    with Client(server.grpc_url) as client:
+        outcomes = client.read_many([png] * 30, concurrency=8, ordered=False)
+        next(outcomes)
+        outcomes.close()
+        wait_for(lambda: metric(server, IN_FLIGHT) == 0)
+
+
+def test_of_two_servers_one_that_is_gone_is_passed_over(server: TritonServer, png: bytes) -> None:
+    with Client(["127.0.0.1:9", server.grpc_url]) as client:
+        assert {outcome.result().text for outcome in client.read_many([png] * 6, concurrency=2)} == {TEXT}
+        assert client.is_ready()
+        assert client.metadata().name == "triton"
+    with Client(["127.0.0.1:9", "127.0.0.1:10"], retry=None) as client, pytest.raises(ServerUnavailable):
+        client.read(png)
+
+
+@every_door
+def test_a_server_says_what_it_is(server: TritonServer, door: Door) -> None:
+    protocol, kind = door
+    if kind is Client:
+        with Client(url(server, protocol), protocol=protocol) as client:
+            assert (client.is_live(), client.is_ready(), client.metadata().name) == (True, True, "triton")
+        return
+
+    async def ask() -> tuple[bool, bool, str]:
+        async with AsyncClient(url(server, protocol), protocol=protocol) as client:
+            return await client.is_live(), await client.is_ready(), (await client.metadata()).name
+
+    assert asyncio.run(ask()) == (True, True, "triton")

@@ -1,0 +1,127 @@
+"""Doubles of what carries the clients' requests: they answer, fail and wait as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ocrvl.wire import Model, Tensor
+from ocrvl_client._messages import Array, Request, ServerMetadata
+
+
+def texts(*values: str) -> Array:
+    array = np.empty(len(values), dtype=object)
+    array[:] = [value.encode() for value in values]
+    return array
+
+
+def readings(request: Request) -> dict[Tensor, Array]:
+    """One reading a picture, which says the picture's bytes; the first of several has an error."""
+    pictures = request.inputs[Tensor.IMAGE].tolist()
+    count = len(pictures)
+    return {
+        Tensor.TEXT: texts(*(f"text of {picture.decode()}" for picture in pictures)),
+        Tensor.FINISH_REASON: texts(*["stop"] * count),
+        Tensor.NUM_INPUT_TOKENS: np.full(count, 7, np.int32),
+        Tensor.NUM_OUTPUT_TOKENS: np.full(count, 3, np.int32),
+        Tensor.ERROR: texts(*(["[INVALID_ARG] picture 0: bad"] if count > 1 else []), *[""] * (count - (count > 1))),
+        Tensor.WARNING: texts(*(f"warning {index}" for index in range(count))),
+    }
+
+
+def options_of(request: Request) -> dict[str, Any]:
+    return dict(json.loads(request.inputs[Tensor.OPTIONS].item()))
+
+
+@dataclass
+class RecordingTransport:
+    """Keeps what it is sent. `answer` makes the answer of a request, or raises; cancels are counted as one each."""
+
+    answer: Callable[[Request], dict[Tensor, Array]] = readings
+    answers: Callable[[Request], list[dict[Tensor, Array]]] = lambda _request: []
+    sent: list[Request] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    registered: list[str] = field(default_factory=list)
+    closed_streams: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
+        if request.model is Model.CANCEL:
+            self.cancelled.append(request.inputs[Tensor.CANCEL_TOKEN].item().decode())
+            return {Tensor.CANCELLED: np.array([1], np.int32)}
+        with self._lock:
+            self.sent.append(request)
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return self.answer(request)
+        finally:
+            with self._lock:
+                self.in_flight -= 1
+
+    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+        self.sent.append(request)
+        try:
+            yield from self.answers(request)
+        finally:
+            self.closed_streams += 1
+
+    def register(self, name: str, key: str, size: int) -> None:
+        self.registered.append(name)
+
+    def is_live(self) -> bool:
+        return True
+
+    def is_ready(self) -> bool:
+        return True
+
+    def metadata(self) -> ServerMetadata:
+        return ServerMetadata("double", "1", ())
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class AsyncRecordingTransport:
+    """The same for asyncio, over one of the above; `pause` is waited for in each request."""
+
+    transport: RecordingTransport = field(default_factory=RecordingTransport)
+    pause: float = 0.0
+
+    async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
+        if request.model is not Model.CANCEL:
+            self.transport.in_flight += 1
+            self.transport.most_in_flight = max(self.transport.most_in_flight, self.transport.in_flight)
+            try:
+                await asyncio.sleep(self.pause)
+            finally:
+                self.transport.in_flight -= 1
+        return self.transport.infer(request, timeout)
+
+    async def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+        for answer in self.transport.stream(request, timeout):
+            yield answer
+
+    async def register(self, name: str, key: str, size: int) -> None:
+        self.transport.register(name, key, size)
+
+    async def is_live(self) -> bool:
+        return True
+
+    async def is_ready(self) -> bool:
+        return True
+
+    async def metadata(self) -> ServerMetadata:
+        return self.transport.metadata()
+
+    async def close(self) -> None:
+        pass
