@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from ocrvl_client.cli.doctor import doctor
+from ocrvl_client.cli.gateway import gateway
 from ocrvl_client.cli.probe import probe
-from ocrvl_client.cli.read import read
+from ocrvl_client.cli.read import HELP, read
 from ocrvl_client.cli.repository import repository
 from ocrvl_client.cli.serve import serve
 
@@ -16,6 +18,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
-app.command()(read)
+app.command(help=HELP)(read)
 app.command()(repository)
 app.command()(probe)
+app.command()(doctor)
+# its settings read the rest of the line, --help included
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
+    gateway
+)

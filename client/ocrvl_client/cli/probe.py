@@ -30,8 +30,9 @@ def probe(
 ) -> None:
     """Tell by the exit status whether a server works: 0 if it does, 1 if not; and print one line that says why.
 
-    Readiness, without --live: requests can be taken now. A server that is full is not ready, and one whose engines
-    restart themselves is alive. Heartbeats are compared with this machine's clock.
+    Readiness, without --live: an engine is at work, or a tiny picture is read now. Where that is refused because the
+    queue is full, the server is not ready, but alive; so is one whose engines restart themselves. Heartbeats are
+    compared with this machine's clock.
 
     Example: ocrvl probe --live --url localhost:8000 --metrics-url localhost:8002
     """

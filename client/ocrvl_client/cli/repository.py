@@ -53,6 +53,10 @@ def repository(
     queue_timeout_seconds: Annotated[
         float | None, typer.Option(help="How long a request may wait before it is refused; no limit if not given.")
     ] = None,
+    engine_arg: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Another of vLLM's engine arguments, as in model.json; repeatable."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that this command made.")] = False,
 ) -> None:
     """Render a model repository for this machine, which `ocrvl serve` or a plain `tritonserver` serves.
@@ -90,6 +94,7 @@ def repository(
             preprocess_instances=preprocess_instances,
             queue_size=queue_size,
             queue_timeout_seconds=queue_timeout_seconds,
+            engine_args=tuple(engine_arg or ()),
         )
         plan = make_repository(out, options, force=force)
     except OptionRefused as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.status import Status
 from ocrvl_client._scrape import EngineState, HttpFetch, read_engine_states
 
 if TYPE_CHECKING:
+    from ocrvl.serving.exposure import Endpoint
     from ocrvl.serving.server import ServerOptions, TritonServer
     from ocrvl.serving.supervise import RecoveryPolicy, Supervisor
 
@@ -43,6 +45,13 @@ def serve(
     http_port: Annotated[int, typer.Option(help="Port for HTTP; 0 chooses a free one.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC; 0 chooses a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port for metrics; 0 chooses a free one.")] = 8002,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="model-repository|shared-memory|trace|logging",
+            help="Triton's endpoints to open, repeatable; shared-memory is open on loopback addresses.",
+        ),
+    ] = None,
     exit_timeout: Annotated[int, typer.Option(help="Seconds that requests in flight may take after a stop.")] = 30,
     recovery: Annotated[
         bool, typer.Option("--recovery/--no-recovery", help="Start again what died; if not, end with status 1.")
@@ -83,9 +92,12 @@ def serve(
             metrics_port=metrics_port,
             exit_timeout=exit_timeout,
             models=_models(face or []),
+            opened=_opened(allow or []),
             extra_arguments=_triton_arguments(triton_arguments or []),
         )
         policy = RecoveryPolicy(recovery_drain, max_failures if recovery else 0, failure_window)
+        if warning := _network_warning(host):
+            console.print(warning, style="yellow", markup=False)
         with _log_sink(console, log_file) as on_line, _Reports(console) as reports:
             supervisor = _supervise(options, policy, reports, on_line)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -116,6 +128,28 @@ def _models(faces: list[str]) -> tuple[str, ...]:
     except ValueError:
         raise typer.BadParameter(f"one of {', '.join(Face)} is wanted", param_hint="--face") from None
     return () if wanted in (set(), set(Face)) else tuple(model.value for model in models_of(wanted))
+
+
+def _opened(names: list[str]) -> tuple[Endpoint, ...]:
+    from ocrvl.serving.exposure import Endpoint
+
+    try:
+        return tuple(Endpoint(name) for name in names)
+    except ValueError:
+        raise typer.BadParameter(f"one of {', '.join(Endpoint)} is wanted", param_hint="--allow") from None
+
+
+def _network_warning(host: str) -> str | None:
+    """What an operator should know who opens the wheel's old server to a network."""
+    from ocrvl.serving.exposure import is_loopback
+    from ocrvl.serving.locate import find_triton
+
+    if is_loopback(host) or find_triton().stub is None:
+        return None
+    return (
+        f"{host}: the Triton server of nvidia-pytriton (24.10) has known holes that can be used over a network. "
+        "Open it to callers you trust, and to others the container's (docs/security.md)"
+    )
 
 
 def _supervise(
@@ -213,10 +247,16 @@ class _Reports:
 def _log_sink(console: Console, log_file: Path | None) -> Iterator[Callable[[str], None]]:
     """Where the server's log goes: into a file for a person at a terminal, else straight to standard error."""
     if log_file is None and not console.is_terminal:
-        yield lambda line: console.out(line, highlight=False)
+        # not by the console, which ends the thread where nobody reads any more
+        yield lambda line: print(line, file=sys.stderr)
         return
     path = log_file or Path(typer.get_app_dir("ocrvl")) / "serve.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", buffering=1) as file:
+    # nothing is kept back: on a full disk it would be written once more, and fail, when the file is closed
+    with path.open("wb", buffering=0) as file:
         console.print(f"log: {path}")
-        yield lambda line: print(line, file=file)
+        yield lambda line: _write(file, line)
+
+
+def _write(file: BinaryIO, line: str) -> None:
+    file.write(f"{line}\n".encode("utf-8", "replace"))

@@ -1,0 +1,94 @@
+"""What is wanted of each input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from ocrvl.wire import Task
+
+_PDF_HEADER: Final = b"%PDF-"
+_PDF_HEADER_WITHIN: Final = 1024
+"""Bytes in front of a PDF's header that readers of PDF files put up with."""
+
+
+class Format(StrEnum):
+    """What results are written as."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    HTML = "html"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of a file in this format."""
+        return _SUFFIXES[self]
+
+
+_SUFFIXES: Final = {Format.TEXT: ".txt", Format.MARKDOWN: ".md", Format.JSON: ".json", Format.HTML: ".html"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of each input; None and empty where that depends on the input.
+
+    `layout` finds the blocks of a page first and reads each as what it is; without it a picture or page is read as a
+    whole, with `task`. `to_files` is whether results become files.
+    """
+
+    to_files: bool = False
+    formats: tuple[Format, ...] = ()
+    layout: bool | None = None
+    task: Task | None = None
+    draw: bool | None = None
+    pages: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_file(self, data: bytes) -> AskedOfOne:
+        """What is wanted of a file with these bytes."""
+        is_pdf = _PDF_HEADER in data[:_PDF_HEADER_WITHIN]
+        layout = self.layout
+        if layout is None:
+            wants = (
+                self.draw or {Format.MARKDOWN, Format.HTML} & set(self.formats) or (self.to_files and not self.formats)
+            )
+            layout = self.task is None and bool(is_pdf or wants)
+        formats = self.formats
+        if not formats and layout:
+            formats = (Format.MARKDOWN, Format.JSON) if self.to_files else (Format.MARKDOWN,)
+        draw = self.draw if self.draw is not None else self.to_files and layout and not self.formats
+        return AskedOfOne(is_pdf or layout, layout, formats or (Format.TEXT,), self.task or Task.OCR, draw)
+
+    def document_options(self, one: AskedOfOne) -> dict[str, Any]:
+        """The options of a request to `document`."""
+        options: dict[str, Any] = {
+            "visualize": one.draw,
+            # pictures are part of Markdown files and of pages in HTML, on a screen they are not seen
+            "return_markdown_images": Format.HTML in one.formats or (self.to_files and Format.MARKDOWN in one.formats),
+        }
+        if not one.layout:
+            options |= {"use_layout_detection": False, "prompt_label": one.task.value}
+        if self.pages:
+            options["pages"] = self.pages
+        return {**options, **self.options}
+
+    @property
+    def digest(self) -> str:
+        """The same for the same wishes; another one means that a file has to be read again."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=dict).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class AskedOfOne:
+    """What is wanted of one input, with nothing left open. `document`: it is read page by page."""
+
+    document: bool
+    layout: bool
+    formats: tuple[Format, ...]
+    task: Task
+    draw: bool

@@ -1,0 +1,161 @@
+"""Which input has which name in an output folder, and what is done there: what an interrupted run goes on from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from ocrvl_client.cli.reading.problems import RunEnded
+from ocrvl_client.cli.reading.sources import Input
+from ocrvl_client.cli.reading.writing import can_not_write
+
+FILE_NAME: Final = ".ocrvl.jsonl"
+
+
+@dataclass(frozen=True)
+class Done:
+    """An input that was read, and how.
+
+    What it was (`modified` in nanoseconds, 0 for what is no file), what was asked of it (`Asked.digest`), and its
+    results: their sizes by their names below the output folder.
+    """
+
+    key: str
+    place: str
+    size: int
+    modified: int
+    hash: str
+    asked: str
+    files: Mapping[str, int]
+
+
+class Record:
+    """A file of JSON lines in the output folder; later lines count more, and one that was cut off counts nothing.
+
+    Use in a `with` block, which keeps other runs out of the folder. Raises `RunEnded`, `CanNotWrite`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._done: dict[str, Done] = {}
+        self._places: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Record:
+        path = self._folder / FILE_NAME
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._stack.enter_context(path.open("a+b"))
+        except OSError as error:
+            raise can_not_write(self._folder, error) from None
+        if not _lock(self._file.fileno()):
+            self._stack.close()
+            raise RunEnded(f"another ocrvl is writing to {self._folder}: wait for it, or choose another folder")
+        self._file.seek(0)
+        lines = self._file.read().split(b"\n")
+        # a line that was cut off must not swallow the next
+        self._start = b"\n" if lines[-1] else b""
+        for line in lines:
+            try:
+                done = Done(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            self._done[done.key] = done
+            self._take(done.key, done.place)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def place_of(self, one: Input) -> str:
+        """Where this input's results go below the folder, without a suffix: the same in every run, and no other's.
+
+        `a/scan` for `a/scan.png`; where another input has that, `a/scan.png`, then `a/scan.png-2` and so on.
+        """
+        if one.key in self._places:
+            return self._places[one.key]
+        stem, number = str(one.place.with_suffix("")), 1
+        place = stem
+        while {place.casefold(), _inside(place)} & self._taken:
+            place = str(one.place) if number == 1 else f"{one.place}-{number}"
+            number += 1
+        self._take(one.key, place)
+        return place
+
+    def is_done(self, one: Input, asked: str, data: bytes | None = None) -> bool:
+        """Whether results of this input are there, asked for in the same way, and it has not changed since.
+
+        Without its bytes a file that has kept its size and time counts as unchanged, with them what has kept its hash.
+        """
+        done = self._done.get(one.key)
+        if done is None or done.asked != asked or not self._has(done.files):
+            return False
+        if data is not None:
+            return done.hash == sha256(data).hexdigest()
+        return one.path is not None and (done.size, done.modified) == _stat(one.path)
+
+    def add(self, one: Input, asked: str, data: bytes, modified: int, files: Mapping[str, int]) -> None:
+        """Note that an input is done. Raises `CanNotWrite`."""
+        done = Done(one.key, self.place_of(one), len(data), modified, sha256(data).hexdigest(), asked, files)
+        line = json.dumps(asdict(done), ensure_ascii=False).encode("utf-8", "surrogateescape")
+        try:
+            self._file.write(self._start + line + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise can_not_write(self._folder, error) from None
+        self._start = b""
+        self._done[one.key] = done
+
+    def _has(self, files: Mapping[str, int]) -> bool:
+        try:
+            return all((self._folder / name).stat().st_size == size for name, size in files.items())
+        except OSError:
+            return False
+
+    def _take(self, key: str, place: str) -> None:
+        self._places[key] = place
+        # a document's files are inside a folder of its name
+        self._taken |= {place.casefold(), _inside(place)}
+
+
+def modified_at(path: Path | None) -> int:
+    """When a file was changed last, in nanoseconds; 0 for what is no file."""
+    return _stat(path)[1] if path is not None else 0
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (-1, 0)
+    return found.st_size, found.st_mtime_ns
+
+
+def _inside(place: str) -> str:
+    return f"{place}/{place.rpartition('/')[2]}".casefold()
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether this process has the file for itself; always so on Windows, where there is no `flock`."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # a file system without locks
+        return True
+    return True

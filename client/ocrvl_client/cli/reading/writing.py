@@ -1,0 +1,47 @@
+"""Files whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from ocrvl_client.cli.reading.problems import CanNotWrite, InputProblem
+
+_OF_ONE_FILE: Final = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EILSEQ)
+"""What is wrong with one name alone; anything else (a full disk, no permission) the next file would meet as well."""
+
+
+def write_file(folder: Path, name: str, data: bytes) -> None:
+    """Write a file below a folder, which is made where it is missing.
+
+    It is there whole or, where this raises, as it was before. Raises `InputProblem` for a name that leads out of the
+    folder or can not be had, `CanNotWrite` for everything else.
+    """
+    if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+        raise InputProblem(f"the server has named a picture {name!r}")
+    path = folder / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, half = tempfile.mkstemp(dir=path.parent, prefix=".ocrvl-", suffix=path.suffix)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(half).chmod(0o644)
+            Path(half).replace(path)
+        except BaseException:
+            Path(half).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.errno in _OF_ONE_FILE:
+            raise InputProblem(f"its result can not be written: {error}") from None
+        raise can_not_write(folder, error) from None
+
+
+def can_not_write(where: Path, error: OSError) -> CanNotWrite:
+    """The end of a run whose results can not be written to this folder or file."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    cure = "free some space" if full else "choose another folder, or get the right to write there"
+    return CanNotWrite(f"{where} can not be written: {error.strerror or error}; {cure}")
