@@ -1,0 +1,45 @@
+"""What Prometheus sees, under the names that its client libraries use for HTTP."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+
+class GatewayMetrics:
+    """The series of one gateway, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "http_requests",
+            "Requests that were answered, by route and status; 499 is a caller that went away.",
+            ["method", "handler", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "http_request_duration_seconds",
+            "From a request's arrival to the last byte of its answer.",
+            ["method", "handler"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "http_requests_in_progress", "Requests with work for the server, under way.", registry=self.registry
+        )
+        self.refused = Counter(
+            "ocrvl_gateway_refused",
+            "Requests that were refused before they reached the server, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.tokens = Counter(
+            "ocrvl_gateway_tokens",
+            "Tokens of chat completions.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.pages = Counter("ocrvl_gateway_pages", "Pages of documents that were read.", registry=self.registry)

@@ -1,0 +1,115 @@
+"""The door itself, around the whole application: every request is counted here and named, those with work are checked.
+
+What is refused here has cost no more than its headers.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ocrvl_gateway.door.body import check_length, limit_body
+from ocrvl_gateway.door.keys import Keys
+from ocrvl_gateway.door.metrics import GatewayMetrics
+from ocrvl_gateway.door.rate import RateLimit
+from ocrvl_gateway.errors import CLIENT_GONE, Busy, Refusal, TooManyRequests, Unauthorized, problem_of
+
+WORK_PATHS: Final = frozenset({"/v1/chat/completions", "/layout-parsing", "/restructure-pages", "/api/document"})
+"""Requests that give the server work: limits are for these."""
+
+_KEYED_PREFIX: Final = "/v1/"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Door:
+    """ASGI middleware. `scope["state"]["request_id"]` is the caller's `X-Request-Id`, or a new one."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: Keys,
+        rate: RateLimit,
+        metrics: GatewayMetrics,
+        max_in_flight: int,
+        max_body_bytes: int,
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._rate = rate
+        self._metrics = metrics
+        self._max_in_flight = max_in_flight
+        self._max_body_bytes = max_body_bytes
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer it with why it may not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = headers.get("x-request-id", "")
+        if not _SANE_ID.fullmatch(request_id):
+            request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = CLIENT_GONE
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        began = time.perf_counter()
+        try:
+            await self._pass(scope, headers, receive, named)
+        finally:
+            # the router has put the route there
+            handler = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, handler, status).inc()
+            self._metrics.seconds.labels(method, handler).observe(time.perf_counter() - began)
+
+    async def _pass(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        # a preflight brings neither key nor work
+        has_work = path in WORK_PATHS and scope["method"] != "OPTIONS"
+        try:
+            caller = (scope.get("client") or ("",))[0]
+            if self._keys.are_wanted and scope["method"] != "OPTIONS" and (has_work or path.startswith(_KEYED_PREFIX)):
+                key = self._keys.find(headers.get("authorization"))
+                if key is None:
+                    raise Unauthorized("a known API key is wanted: Authorization: Bearer …")
+                caller = key
+            check_length(headers, self._max_body_bytes)
+            if has_work:
+                self._check_load(caller)
+        except Refusal as refusal:
+            self._metrics.refused.labels(refusal.code).inc()
+            problem = problem_of(refusal, scope["state"]["request_id"])
+            await problem.response(path, scope["state"]["request_id"])(scope, receive, send)
+            return
+        receive = limit_body(receive, self._max_body_bytes)
+        if not has_work:
+            await self._app(scope, receive, send)
+            return
+        self._in_flight += 1
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+            self._metrics.in_flight.dec()
+
+    def _check_load(self, caller: str) -> None:
+        if self._in_flight >= self._max_in_flight:
+            raise Busy(f"{self._in_flight} requests are under way, no more are taken", retry_after=1.0)
+        if wait := self._rate.wait_of(caller):
+            raise TooManyRequests("too many requests in a minute", retry_after=wait)

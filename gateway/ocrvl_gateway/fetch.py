@@ -1,0 +1,138 @@
+"""Pictures and files by their address: from listed hosts alone, and never from a private network.
+
+The address that a name leads to is checked where the connection is made, so a name that changes its mind between check
+and use gains nothing; each redirect is checked as the first address is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from ocrvl_gateway.errors import BadRequest, TooLarge
+
+_REDIRECTS: Final = 3
+_SECONDS: Final = 30.0
+_CHUNK: Final = 64 * 1024
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one of the open network.
+
+    >>> [is_public(address) for address in ("93.184.216.34", "10.0.0.1", "127.0.0.1", "::1", "169.254.169.254")]
+    [True, False, False, False, False]
+    >>> is_public("::ffff:192.168.0.1")
+    False
+    """
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_global and not parsed.is_multicast
+
+
+class _CheckingResolver(AbstractResolver):
+    def __init__(self, resolver: AbstractResolver, allows: Callable[[str], bool]) -> None:
+        self._resolver = resolver
+        self._allows = allows
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if not all(self._allows(result["host"]) for result in found):
+            raise BadRequest(f"{host} leads to a private address")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+class Fetcher:
+    """Fetches from `hosts` (`*.example.com` is all below it) over http and https, from `ports` alone.
+
+    `allows` says of an address whether it may be connected to, `resolver` finds the addresses of a name.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        max_bytes: int,
+        *,
+        allows: Callable[[str], bool] = is_public,
+        resolver: AbstractResolver | None = None,
+        ports: Collection[int] = (80, 443),
+    ) -> None:
+        self._hosts = tuple(hosts)
+        self._max_bytes = max_bytes
+        self._allows = allows
+        self._resolver = resolver
+        self._ports = ports
+        self._session: aiohttp.ClientSession | None = None
+
+    async def fetch(self, url: str, param: str) -> bytes:
+        """The bytes at an address; `param` is the field that holds it. Raises `Refusal`."""
+        try:
+            for _ in range(_REDIRECTS + 1):
+                self._check(url, param)
+                async with self._open().get(url, allow_redirects=False) as response:
+                    if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
+                        url = urljoin(url, response.headers["Location"])
+                        continue
+                    return await self._read(response, param)
+        except BadRequest as refusal:
+            raise BadRequest(refusal.message, param=param) from None
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise BadRequest(
+                f"{param}: {url} can not be fetched ({error or type(error).__name__})", param=param
+            ) from None
+        raise BadRequest(f"{param}: more than {_REDIRECTS} redirects", param=param)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _check(self, url: str, param: str) -> None:
+        if not self._hosts:
+            raise BadRequest(f"{param}: addresses are not fetched here, send the file itself as a data URL or base64")
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        if parts.scheme not in ("http", "https"):
+            raise BadRequest(f"{param}: http or https is wanted")
+        if not any(host.endswith(known[1:]) if known.startswith("*.") else host == known for known in self._hosts):
+            raise BadRequest(f"{param}: nothing is fetched from {host or url!r}, it is not on the list of hosts")
+        if parts.port is not None and parts.port not in self._ports:
+            raise BadRequest(f"{param}: only the ports {' and '.join(map(str, self._ports))} are fetched from")
+        # a name goes through the resolver, an address does not
+        if host.replace(".", "").isdecimal() or ":" in host:
+            raise BadRequest(f"{param}: the name of a host is wanted, not an address")
+
+    async def _read(self, response: aiohttp.ClientResponse, param: str) -> bytes:
+        if response.status != 200:
+            raise BadRequest(f"{param}: {response.url} answered with {response.status}")
+        data = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            data += chunk
+            if len(data) > self._max_bytes:
+                raise TooLarge(f"{param}: the file has more than {self._max_bytes} bytes", param=param)
+        return bytes(data)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            resolver: Any = _CheckingResolver(self._resolver or ThreadedResolver(), self._allows)
+            connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=_SECONDS),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session

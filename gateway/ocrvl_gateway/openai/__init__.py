@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, as vLLM's server has them for this model."""

@@ -1,0 +1,65 @@
+"""From a chat completion to a request of ours: the task of a prompt, and the options."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ocrvl.prompts import TASK_PROMPTS
+from ocrvl.wire import DEFAULT_TOKENS, Task
+from ocrvl_gateway.encoding import decode_base64
+from ocrvl_gateway.errors import BadRequest
+from ocrvl_gateway.fetch import Fetcher
+from ocrvl_gateway.openai.schemas import ChatRequest
+
+_TASKS: Final = {prompt: task for task, prompt in TASK_PROMPTS.items()}
+
+
+def task_of(text: str) -> tuple[Task, str | None]:
+    """The task that a prompt stands for, and the prompt itself where it is none of the model's own.
+
+    >>> task_of("Table Recognition:"), task_of("What is the total?"), task_of("")
+    ((<Task.TABLE: 'table'>, None), (<Task.OCR: 'ocr'>, 'What is the total?'), (<Task.OCR: 'ocr'>, None))
+    """
+    return (_TASKS[text], None) if text in _TASKS else (Task.OCR, text or None)
+
+
+def output_budget(wanted: int | None, limit: int | None) -> int | None:
+    """Tokens to ask for; None leaves it to the server, which then gives what the model's length leaves of 4096.
+
+    >>> [output_budget(8192, None), output_budget(100, None), output_budget(8192, 6000), output_budget(None, 6000)]
+    [None, 100, 6000, 6000]
+    """
+    if limit is None:
+        return None if wanted is None or wanted >= DEFAULT_TOKENS else wanted
+    return min(wanted or limit, limit)
+
+
+def options_of(request: ChatRequest, prompt: str | None, max_tokens: int | None) -> dict[str, Any]:
+    """The server's options; what is not set stays at its default there."""
+    limits = request.mm_processor_kwargs
+    options = {
+        "prompt": prompt,
+        "max_tokens": output_budget(request.output_tokens, max_tokens),
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "repetition_penalty": request.repetition_penalty,
+        "seed": request.seed,
+        "stop": [request.stop] if isinstance(request.stop, str) else request.stop,
+        "min_pixels": limits.min_pixels if limits else None,
+        "max_pixels": limits.max_pixels if limits else None,
+        "json_schema": request.json_schema,
+        "raw": True,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+async def picture_of(request: ChatRequest, fetcher: Fetcher) -> bytes:
+    """The encoded picture. Raises `Refusal`."""
+    (message,) = request.messages
+    url, param = message.picture.url, message.picture_param
+    if not url.startswith("data:"):
+        return await fetcher.fetch(url, param)
+    kind, comma, data = url.partition(",")
+    if not comma or not kind.endswith(";base64"):
+        raise BadRequest(f"{param}: data:image/png;base64, and base64 text are wanted", param=param)
+    return decode_base64(data, param)

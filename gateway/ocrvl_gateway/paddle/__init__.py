@@ -1,0 +1,1 @@
+"""PaddleOCR's service, `/layout-parsing` and `/restructure-pages`, with its requests and responses."""

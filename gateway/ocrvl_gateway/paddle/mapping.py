@@ -1,0 +1,82 @@
+"""PaddleOCR's camel case to our snake case, and our pages to its results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ocrvl_client import Document, Page
+from ocrvl_gateway.encoding import encode_base64
+from ocrvl_gateway.paddle.schemas import (
+    DocumentExports,
+    ExportContent,
+    ImageInfo,
+    InferRequest,
+    LayoutParsingResult,
+    MarkdownData,
+    PageInfo,
+    PagesInfo,
+)
+
+_NOT_OPTIONS: Final = frozenset({"file", "fileType", "logId", "visualize"})
+_DRAWN = re.compile(r"page_[0-9]{4,}\.jpg")
+_INPUT = re.compile(r"page_[0-9]{4,}_input\.jpg")
+_LAYOUT_IMAGE: Final = "layout_det_res"
+"""The name of the service for a page with its blocks drawn on it."""
+
+
+def snake_case(name: str) -> str:
+    """A name of PaddleOCR's service as our option.
+
+    >>> snake_case("layoutMergeBboxesMode"), snake_case("topP")
+    ('layout_merge_bboxes_mode', 'top_p')
+    """
+    return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name)
+
+
+def options_of(request: InferRequest, *, visualize: bool, max_pages: int) -> dict[str, Any]:
+    """The options of a document; what is not set stays at the server's default, which is the service's."""
+    sent = request.model_dump(exclude=set(_NOT_OPTIONS), exclude_none=True, exclude_unset=True)
+    options = {snake_case(name): value for name, value in sent.items()}
+    if visualize:
+        options |= {"visualize": True, "return_page_images": True}
+    return {**options, "max_pages": max_pages}
+
+
+def result_of(page: Page, *, with_images: bool) -> LayoutParsingResult:
+    """A page in the service's form. With an `error` it has that in `prunedResult`, and nothing else."""
+    named: dict[str, str] = {}
+    drawn: dict[str, str] = {}
+    original = None
+    for name, data in page.images.items():
+        if _INPUT.fullmatch(name):
+            original = encode_base64(data)
+        elif _DRAWN.fullmatch(name):
+            drawn[_LAYOUT_IMAGE] = encode_base64(data)
+        else:
+            named[name] = encode_base64(data)
+    content = {**page.content, "error": page.error} if page.error else page.content
+    return LayoutParsingResult(
+        prunedResult=content,
+        markdown=MarkdownData(text=page.markdown, images=named if with_images else None),
+        outputImages=drawn or None,
+        inputImage=original,
+    )
+
+
+def exports_of(document: Document) -> DocumentExports | None:
+    """The document for Word, where it was asked for."""
+    if not document.docx:
+        return None
+    return DocumentExports(docx=ExportContent(content=encode_base64(document.docx), fileName="document.docx"))
+
+
+def data_info(file: bytes, pages: Sequence[Mapping[str, Any]]) -> ImageInfo | PagesInfo:
+    """What the file is: the sizes of its pages as they were read, 0 where one could not be."""
+    sizes = [PageInfo(width=page.get("width") or 0, height=page.get("height") or 0) for page in pages]
+    if b"%PDF-" in file[:1024]:
+        return PagesInfo(numPages=len(sizes), pages=sizes, type="pdf")
+    if len(sizes) > 1:
+        return PagesInfo(numPages=len(sizes), pages=sizes, type="tiff")
+    return ImageInfo(width=sizes[0].width, height=sizes[0].height)

@@ -1,0 +1,83 @@
+"""`/layout-parsing` and `/restructure-pages`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from ocrvl_client import Document, Page
+from ocrvl_gateway.disconnect import while_connected
+from ocrvl_gateway.encoding import decode_base64
+from ocrvl_gateway.paddle.mapping import data_info, exports_of, options_of, result_of
+from ocrvl_gateway.paddle.restructure import restructure
+from ocrvl_gateway.paddle.schemas import (
+    InferRequest,
+    InferResponse,
+    InferResult,
+    LayoutParsingResult,
+    NoResultResponse,
+    RestructureRequest,
+    RestructureResponse,
+    RestructureResult,
+)
+from ocrvl_gateway.parts import Parts, get_parts, refusals
+
+router = APIRouter(tags=["PaddleOCR"])
+_Parts = Annotated[Parts, Depends(get_parts)]
+_REFUSALS = (401, 413, 422, 429, 500, 503, 504)
+
+
+@router.post(
+    "/layout-parsing",
+    operation_id="infer",
+    response_model=InferResponse,
+    responses=refusals(*_REFUSALS, model=NoResultResponse),
+)
+async def layout_parsing(body: InferRequest, request: Request, parts: _Parts) -> Any:
+    """Read a PDF or a picture, in PaddleOCR's form."""
+    return await while_connected(request, _layout_parsing(body, request.state.request_id, parts))
+
+
+async def _layout_parsing(body: InferRequest, request_id: str, parts: Parts) -> Response:
+    if body.file.startswith(("http://", "https://")):
+        file = await parts.fetcher.fetch(body.file, "file")
+    else:
+        file = decode_base64(body.file, "file")
+    visualize = parts.settings.visualize if body.visualize is None else body.visualize
+    options = options_of(body, visualize=visualize, max_pages=parts.settings.max_pages)
+    results: list[LayoutParsingResult] = []
+    contents = []
+    pages = parts.reader.document_stream(file, timeout=parts.settings.document_timeout, **options)
+    async with aclosing(pages):
+        async for part in pages:
+            if isinstance(part, Page):
+                contents.append(part.content)
+                results.append(result_of(part, with_images=body.returnMarkdownImages))
+                parts.metrics.pages.inc()
+            elif isinstance(part, Document) and results:
+                results[0].exports = exports_of(part)
+    result = InferResult(layoutParsingResults=results, dataInfo=data_info(file, contents))
+    return _answer(InferResponse(logId=body.logId or request_id, result=result))
+
+
+@router.post(
+    "/restructure-pages",
+    operation_id="restructurePages",
+    response_model=RestructureResponse,
+    responses=refusals(*_REFUSALS, 501, model=NoResultResponse),
+)
+async def restructure_pages(body: RestructureRequest, request: Request, parts: _Parts) -> Any:
+    """Make pages parts of one document: tables that go on across pages, levels of titles."""
+    del parts
+    results = await while_connected(request, asyncio.to_thread(restructure, body))
+    result = RestructureResult(layoutParsingResults=results)
+    return _answer(RestructureResponse(logId=body.logId or request.state.request_id, result=result))
+
+
+def _answer(response: InferResponse | RestructureResponse) -> Response:
+    # as the service does, without what is not there; and without FastAPI's walk through megabytes of base64
+    return Response(response.model_dump_json(exclude_none=True), media_type="application/json")

@@ -1,0 +1,44 @@
+"""What the gateway asks of the server: a part of the SDK's `AsyncClient`, so that tests can stand in for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ocrvl.wire import Task
+    from ocrvl_client import Document, Page, Reading
+    from ocrvl_gateway.settings import GatewaySettings
+
+
+class Reader(Protocol):
+    """Reads pictures and documents. Its methods raise `OcrvlError`; cancelling one ends its work in the engine."""
+
+    async def read(self, picture: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
+        """Read one picture; `options` are the server's."""
+
+    def stream(
+        self, picture: bytes, *, task: Task, timeout: float | None, **options: Any
+    ) -> AsyncGenerator[str | Reading, None]:
+        """Pieces of the text as they are generated, last the reading."""
+
+    def document_stream(
+        self, file: bytes, *, timeout: float | None, **options: Any
+    ) -> AsyncGenerator[Page | Document, None]:
+        """Pages as they are done, last the document without its pages."""
+
+    async def is_ready(self) -> bool:
+        """Whether the server can be reached and says that it is ready."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+def connect(settings: GatewaySettings) -> Reader:
+    """The SDK's client for these settings. A refusal is handed on at once: whoever asked decides about another try."""
+    from ocrvl_client import AsyncClient, Tls
+
+    tls = Tls(settings.ca, settings.certificate, settings.key) if settings.tls else None
+    return AsyncClient(
+        settings.server, timeout=settings.timeout, retry=None, tls=tls, concurrency=settings.max_in_flight
+    )

@@ -1,0 +1,36 @@
+"""The gateway as a process: uvicorn with the faster loop and parser where they are installed."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from ocrvl_gateway.app import create_app
+from ocrvl_gateway.reader import connect
+from ocrvl_gateway.settings import GatewaySettings
+
+_DRAIN_SECONDS = 30
+"""That requests in flight may take after a stop."""
+
+
+def serve(settings: GatewaySettings) -> None:
+    """Serve until told to stop (Ctrl-C or SIGTERM)."""
+    uvicorn.Server(configure(settings)).run()
+
+
+def configure(settings: GatewaySettings) -> uvicorn.Config:
+    """How uvicorn runs it. The application is made in uvicorn's loop, to which the reader's connections belong."""
+    return uvicorn.Config(
+        lambda: create_app(settings, connect(settings)),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        loop="auto",
+        http="auto",
+        ws="none",
+        proxy_headers=True,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )

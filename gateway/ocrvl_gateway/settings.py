@@ -1,0 +1,151 @@
+"""Settings of the gateway: from the command line, else the environment (`OCRVL_GATEWAY_…`), checked once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX: Final = "OCRVL_GATEWAY_"
+
+SERVED_MODEL_NAMES: Final = ("PaddleOCR-VL-1.6-0.9B", "PaddleOCR-VL-1.5-0.9B", "PaddleOCR-VL-0.9B")
+"""The names by which PaddleOCR's client asks for the model, the newest first."""
+
+_HASHED_KEY = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class BadSettings(ValueError):
+    """The message has a line for each problem: where it was set, and what is allowed."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, list):
+        return [item.strip() if isinstance(item, str) else item for item in value if item != ""]
+    return value
+
+
+def _check_host(value: str) -> str:
+    if not re.fullmatch(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", value):
+        raise ValueError(f"{value!r}: names of hosts are wanted, like files.example.com or *.example.com")
+    return value
+
+
+def _check_key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text.startswith("sha256:") and not _HASHED_KEY.fullmatch(text):
+        raise ValueError("after sha256: 64 hexadecimal digits in small letters are wanted")
+    if len(text) < 16:
+        raise ValueError("a key has at least 16 characters")
+    return value
+
+
+def _check_address(value: str) -> str:
+    if not re.fullmatch(r"[^/:]+:[0-9]+|\[[0-9a-fA-F:]+\]:[0-9]+", value):
+        raise ValueError(f"{value!r}: host and port of Triton's gRPC endpoint are wanted, without a scheme")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+Host = Annotated[str, AfterValidator(_check_host)]
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Split = (NoDecode, BeforeValidator(_split))
+
+
+class GatewaySettings(BaseSettings):
+    """What `ocrvl gateway` is told. Lists have commas between their items."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_parse_none_str="none", frozen=True, extra="forbid", cli_kebab_case=True
+    )
+
+    host: str = Field("127.0.0.1", description="the address to listen on; `0.0.0.0` opens it to the network")
+    port: Port = Field(8080, description="the port to listen on; 0 chooses a free one")
+    server: Annotated[list[Address], *Split, Field(min_length=1)] = Field(
+        ["localhost:8001"], description="host and port of Triton's gRPC endpoint; several are balanced"
+    )
+    tls: bool = Field(False, description="Triton is spoken to over TLS")
+    ca: FilePath | None = Field(
+        None, description="certificates that Triton's own is checked with; the system's unless set"
+    )
+    certificate: FilePath | None = Field(None, description="this gateway's certificate for Triton, with `key`")
+    key: FilePath | None = Field(None, description="the key of `certificate`")
+    timeout: Seconds = Field(300.0, description="seconds that a picture may take")
+    document_timeout: Seconds = Field(3600.0, description="seconds that a document may take")
+
+    served_model_names: Annotated[list[str], *Split, Field(min_length=1)] = Field(
+        list(SERVED_MODEL_NAMES),
+        description="names that chat completions are asked by; the first is what clients choose",
+    )
+    max_tokens: PositiveInt | None = Field(
+        None,
+        description="tokens of an answer at most, a wish for more is cut to it; 4096 or what the model's length leaves "
+        "unless set",
+    )
+    visualize: bool = Field(
+        True, description="`/layout-parsing` sends pictures of its pages, unless the request says otherwise"
+    )
+
+    max_body_bytes: PositiveInt = Field(
+        100_663_296, description="bytes of a request; a longer one is cut off while it is read"
+    )
+    max_pages: PositiveInt = Field(200, description="pages of a document")
+    max_in_flight: PositiveInt = Field(256, description="requests with work for the server at a time; others get a 503")
+    rate: NonNegativeInt = Field(
+        0, description="requests with work that a key, or without keys an address, may send a minute; 0 is no limit"
+    )
+    api_keys: Annotated[list[Key], *Split] = Field(
+        [], description="keys of which a request must bring one, each as it is or as `sha256:` and its hash"
+    )
+    url_hosts: Annotated[list[Host], *Split] = Field(
+        [], description="hosts that pictures and files may be fetched from, `*.` for all below a name; none unless set"
+    )
+    cors_origins: Annotated[list[str], *Split] = Field(
+        [], description="origins of other web pages that may use this gateway; none unless set"
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1", description="proxies whose `X-Forwarded-For` is believed, with commas between; `*` is all"
+    )
+    openapi: bool = Field(True, description="`/openapi.json` is there")
+
+
+def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] = os.environ) -> GatewaySettings:
+    """The settings from the command line's arguments and the environment.
+
+    Raises `BadSettings` for what is unknown or impossible, and `SystemExit` for a wish for help or no such argument.
+    """
+    known = {f"{PREFIX}{name}".upper() for name in GatewaySettings.model_fields}
+    if unknown := sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
+        raise BadSettings("\n".join(f"{name}: no such setting (known: {', '.join(sorted(known))})" for name in unknown))
+    parse: Any = GatewaySettings
+    try:
+        settings: GatewaySettings = parse(_cli_parse_args=list(arguments), _cli_prog_name="ocrvl gateway")
+    except ValidationError as error:
+        raise BadSettings("\n".join(_describe(problem) for problem in error.errors(include_url=False))) from None
+    if (settings.certificate is None) != (settings.key is None):
+        raise BadSettings("--certificate, --key: one goes with the other")
+    if (settings.ca or settings.certificate) and not settings.tls:
+        raise BadSettings("--ca, --certificate: they go with --tls true")
+    return settings
+
+
+def _describe(problem: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {message}"
