@@ -1,0 +1,115 @@
+{{- define "ocrvl.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 45 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 45 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ocrvl.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- /* Of the pods that answer requests: the server's, and of an engine over several machines its first. */ -}}
+{{- define "ocrvl.serverSelector" -}}
+{{ include "ocrvl.selector" . }}
+app.kubernetes.io/component: server
+{{- end -}}
+
+{{- define "ocrvl.labels" -}}
+{{ include "ocrvl.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "ocrvl.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ocrvl.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "ocrvl.fullname" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "ocrvl.cacheClaim" -}}
+{{ .Values.modelCache.existingClaim | default (printf "%s-models" (include "ocrvl.fullname" .)) }}
+{{- end -}}
+
+{{- /* Whether the checkpoint is fetched from a hub: a name of the form owner/name. */ -}}
+{{- define "ocrvl.fromHub" -}}
+{{- if and (ne .Values.modelCache.mode "none") (regexMatch "^[^./~][^/]*/[^/]+$" .Values.checkpoint) -}}yes{{- end -}}
+{{- end -}}
+
+{{- /* Pictures that the engines of one pod read at a time. */ -}}
+{{- define "ocrvl.picturesPerPod" -}}
+{{- if eq .Values.parallel "tensor" -}}
+{{ int .Values.maxNumSeqs }}
+{{- else -}}
+{{ mul (int .Values.maxNumSeqs) (int .Values.gpus) }}
+{{- end -}}
+{{- end -}}
+
+{{- /* Of these, what one pod should have at most, on the average. */ -}}
+{{- define "ocrvl.targetPictures" -}}
+{{ max 1 (floor (mulf (include "ocrvl.picturesPerPod" . | int) .Values.autoscaling.targetUtilization) | int) }}
+{{- end -}}
+
+{{- /* How an autoscaler moves: up at once, down one by one (docs/autoscaling.md). */ -}}
+{{- define "ocrvl.scalingBehavior" -}}
+{{- with .Values.autoscaling.scaleUp -}}
+scaleUp:
+  stabilizationWindowSeconds: {{ .stabilizationSeconds }}
+  selectPolicy: Max
+  policies:
+    - {type: Pods, value: {{ .pods }}, periodSeconds: {{ .periodSeconds }}}
+    - {type: Percent, value: {{ .percent }}, periodSeconds: {{ .periodSeconds }}}
+{{ end -}}
+{{- with .Values.autoscaling.scaleDown -}}
+scaleDown:
+  stabilizationWindowSeconds: {{ .stabilizationSeconds }}
+  policies:
+    - {type: Pods, value: {{ .pods }}, periodSeconds: {{ .periodSeconds }}}
+{{- end -}}
+{{- end -}}
+
+{{- /* What values can not mean together; the schema can not say these. */ -}}
+{{- define "ocrvl.check" -}}
+{{- if and (eq .Values.workload "leaderworkerset") (ne .Values.parallel "tensor") -}}
+{{- fail "workload: leaderworkerset is one engine over several machines, which is tensor parallel; set parallel: tensor, or workload: deployment" -}}
+{{- end -}}
+{{- if and (eq .Values.workload "leaderworkerset") (ne .Values.device "gpu") -}}
+{{- fail "workload: leaderworkerset is for GPUs; set device: gpu" -}}
+{{- end -}}
+{{- if and (ne .Values.workload "deployment") (ne .Values.autoscaling.kind "none") -}}
+{{- fail (printf "autoscaling.kind: %s is for workload: deployment; set it to none" .Values.autoscaling.kind) -}}
+{{- end -}}
+{{- if gt (int .Values.autoscaling.min) (int .Values.autoscaling.max) -}}
+{{- fail "autoscaling.min: more than autoscaling.max" -}}
+{{- end -}}
+{{- if and (eq .Values.modelCache.mode "existingClaim") (not .Values.modelCache.existingClaim) -}}
+{{- fail "modelCache.existingClaim: name the claim, or set modelCache.mode to claim" -}}
+{{- end -}}
+{{- if and (eq .Values.workload "kserve") .Values.tls.secretName -}}
+{{- fail "tls: KServe's own ingress has it; unset tls.secretName for workload: kserve" -}}
+{{- end -}}
+{{- if and .Values.tls.mutual (not .Values.tls.secretName) -}}
+{{- fail "tls.mutual: set tls.secretName" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled .Values.tls.mutual -}}
+{{- fail "gateway.enabled: give the gateway a certificate of its own by gateway.env and a volume of another release; with tls.mutual this chart has none for it" -}}
+{{- end -}}
+{{- if and .Values.grpcRoute.enabled (not .Values.grpcRoute.parentRefs) -}}
+{{- fail "grpcRoute.parentRefs: name the Gateway" -}}
+{{- end -}}
+{{- end -}}

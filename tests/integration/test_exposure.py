@@ -1,0 +1,93 @@
+"""What a server answers besides requests: endpoints that change it are closed, on both protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from ocrvl.serving.exposure import Endpoint
+from ocrvl.serving.server import TritonServer
+from tests.integration.small import small_server
+
+Call = Callable[[triton_grpc.InferenceServerClient], Any]
+
+CHANGING: dict[Endpoint, list[tuple[str, str, Call]]] = {
+    Endpoint.REPOSITORY: [
+        ("POST", "/v2/repository/index", lambda client: client.get_model_repository_index()),
+        ("POST", "/v2/repository/models/cancel/load", lambda client: client.load_model("cancel")),
+        ("POST", "/v2/repository/models/cancel/unload", lambda client: client.unload_model("cancel")),
+    ],
+    Endpoint.TRACE: [
+        ("GET", "/v2/trace/setting", lambda client: client.get_trace_settings()),
+        ("POST", "/v2/trace/setting", lambda client: client.update_trace_settings(settings={"trace_rate": "1"})),
+    ],
+    Endpoint.LOGGING: [
+        ("GET", "/v2/logging", lambda client: client.get_log_settings()),
+        ("POST", "/v2/logging", lambda client: client.update_log_settings({"log_verbose_level": 1})),
+    ],
+    Endpoint.SHARED_MEMORY: [
+        ("GET", "/v2/systemsharedmemory/status", lambda client: client.get_system_shared_memory_status()),
+        (
+            "POST",
+            "/v2/systemsharedmemory/region/taken/register",
+            lambda client: client.register_system_shared_memory("taken", "/triton", 64),
+        ),
+        ("GET", "/v2/cudasharedmemory/status", lambda client: client.get_cuda_shared_memory_status()),
+    ],
+}
+CLOSED_ON_LOOPBACK = (Endpoint.REPOSITORY, Endpoint.TRACE, Endpoint.LOGGING)
+
+
+@pytest.fixture(scope="module", params=["127.0.0.1", "0.0.0.0"])
+def small(request: pytest.FixtureRequest) -> Iterator[TritonServer]:
+    with small_server(host=request.param) as running:
+        yield running
+
+
+def http_status(server: TritonServer, method: str, path: str) -> int:
+    connection = HTTPConnection(server.options.host, server.http_port, timeout=10)
+    connection.request(method, path, body=b"{}" if method == "POST" else None)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def grpc_refusal(server: TritonServer, call: Call) -> str:
+    """Why a call is refused; empty if it is not."""
+    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        try:
+            call(client)
+        except InferenceServerException as error:
+            return str(error.message())
+    return ""
+
+
+def test_what_changes_a_server_is_closed(small: TritonServer) -> None:
+    closed = Endpoint if small.options.host == "0.0.0.0" else CLOSED_ON_LOOPBACK
+    for endpoint in closed:
+        for method, path, call in CHANGING[endpoint]:
+            assert http_status(small, method, path) == 403, path
+            assert "protocol is restricted" in grpc_refusal(small, call), path
+
+
+def test_what_asks_and_reads_is_open(small: TritonServer) -> None:
+    for path in ("/v2", "/v2/health/ready", "/v2/models/cancel", "/v2/models/cancel/config", "/v2/models/stats"):
+        assert http_status(small, "GET", path) == 200, path
+
+
+def test_shared_memory_is_open_where_only_this_machine_listens(small: TritonServer) -> None:
+    _, path, call = CHANGING[Endpoint.SHARED_MEMORY][0]
+    is_open = small.options.host == "127.0.0.1"
+    assert (http_status(small, "GET", path) == 200) is is_open
+    assert (grpc_refusal(small, call) == "") is is_open
+
+
+def test_an_operator_opens_what_is_wanted_and_no_more() -> None:
+    with small_server(opened=(Endpoint.REPOSITORY,)) as running:
+        assert http_status(running, "POST", "/v2/repository/index") == 200
+        assert http_status(running, "GET", "/v2/logging") == 403

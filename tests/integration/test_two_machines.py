@@ -1,0 +1,64 @@
+"""An engine over two machines, by vLLM's own multiprocessing: here two groups of processes on one CPU."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocrvl.repository.make import make_repository
+from ocrvl.repository.options import Device, RepositoryOptions
+from ocrvl.serving.faces import Face
+from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl_client import Client
+from tests import pictures
+
+ON_LOOPBACK = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.timeout(400)
+def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
+    spanning = {
+        "tensor_parallel_size": 2,
+        "nnodes": 2,
+        "master_addr": "127.0.0.1",
+        "master_port": free_port(),
+        "distributed_executor_backend": "mp",
+    }
+    words = tuple(f"{name}={value}" for name, value in spanning.items())
+    options = RepositoryOptions("nano", Device.CPU, faces=(Face.UNARY,), max_num_seqs=4, engine_args=words)
+    make_repository(tmp_path / "repository", options)
+    command = [sys.executable, "-m", "ocrvl.engine.follow", str(tmp_path / "repository/paddleocr_vl/1/model.json")]
+    environment = {**os.environ, **ON_LOOPBACK, "VLLM_CPU_OMP_THREADS_BIND": "1"}
+    picture = pictures.encode(pictures.plain())
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen([*command, "--node-rank=1"], env=environment, stdout=log, stderr=log) as follower,
+    ):
+        try:
+            leader = ServerOptions(
+                tmp_path / "repository",
+                http_port=0,
+                grpc_port=0,
+                metrics_port=0,
+                environment={**ON_LOOPBACK, "VLLM_CPU_OMP_THREADS_BIND": "0"},
+            )
+            with TritonServer(leader) as running:
+                running.wait_until_ready()
+                with Client(running.grpc_url) as client, Client(server.grpc_url) as alone:
+                    assert client.read(picture).text == alone.read(picture).text
+                assert follower.poll() is None, (tmp_path / "log").read_text()[-2000:]
+            assert follower.wait(timeout=60) == 1
+        finally:
+            follower.kill()

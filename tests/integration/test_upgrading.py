@@ -1,0 +1,71 @@
+"""A model that is replaced by its next version while it is being asked."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from itertools import groupby
+from pathlib import Path
+
+import tritonclient.grpc as triton_grpc
+
+from ocrvl.serving.exposure import Endpoint
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.wire import Model, Tensor
+from tests.integration.raw import texts
+from tests.integration.streams import fill, wait_for
+
+TOKEN = fill({Tensor.CANCEL_TOKEN: texts(b"of-nobody-at-all")})
+
+
+class Asking:
+    """Asks one request after another until the block ends; the versions that answered, and what failed."""
+
+    def __init__(self, server: TritonServer) -> None:
+        self.versions: list[str] = []
+        self.failures: list[Exception] = []
+        self._url = server.grpc_url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+
+    def _run(self) -> None:
+        with triton_grpc.InferenceServerClient(self._url) as client:
+            while not self._stop.is_set():
+                try:
+                    self.versions.append(client.infer(Model.CANCEL.value, TOKEN).get_response().model_version)
+                except Exception as failure:
+                    self.failures.append(failure)
+
+
+def test_a_new_version_of_a_model_takes_over_and_goes_back_and_no_request_fails(tmp_path: Path) -> None:
+    """With a model that needs no engine, so that it takes seconds."""
+    shutil.copytree(find_model_repository() / Model.CANCEL, tmp_path / Model.CANCEL)
+    options = ServerOptions(
+        tmp_path,
+        http_port=0,
+        grpc_port=0,
+        metrics_port=0,
+        models=(Model.CANCEL.value,),
+        opened=(Endpoint.REPOSITORY,),
+    )
+    with TritonServer(options) as server:
+        server.wait_until_ready()
+        with Asking(server) as asking, triton_grpc.InferenceServerClient(server.grpc_url) as operator:
+            wait_for(lambda: "1" in asking.versions)
+            shutil.copytree(tmp_path / Model.CANCEL / "1", tmp_path / Model.CANCEL / "2")
+            operator.load_model(Model.CANCEL.value)
+            wait_for(lambda: asking.versions[-1] == "2")
+            shutil.rmtree(tmp_path / Model.CANCEL / "2")
+            operator.load_model(Model.CANCEL.value)
+            wait_for(lambda: asking.versions[-1] == "1")
+    assert not asking.failures
+    assert [version for version, _ in groupby(asking.versions)] == ["1", "2", "1"]

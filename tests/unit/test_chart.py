@@ -1,0 +1,323 @@
+"""`deploy/helm`: what the chart makes of values is what Kubernetes takes, and keeps what it promises."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import jsonschema
+import pytest
+from typer.testing import CliRunner
+
+from ocrvl_client.cli import app
+from ocrvl_gateway.settings import PREFIX, read_settings
+from tests.charts import CHART, EXAMPLES, KUBERNETES, Manifest, find, load_values, problems, render
+
+by_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+
+
+def pod_specs(manifests: list[Manifest]) -> list[dict[str, Any]]:
+    """Every pod of a release, wherever it is written."""
+    specs = []
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        match manifest["kind"]:
+            case "Deployment":
+                specs.append(spec["template"]["spec"])
+            case "LeaderWorkerSet":
+                template = spec["leaderWorkerTemplate"]
+                specs += [template["leaderTemplate"]["spec"], template["workerTemplate"]["spec"]]
+            case "InferenceService":
+                specs.append(spec["predictor"])
+    return specs
+
+
+def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def server_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The pod of a plain Deployment."""
+    spec: dict[str, Any] = find(render(values), "Deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+def arguments(values: dict[str, Any], name: str) -> list[str]:
+    """What a container of the server's pod is called with."""
+    (container,) = (one for one in containers(server_of(values)) if one["name"] == name)
+    return [*container["command"], *container.get("args", [])]
+
+
+@by_example
+def test_every_example_is_valid_for_the_last_versions_of_kubernetes(example: Path) -> None:
+    manifests = render(load_values(example))
+    found = [
+        f"{version} {manifest['kind']} {problem}"
+        for manifest in manifests
+        for version in KUBERNETES
+        for problem in problems(manifest, version)
+    ]
+    assert found == []
+
+
+def test_a_mistake_is_noticed_in_kubernetes_own_kinds_and_in_others() -> None:
+    for kind, name in (("Deployment", "demo-ocrvl"), ("ScaledObject", "demo-ocrvl")):
+        manifest = deepcopy(find(render({"autoscaling": {"kind": "keda"}}), kind, name))
+        manifest["spec"]["replicaz"] = 2
+        assert problems(manifest, KUBERNETES[-1])
+
+
+def test_helm_s_own_linter_finds_nothing_wrong() -> None:
+    for example in EXAMPLES:
+        report = helm_python.lint(CHART, load_values(example), strict=True)
+        assert report["errors"] == []
+        assert [message for message in report["messages"] if message["severity"] > 1] == []
+
+
+@by_example
+def test_every_container_is_confined(example: Path) -> None:
+    for spec in pod_specs(render(load_values(example))):
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False
+        for container in containers(spec):
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@by_example
+def test_what_is_mounted_is_a_volume_and_every_volume_is_mounted(example: Path) -> None:
+    for spec in pod_specs(render(load_values(example))):
+        mounted = {mount["name"] for container in containers(spec) for mount in container.get("volumeMounts", [])}
+        assert mounted == {volume["name"] for volume in spec["volumes"]}
+
+
+@by_example
+def test_selectors_find_the_pods_that_they_are_for(example: Path) -> None:
+    manifests = render(load_values(example))
+    labels = []
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "Deployment":
+            labels.append(spec["template"]["metadata"]["labels"])
+            assert spec["selector"]["matchLabels"].items() <= labels[-1].items()
+        elif manifest["kind"] == "LeaderWorkerSet":
+            labels += [
+                spec["leaderWorkerTemplate"][part]["metadata"]["labels"]
+                for part in ("leaderTemplate", "workerTemplate")
+            ]
+        elif manifest["kind"] == "InferenceService":
+            labels.append(spec["predictor"]["labels"])
+    for manifest in manifests:
+        if manifest["kind"] in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
+            spec = manifest["spec"]
+            selector = spec.get("podSelector", spec.get("selector"))
+            selector = selector.get("matchLabels", selector)
+            assert any(selector.items() <= found.items() for found in labels), manifest["metadata"]["name"]
+
+
+@by_example
+def test_names_are_not_used_twice(example: Path) -> None:
+    manifests = render(load_values(example))
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    # an InferenceService and a LeaderWorkerSet make a Service of their own name
+    names += [("Service", name) for kind, name in names if kind in ("InferenceService", "LeaderWorkerSet")]
+    assert len(names) == len(set(names))
+
+
+@by_example
+def test_a_pod_is_given_longer_to_end_than_its_requests_are(example: Path) -> None:
+    values = load_values(example)
+    with helm_python.Chart.load(CHART) as chart:
+        shutdown = chart.merge_values(values)["shutdown"]
+    for spec in pod_specs(render(values)):
+        # what `ocrvl serve` takes beyond the exit timeout before it kills
+        assert spec["terminationGracePeriodSeconds"] >= shutdown["preStop"] + shutdown["exit"] + 10
+
+
+@by_example
+def test_commands_are_taken_by_the_command_line(example: Path, tmp_path: Path) -> None:
+    for spec in pod_specs(render(load_values(example))):
+        (rendering,) = (
+            one for one in spec.get("initContainers", []) or [None] if one is None or one["name"] == "render"
+        )
+        if rendering is None:
+            continue
+        words = [*rendering["command"][1:], *rendering["args"]]
+        words = [str(tmp_path / "repository") if word == "/repository" else word for word in words]
+        words = ["--checkpoint=nano" if word.startswith("--checkpoint=/") else word for word in words]
+        words = ["--engines=1" if word.startswith("--engines=") else word for word in words]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+
+
+def test_probes_are_ours_and_a_slow_answer_is_the_probe_s_own() -> None:
+    (server,) = server_of({})["containers"]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        command = server[name]["exec"]["command"]
+        assert command[:2] == ["ocrvl", "probe"]
+        (own,) = (float(word.partition("=")[2]) for word in command if word.startswith("--timeout="))
+        assert own < server[name]["timeoutSeconds"]
+        assert CliRunner().invoke(app, [*command[1:], "--url=127.0.0.1:9", "--metrics-url="]).exit_code == 1
+    assert ["--live" in server[name]["exec"]["command"] for name in ("readinessProbe", "livenessProbe")] == [
+        False,
+        True,
+    ]
+
+
+def test_a_server_that_dies_is_started_again_by_kubernetes_alone() -> None:
+    assert "--no-recovery" in arguments({}, "server")
+
+
+def test_gpus_are_asked_for_and_engines_put_on_them() -> None:
+    values = {"gpus": 4, "gpuResource": "nvidia.com/mig-3g.40gb"}
+    (server,) = server_of(values)["containers"]
+    assert server["resources"]["limits"]["nvidia.com/mig-3g.40gb"] == 4
+    assert "--gpus=0,1,2,3" in arguments(values, "render")
+    assert "--parallel=tensor" in arguments({**values, "parallel": "tensor"}, "render")
+
+
+def test_a_cpu_pod_asks_for_no_gpu() -> None:
+    (server,) = server_of({"device": "cpu", "gpus": 2})["containers"]
+    assert not any("gpu" in name for name in server["resources"]["limits"])
+    assert "--engines=2" in arguments({"device": "cpu", "gpus": 2}, "render")
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "mode", "fetched"),
+    [
+        ("PaddlePaddle/PaddleOCR-VL-1.6", "emptyDir", True),
+        ("PaddlePaddle/PaddleOCR-VL-1.6", "none", False),
+        ("/weights/mine", "claim", False),
+        ("nano", "emptyDir", False),
+    ],
+)
+def test_weights_are_fetched_before_the_start_only_from_a_hub(checkpoint: str, mode: str, fetched: bool) -> None:
+    manifests = render({"checkpoint": checkpoint, "modelCache": {"mode": mode}})
+    spec = find(manifests, "Deployment")["spec"]["template"]["spec"]
+    assert ("download" in [one["name"] for one in spec["initContainers"]]) is fetched
+    egress = find(manifests, "NetworkPolicy")["spec"]["egress"]
+    assert any({"port": 443} in rule.get("ports", []) for rule in egress) is fetched
+
+
+def test_no_peer_but_the_named_ones_reaches_a_port() -> None:
+    for rule in find(render({}), "NetworkPolicy")["spec"]["ingress"]:
+        assert rule["from"]
+        assert {port["port"] for port in rule["ports"]} <= {"http", "grpc", "metrics"}
+
+
+def test_with_tls_plain_http_leaves_the_pod_by_no_door() -> None:
+    manifests = render({"tls": {"secretName": "certificate", "mutual": True}})
+    spec = find(manifests, "Deployment")["spec"]["template"]["spec"]
+    (server,) = spec["containers"]
+    assert "--http-address=127.0.0.1" in server["args"]
+    assert "--grpc-use-ssl-mutual=true" in server["args"]
+    assert "http" not in [port["name"] for port in server["ports"]]
+    assert "http" not in [port["name"] for port in find(manifests, "Service")["spec"]["ports"]]
+
+
+@pytest.mark.parametrize(("parallel", "pictures"), [("data", 180), ("tensor", 90)])
+def test_autoscalers_aim_at_a_share_of_what_a_pod_reads_at_a_time(parallel: str, pictures: int) -> None:
+    values = {"gpus": 2, "maxNumSeqs": 128, "parallel": parallel, "autoscaling": {"targetUtilization": 0.705}}
+    values["autoscaling"] = {**values["autoscaling"], "kind": "keda"}  # type: ignore[dict-item]
+    (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
+    assert trigger["metadata"]["threshold"] == str(pictures)
+    values["autoscaling"] = {"targetUtilization": 0.705, "kind": "hpa"}
+    first, _ = find(render(values), "HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert first["pods"]["target"] == {"type": "AverageValue", "averageValue": str(pictures)}
+
+
+def test_the_chart_s_autoscaling_is_what_the_simulation_recommends() -> None:
+    advised = json.loads(Path("deploy/autoscaling.json").read_text("utf-8"))
+    manifests = render({"gpus": 1, "maxNumSeqs": advised["max_num_seqs"], "autoscaling": {"kind": "keda"}})
+    spec = find(manifests, "ScaledObject")["spec"]
+    (signal,) = advised["triggers"]
+    assert spec["triggers"][0]["metadata"]["threshold"] == str(signal["target_per_replica"])
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (advised["min_replicas"], advised["max_replicas"])
+    moves = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    for way in ("scaleUp", "scaleDown"):
+        assert moves[way]["policies"] == advised["behavior"][way]["policies"]
+        assert moves[way]["stabilizationWindowSeconds"] == advised["behavior"][way]["stabilizationWindowSeconds"]
+    assert f"--queue-size={advised['queue_size']}" in str(manifests)
+
+
+def test_autoscalers_ask_for_series_that_exist() -> None:
+    name = "ocrvl_engine_pictures_in_flight"
+    # which a test of its own holds to the code
+    assert f"`{name}`" in Path("docs/metrics.md").read_text("utf-8")
+    (trigger,) = find(render({"autoscaling": {"kind": "keda"}}), "ScaledObject")["spec"]["triggers"]
+    service = find(render({}), "Service", "demo-ocrvl-pods")
+    assert f'{name}{{namespace="ocr", service="{service["metadata"]["name"]}"}}' in trigger["metadata"]["query"]
+
+
+def test_a_deployment_that_is_scaled_does_not_say_how_many_it_is() -> None:
+    assert "replicas" in find(render({}), "Deployment")["spec"]
+    assert "replicas" not in find(render({"autoscaling": {"kind": "hpa"}}), "Deployment")["spec"]
+
+
+def test_an_engine_over_machines_has_all_their_gpus_and_one_leader() -> None:
+    values = {"workload": "leaderworkerset", "parallel": "tensor", "gpus": 4, "multiNode": {"machines": 3}}
+    template = find(render(values), "LeaderWorkerSet", "demo-ocrvl-engine")["spec"]["leaderWorkerTemplate"]
+    for part in ("leaderTemplate", "workerTemplate"):
+        (rendering,) = (one for one in template[part]["spec"]["initContainers"] if one["name"] == "render")
+        assert {"--engine-arg=tensor_parallel_size=12", "--engine-arg=nnodes=3"} <= set(rendering["args"])
+    assert template["size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"maxNumSeq": 4}, "maxNumSeq"),
+        ({"gpus": 0}, "gpus"),
+        ({"parallel": "pipeline"}, "parallel"),
+        ({"checkpoint": ""}, "checkpoint"),
+        ({"engineArgs": {"max_num_seqs": 4}}, "max_num_seqs"),
+        ({"sharedMemory": "8"}, "sharedMemory"),
+        ({"workload": "leaderworkerset"}, "set parallel: tensor"),
+        ({"workload": "kserve", "autoscaling": {"kind": "keda"}}, "autoscaling.kind"),
+        ({"autoscaling": {"min": 9, "max": 2}}, "autoscaling.min"),
+        ({"tls": {"mutual": True}}, "set tls.secretName"),
+        ({"grpcRoute": {"enabled": True}}, "name the Gateway"),
+        ({"modelCache": {"mode": "existingClaim"}}, "name the claim"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_by_name(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=message):
+        render(values)
+
+
+def test_every_value_has_a_schema_and_the_schema_is_one() -> None:
+    def undescribed(values: Any, schema: dict[str, Any], path: str) -> list[str]:
+        if not isinstance(values, dict) or "properties" not in schema:
+            return []
+        known = schema["properties"]
+        missing = [f"{path}.{name}" for name in values.keys() - known.keys()]
+        return missing + [
+            more for name in values.keys() & known for more in undescribed(values[name], known[name], f"{path}.{name}")
+        ]
+
+    with helm_python.Chart.load(CHART) as chart:
+        assert chart.schema is not None
+        jsonschema.Draft7Validator.check_schema(chart.schema)
+        assert undescribed(chart.values, chart.schema, "") == []
+
+
+def test_the_gateway_starts_with_what_the_chart_gives_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.touch()
+    values = {"gateway": {"enabled": True, "apiKeysSecret": "keys"}, "tls": {"secretName": "tls"}}
+    (container,) = find(render(values), "Deployment", "demo-ocrvl-gateway")["spec"]["template"]["spec"]["containers"]
+    for variable in container["env"]:
+        if variable["name"].startswith(PREFIX):
+            given = {"OCRVL_GATEWAY_CA": str(authority)}.get(variable["name"], variable.get("value", "k" * 32))
+            monkeypatch.setenv(variable["name"], given)
+    settings = read_settings(container["args"][1:])
+    assert settings.tls
+    assert settings.ca == authority
+    assert len(settings.api_keys) == 1
+    assert settings.server == ["demo-ocrvl-pods:8001"]
