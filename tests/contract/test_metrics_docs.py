@@ -10,12 +10,21 @@ import pytest
 from prometheus_client import Metric
 
 from ocrvl.metrics.allow import VLLM_FAMILIES, is_published
-from ocrvl.metrics.definitions import EngineMetrics, ModelMetrics, PreprocessMetrics, StreamMetrics
+from ocrvl.metrics.definitions import (
+    DocumentMetrics,
+    EngineMetrics,
+    LayoutMetrics,
+    ModelMetrics,
+    PreprocessMetrics,
+    StreamMetrics,
+)
 
 PARTS: dict[str, type[ModelMetrics]] = {
     "engine": EngineMetrics,
     "preprocess": PreprocessMetrics,
     "stream": StreamMetrics,
+    "layout": LayoutMetrics,
+    "document": DocumentMetrics,
 }
 
 

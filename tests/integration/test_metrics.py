@@ -7,11 +7,13 @@ import urllib.request
 
 import pytest
 import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
 
 from ocrvl.metrics.allow import VLLM_FAMILIES
 from ocrvl.serving.server import TritonServer
-from ocrvl.wire import Model
+from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, InvalidRequest
+from tests.integration.raw import texts
 from tests.integration.streams import fill, inputs, metric, wait_for
 
 
@@ -62,6 +64,25 @@ def test_refusals_are_counted_by_reason(server: TritonServer) -> None:
     with Client(server.grpc_url) as client, pytest.raises(InvalidRequest):
         client.read(b"no picture")
     wait_for(lambda: metric(server, "ocrvl_refusals_total", reason="invalid") == before + 1, 5)
+
+
+def test_a_request_that_is_refused_has_one_line_in_the_log_and_can_not_forge_another(
+    server: TritonServer, server_log: list[str]
+) -> None:
+    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        for model, tensors in ((Model.OCR, inputs(b"none")), (Model.DOCUMENT, {Tensor.FILE: texts(b"none")})):
+            with pytest.raises(InferenceServerException):
+                client.infer(model.value, fill(tensors), request_id=f"bad {model}\nrequest request_id=forged")
+
+    def lines() -> list[str]:
+        return [line for line in server_log if "request_id=forged" in line]
+
+    wait_for(lambda: len(lines()) >= 2, 5)
+    # the break is written as an escape, so each stays in one line with its outcome
+    assert len(lines()) == 2
+    for model in (Model.OCR, Model.DOCUMENT):
+        (line,) = (line for line in lines() if f"bad {model}\\" in line)
+        assert line.index("forged") < line.index("outcome=invalid")
 
 
 def test_a_request_has_one_line_in_the_log_with_its_id_and_trace(

@@ -1,0 +1,127 @@
+"""One trace from a caller through Triton to vLLM, at each door, on a server that sends its spans to a real receiver."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
+
+from ocrvl.engine.settings import SETTINGS_FILE
+from ocrvl.serving.locate import find_model_repository
+from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.wire import Model, Tensor
+from tests.integration.collector import Collector, Span
+from tests.integration.raw import texts
+from tests.integration.streams import Stream, fill, inputs, wait_for
+
+OPERATIONS = Path("docs/operations.md")
+ENGINE_SPAN = "llm_request"
+CALLER = "00f067aa0ba902b7"
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with Collector().running() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[TritonServer]:
+    """A server that is told what the documentation says, but for the receiver's addresses."""
+    repository = tmp_path_factory.mktemp("traced") / "repository"
+    shutil.copytree(find_model_repository(), repository)
+    settings = repository / Model.ENGINE / "1" / SETTINGS_FILE
+    endpoint = {"otlp_traces_endpoint": collector.grpc_url}
+    settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | endpoint), "utf-8")
+    arguments = documented_arguments(collector.http_url)
+    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, extra_arguments=arguments)
+    with TritonServer(options) as server:
+        server.wait_until_ready()
+        yield server
+
+
+def documented_arguments(url: str) -> tuple[str, ...]:
+    _, _, section = OPERATIONS.read_text("utf-8").partition("## Tracing a request")
+    command = section.split("```")[1]
+    found = re.findall(r"--trace-config=\S+", command)
+    assert any("url=" in argument for argument in found)
+    return tuple(re.sub(r"url=\S+", f"url={url}", argument) for argument in found)
+
+
+@pytest.fixture
+def trace_id() -> str:
+    return secrets.token_hex(16)
+
+
+@pytest.fixture
+def headers(trace_id: str) -> dict[str, str]:
+    return {"traceparent": f"00-{trace_id}-{CALLER}-01"}
+
+
+def wait_for_spans(collector: Collector, trace_id: str, names: set[str]) -> dict[str, Span]:
+    """The spans of a trace by their names, once all of these have come; each sender keeps them for some seconds."""
+    with suppress(AssertionError):
+        wait_for(lambda: {span.name for span in collector.spans(trace_id)} >= names, 120)
+    spans = collector.spans(trace_id)
+    assert {span.name for span in spans} >= names
+    return {span.name: span for span in spans}
+
+
+def ancestors(spans: dict[str, Span], name: str) -> list[str]:
+    """The names of a span's parents up to the caller's, which is only known by its id."""
+    by_id = {span.span_id: span for span in spans.values()}
+    found, parent = [], spans[name].parent_id
+    while parent in by_id:
+        found.append(by_id[parent].name)
+        parent = by_id[parent].parent_id
+    return [*found, parent]
+
+
+def test_a_unary_request_is_one_trace_from_the_caller_to_the_engine(
+    traced: TritonServer, collector: Collector, png: bytes, trace_id: str, headers: dict[str, str]
+) -> None:
+    with triton_grpc.InferenceServerClient(traced.grpc_url) as client:
+        client.infer(Model.OCR.value, fill(inputs(png)), headers=headers)
+    spans = wait_for_spans(collector, trace_id, {"InferRequest", Model.OCR, Model.PREPROCESS, ENGINE_SPAN})
+    assert ancestors(spans, ENGINE_SPAN) == [Model.ENGINE, Model.OCR, "InferRequest", CALLER]
+    assert ancestors(spans, Model.PREPROCESS) == [Model.OCR, "InferRequest", CALLER]
+
+
+def test_over_http_it_is_the_same(
+    traced: TritonServer, collector: Collector, png: bytes, trace_id: str, headers: dict[str, str]
+) -> None:
+    image = triton_http.InferInput(Tensor.IMAGE.value, [1], "BYTES")
+    image.set_data_from_numpy(texts(png))
+    with triton_http.InferenceServerClient(traced.http_url) as client:
+        client.infer(Model.OCR.value, [image], headers=headers)
+    spans = wait_for_spans(collector, trace_id, {"InferRequest", ENGINE_SPAN})
+    assert ancestors(spans, ENGINE_SPAN) == [Model.ENGINE, Model.OCR, "InferRequest", CALLER]
+
+
+def test_a_stream_s_engine_hangs_below_the_door_that_it_came_by(
+    traced: TritonServer, collector: Collector, png: bytes, trace_id: str, headers: dict[str, str]
+) -> None:
+    stream = Stream(traced, inputs(png), headers=headers)
+    assert list(stream)
+    stream.close()
+    spans = wait_for_spans(collector, trace_id, {"InferRequest", Model.STREAM, ENGINE_SPAN})
+    assert ancestors(spans, ENGINE_SPAN) == [Model.STREAM, "InferRequest", CALLER]
+
+
+def test_every_block_of_a_document_is_in_the_document_s_trace(
+    traced: TritonServer, collector: Collector, png: bytes, trace_id: str, headers: dict[str, str]
+) -> None:
+    tensors: dict[Tensor, Any] = {Tensor.FILE: texts(png)}
+    with triton_grpc.InferenceServerClient(traced.grpc_url) as client:
+        client.infer(Model.DOCUMENT.value, fill(tensors), headers=headers)
+    spans = wait_for_spans(collector, trace_id, {"InferRequest", Model.DOCUMENT, ENGINE_SPAN})
+    assert ancestors(spans, ENGINE_SPAN) == [Model.DOCUMENT, "InferRequest", CALLER]
