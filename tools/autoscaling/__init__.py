@@ -1,0 +1,1 @@
+"""A day's load on replicas that Kubernetes' autoscaler adds and removes, simulated from measured figures."""

@@ -1,0 +1,37 @@
+"""`make simulate-autoscaling`: print and draw what settings of the autoscaler do to a day, and write them down."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tools.autoscaling.conditions import measured_conditions
+from tools.autoscaling.defaults import DEFAULTS_ROW, list_variants, read_defaults
+from tools.autoscaling.load import Day
+from tools.autoscaling.plots import draw_costs, draw_day
+from tools.autoscaling.report import PEAK_RATE, SEEDS, format_rows, measure
+from tools.autoscaling.simulation import simulate
+from tools.docs import write_part
+
+COMMAND = "make simulate-autoscaling"
+PAGE = Path("docs/autoscaling.md")
+PICTURES = Path("docs/pictures")
+DRAWN = (DEFAULTS_ROW, "Kubernetes' own rules: all at once after 300 s")
+
+
+def main() -> None:
+    """Simulate everything; a minute or two."""
+    variants = list_variants(read_defaults(), measured_conditions())
+    with ProcessPoolExecutor() as pool:
+        rows = list(pool.map(measure, variants))
+    table = format_rows(rows)
+    print(table)
+    write_part(PAGE, COMMAND, table)
+    day = Day(PEAK_RATE, seed=SEEDS[0])
+    drawn = {one.name: simulate(one.settings, one.conditions, day) for one in variants if one.name in DRAWN}
+    draw_day(PICTURES / "autoscaling-day.svg", day, drawn)
+    draw_costs(PICTURES / "autoscaling-costs.svg", rows)
+
+
+if __name__ == "__main__":
+    main()
