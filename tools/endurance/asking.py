@@ -23,7 +23,7 @@ from ocrvl_client import (
     ServerError,
     ServerUnavailable,
 )
-from ocrvl_client._transport import _translate
+from ocrvl_client._transports.translate import translate
 from tools.endurance.server import Endpoints
 
 PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
@@ -137,7 +137,7 @@ class StreamAsker:
             self._send(pictures, request_id, options, answers)
             return self._receive(len(pictures), answers)
         except InferenceServerException as error:
-            raise _translate(error) from error
+            raise translate(error) from error
         except queue.Empty:
             is_late = True
             raise RequestTimeout(f"the stream was not finished within {self._timeout:g} s") from None

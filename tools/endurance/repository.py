@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,24 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from ocrvl.engine.settings import SETTINGS_FILE
+from ocrvl.serving.faces import Face, models_of
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.wire import Model
 
 
 def copy_repository(
-    folder: Path, *, parameters: Mapping[str, str] | None = None, engine_args: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    engine_args: Mapping[str, Any] | None = None,
+    faces: Iterable[Face] = (Face.UNARY, Face.STREAM),
 ) -> Path:
-    """Copy it to `folder`, which is returned; `parameters` are of the engine's model, `engine_args` of vLLM."""
-    shutil.copytree(find_model_repository(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    """Copy it to `folder`, which is returned; `parameters` are of the engine's model, `engine_args` of vLLM.
+
+    Models that the `faces` do not need are left out.
+    """
+    others = set(Model) - set(models_of(faces))
+    shutil.copytree(find_model_repository(), folder, ignore=shutil.ignore_patterns("__pycache__", *others))
     config_file = folder / Model.ENGINE / "config.pbtxt"
     config = text_format.Parse(config_file.read_text("utf-8"), ModelConfig())
     for key, value in (parameters or {}).items():

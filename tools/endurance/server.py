@@ -53,14 +53,16 @@ class Member:
 class ServeProcess:
     """Use in a `with` block: entering starts the command and waits until the server is ready, leaving stops it.
 
-    `folder` takes what it prints (`serve.out`) and the server's log (`serve.log`). Raises `RuntimeError` with what
-    was printed where the server does not start.
+    `folder` takes what it prints (`serve.out`) and the server's log (`serve.log`). `prefix` are words before the
+    command, of a program that becomes it, such as `env`. Raises `RuntimeError` with what was printed where the server
+    does not start.
     """
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, arguments: tuple[str, ...] = (), prefix: tuple[str, ...] = ()) -> None:
         self._printed = folder / "serve.out"
         ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
         self._command = [
+            *prefix,
             str(Path(sys.executable).parent / "ocrvl"),
             *("serve", *ports, "--log-file", str(folder / "serve.log"), *arguments),
         ]

@@ -1,0 +1,28 @@
+"""One target under libFuzzer, in a process of its own: `python -m tools.fuzz.harness TARGET libFuzzer's arguments`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import atheris
+
+
+def main() -> None:
+    """Fuzz until a finding or the end of the time; libFuzzer ends the process."""
+    name, *arguments = sys.argv[1:]
+    # what libraries say of bad input, once for each of millions
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    # Pillow reads headers in Python
+    with atheris.instrument_imports(include=["ocrvl", "ocrvl_client", "PIL"]):
+        from tools.fuzz.target import load_target
+
+        target = load_target(name)
+    atheris.Setup([sys.argv[0], *arguments], target.check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
