@@ -1,4 +1,4 @@
-"""Writes input data for perf_analyzer: distinct drawn receipts as requests to `ocr`.
+"""Writes input data for perf_analyzer: distinct drawn pictures as requests to `ocr`, or ready patches for the engine.
 
 Distinct, because repeated pictures would be answered from caches where those are on.
 """
@@ -8,34 +8,108 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from random import Random
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+import tritonclient.grpc as triton_grpc
 import typer
 
-from tools.nano.world import World
+from ocrvl.wire import Model, Tensor
+from perf.pictures import SizeClass, draw_files
+from perf.requests import encode_inputs, encode_text
+
+COUNTS = {
+    SizeClass.LINE: 256,
+    SizeClass.RECEIPT: 256,
+    SizeClass.A4_150: 32,
+    SizeClass.A4_300: 16,
+    SizeClass.DOCUMENT: 8,
+}
+"""How many distinct pictures are drawn unless another number is asked for; perf_analyzer keeps all in memory."""
 
 
 def encode_element(data: bytes) -> str:
     """One BYTES element as perf_analyzer wants it: base64 of a 4-byte little-endian length and the bytes."""
-    return base64.b64encode(struct.pack("<I", len(data)) + data).decode("ascii")
+    return base64.b64encode(_serialized(data)).decode("ascii")
 
 
-def request(data: bytes) -> dict[str, object]:
-    """One request to `ocr` with one picture."""
-    return {"image": {"content": {"b64": encode_element(data)}, "shape": [1]}}
+def picture_request(data: bytes, max_tokens: int | None = None) -> dict[str, object]:
+    """One request with one picture, to `ocr`, `ocr_stream` or `preprocess`, or a PDF to `document`.
+
+    `max_tokens` bounds the text of a picture or block.
+    """
+    if data.startswith(b"%PDF"):
+        elements = {Tensor.FILE: data} | _options(max_tokens, "max_new_tokens")
+    else:
+        elements = {Tensor.IMAGE: data} | _options(max_tokens)
+    return {name.value: {"content": {"b64": encode_element(one)}, "shape": [1]} for name, one in elements.items()}
+
+
+def patches_request(tensors: Mapping[str, Any]) -> dict[str, object]:
+    """One request to the engine's model, from the tensors of the hop, each with a leading 1.
+
+    perf_analyzer adds that 1 itself, since the model has a batch dimension. Numbers are raw little-endian bytes.
+    """
+    request: dict[str, object] = {}
+    for name, array in tensors.items():
+        is_text = array.dtype == np.object_
+        raw = b"".join(map(_serialized, array.ravel())) if is_text else np.ascontiguousarray(array).tobytes()
+        content = {"b64": base64.b64encode(raw).decode("ascii")}
+        request[name] = {"content": content, "shape": list(array.shape[1:])}
+    return request
+
+
+def preprocess(grpc_url: str, files: Iterable[bytes], max_tokens: int | None = None) -> list[dict[str, Any]]:
+    """What a running server's `preprocess` makes of each file: so the patches are those of its own checkpoint."""
+    made = []
+    with triton_grpc.InferenceServerClient(grpc_url) as client:
+        for file in files:
+            elements = {Tensor.IMAGE: file} | _options(max_tokens)
+            inputs = encode_inputs({name: encode_text(one) for name, one in elements.items()})
+            answer = client.infer(Model.PREPROCESS.value, inputs)
+            made.append({output.name: answer.as_numpy(output.name) for output in answer.get_response().outputs})
+    return made
+
+
+def write_input_data(
+    output: Path, files: Iterable[bytes], max_tokens: int | None = None, patches_from: str | None = None
+) -> int:
+    """Write the requests, one a file; how many there are.
+
+    `patches_from` is the gRPC address of a server: then they are ready patches for the engine's model.
+    """
+    if patches_from is None:
+        requests = [picture_request(file, max_tokens) for file in files]
+    else:
+        requests = [patches_request(tensors) for tensors in preprocess(patches_from, files, max_tokens)]
+    output.write_text(json.dumps({"data": requests}))
+    return len(requests)
 
 
 def main(
     output: Annotated[Path, typer.Argument(help="The JSON file to write.")],
-    count: Annotated[int, typer.Option(help="How many distinct receipts.")] = 256,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same receipts.")] = 0,
+    pictures: Annotated[SizeClass, typer.Option(help="What to draw.")] = SizeClass.RECEIPT,
+    count: Annotated[int | None, typer.Option(help="How many; by default as many as suit their size.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens generated for a picture at most.")] = None,
+    patches_from: Annotated[
+        str | None, typer.Option(help="gRPC address of a server: write ready patches, for paddleocr_vl.")
+    ] = None,
 ) -> None:
     """Write input data for perf_analyzer's --input-data."""
-    world = World(Random(seed))
-    output.write_text(json.dumps({"data": [request(world.receipt(6).png()) for _ in range(count)]}))
-    print(f"{output}: {count} receipts")
+    files = islice(draw_files(pictures, seed), count or COUNTS[pictures])
+    print(f"{output}: {write_input_data(output, files, max_tokens, patches_from)} requests ({pictures})")
+
+
+def _options(max_tokens: int | None, key: str = "max_tokens") -> dict[Tensor, bytes]:
+    return {} if max_tokens is None else {Tensor.OPTIONS: json.dumps({key: max_tokens}).encode()}
+
+
+def _serialized(data: bytes) -> bytes:
+    return struct.pack("<I", len(data)) + data
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ def encode_text(data: bytes) -> Any:
     return array
 
 
-def encode_inputs(tensors: Mapping[Tensor, Any]) -> list[Any]:
+def encode_inputs(tensors: Mapping[Tensor, Any] | Mapping[str, Any]) -> list[Any]:
     """The tensors as inputs of one request."""
     filled = []
     for name, array in tensors.items():
-        filled.append(triton_grpc.InferInput(name.value, list(array.shape), np_to_triton_dtype(array.dtype)))
+        filled.append(triton_grpc.InferInput(str(name), list(array.shape), np_to_triton_dtype(array.dtype)))
         filled[-1].set_data_from_numpy(array)
     return filled

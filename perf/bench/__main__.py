@@ -1,0 +1,126 @@
+"""`python -m perf.bench`: start the ways to serve, measure them in turn, print what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from perf.bench import report
+from perf.bench.measure import Sample, peak_memory, pin, pin_threads, take_in_turn, take_sample
+from perf.bench.report import BESIDE, OURS
+from perf.bench.ways import (
+    ENGINE_CORE,
+    OTHERS_CORE,
+    Pictures,
+    Way,
+    open_alone,
+    open_base64,
+    open_one_at_a_time,
+    open_openai,
+    open_ours,
+)
+from perf.bench.workload import NANO, THIN, TOKENS, Size, Table, draw_pictures
+
+_WAYS: Final[Mapping[str, Callable[[Table, Path, Pictures, Path], AbstractContextManager[Way]]]] = {
+    OURS: open_ours,
+    "a": open_openai,
+    "b": open_alone,
+    "c": partial(open_ours, stock=True),
+    "d": open_one_at_a_time,
+    "e": open_base64,
+}
+_TABLES: Final = {table.name: table for table in (NANO, THIN, TOKENS)}
+_IN_FLIGHT: Final = 32
+_console = Console(highlight=False, width=140)
+
+
+def main(
+    table: Annotated[list[str], typer.Option(help="nano, thin or tokens; all if not given.")] = [*_TABLES],  # noqa: B006
+    ways: Annotated[str | None, typer.Option(help="Which of ours,a,b,c,d,e; all that a table has.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved measurements of each.")] = 10,
+    output: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
+) -> None:
+    """Compare ways to serve the same model on the same pictures with the same engine settings."""
+    results = {}
+    pictures = draw_pictures()
+    for name in table:
+        if name not in _TABLES:
+            raise typer.BadParameter(f"{name!r}: {' or '.join(_TABLES)}")
+        chosen = _TABLES[name]
+        names = ways.split(",") if ways else chosen.ways
+        results[name] = [dataclasses.asdict(sample) for sample in _run(chosen, names, pictures, rounds)]
+    if output:
+        output.write_text(json.dumps(results), "utf-8")
+
+
+def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) -> list[Sample]:
+    began = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-bench-")))
+        checkpoint = table.write_checkpoint(folder / "checkpoint")
+        running: dict[str, Way] = {}
+        for name in names:
+            running[name] = stack.enter_context(_WAYS[name](table, checkpoint, pictures, folder / name))
+            _console.print(f"{running[name].title}: started, {time.monotonic() - began:.0f} s")
+        share_cores(list(running.values()))
+        samples, beside = _measure(table, list(running.values()), rounds)
+        peaks = {name: peak_memory(way) for name, way in running.items()}
+    titles = {name: way.title for name, way in running.items()}
+    _console.print(f"\n{table.name}: {table.says}", style="bold")
+    for size in table.together:
+        _console.print(report.compare_ways(samples, titles, peaks, size))
+    if beside:
+        _console.print(report.compare_latencies(beside, Size.LINE))
+    for size in table.together:
+        for name, title in titles.items():
+            # one at a time is measured on lines alone, beside ours
+            if taken := [s for s in samples if s.way == name and s.size is size and s.together > 1]:
+                _console.print(f"processor, {title}, ms a {size}: {_list(report.by_process(taken))}")
+                if table is TOKENS:
+                    _console.print(f"processor, {title}, µs a token: {_list(report.by_process(taken, tokens=True))}")
+    _console.print(f"{time.monotonic() - began:.0f} s in all")
+    return samples + beside
+
+
+def _list(costs: Mapping[str, float]) -> str:
+    return ", ".join(f"{process} {cost:.1f}" for process, cost in costs.items() if cost >= 0.1)
+
+
+def share_cores(ways: Sequence[Way]) -> None:
+    """The engines have a core, and all that is before them, this process included, another."""
+    for way in ways:
+        pin(way, engine=ENGINE_CORE, others=OTHERS_CORE)
+    pin_threads(os.getpid(), OTHERS_CORE)
+
+
+def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sample], list[Sample]]:
+    many = [way for way in ways if way.name != "d"]
+    for way in ways:
+        # connections, memory and kernels are there afterwards
+        for size in table.together:
+            take_sample(way, size, 0, count=2, together=2)
+    together = take_in_turn(many, [*table.together], rounds, table.together, _IN_FLIGHT)
+    alone = take_in_turn(many, [*table.alone], rounds, table.alone, 1)
+    samples = [sample for pair in zip_longest(together, alone) for sample in pair if sample]
+    beside = []
+    by_name = {way.name: way for way in ways}
+    for number in range(rounds if {"d", OURS} <= by_name.keys() else 0):
+        for name, in_flight in (("d", BESIDE), (OURS, BESIDE), (OURS, 3 * BESIDE)):
+            beside.append(take_sample(by_name[name], Size.LINE, number, count=2 * in_flight, together=in_flight))
+    return samples, beside
+
+
+if __name__ == "__main__":
+    typer.run(main)

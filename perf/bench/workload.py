@@ -1,0 +1,115 @@
+"""What is measured: classes of pictures, and the engine that all ways run with the same settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from ocrvl.checkpoint import resolve_checkpoint
+from perf.gpu.stand_in import write_stand_in
+from perf.pictures import SizeClass, draw_files
+
+
+class Size(StrEnum):
+    """Classes of pictures."""
+
+    LINE = "line"
+    RECEIPT = "receipt"
+    PAGE = "page"
+
+
+_PICTURES: Final = 32
+"""Distinct pictures of each class: as many as are in flight."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of figures: a checkpoint, and how many tokens a picture may become.
+
+    `together` is how many pictures one measurement sends at once, `alone` how many one after the other; sizes that are
+    in neither are not measured. `ways` are those that are compared.
+    """
+
+    name: str
+    says: str
+    ways: Sequence[str]
+    max_tokens: Mapping[Size, int]
+    together: Mapping[Size, int]
+    alone: Mapping[Size, int]
+
+    def write_checkpoint(self, folder: Path) -> Path:
+        """The checkpoint's folder, written where it is made up."""
+        if self is NANO:
+            return resolve_checkpoint("nano", Path())
+        return write_stand_in(folder, text=_THIN_TEXT, vision=_THIN_VISION)
+
+    def engine_args(self, checkpoint: Path) -> dict[str, Any]:
+        """VLLM's engine arguments, the same for all ways."""
+        return {
+            "model": str(checkpoint),
+            "load_format": "auto" if self is NANO else "dummy",
+            "dtype": "float32",
+            "max_model_len": 4096,
+            "max_num_seqs": 32,
+            "max_num_batched_tokens": 4096,
+            "num_gpu_blocks_override": 512,
+            "enforce_eager": True,
+            "enable_prefix_caching": False,
+            "mm_processor_cache_gb": 0,
+            "limit_mm_per_prompt": {"image": 1},
+            "generation_config": "vllm",
+            # one rank needs no process of its own; by its path, since its name is overruled on a CPU
+            "distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor",
+        }
+
+
+NANO: Final = Table(
+    "nano",
+    "the embedded nano checkpoint, float32, the engine on one core and everything else on another",
+    ways=("ours", "a", "b", "c", "d", "e"),
+    max_tokens={Size.LINE: 32, Size.RECEIPT: 64, Size.PAGE: 64},
+    together={Size.LINE: 32, Size.RECEIPT: 16, Size.PAGE: 5},
+    alone={Size.LINE: 3, Size.RECEIPT: 2, Size.PAGE: 1},
+)
+THIN: Final = Table(
+    "thin",
+    "random weights, one layer of 64, so that what is left is everything but the model; 1 token a picture",
+    ways=("ours", "a", "b", "c", "e"),
+    max_tokens={Size.LINE: 1, Size.RECEIPT: 1, Size.PAGE: 1},
+    together={Size.LINE: 32, Size.RECEIPT: 32, Size.PAGE: 8},
+    alone={Size.LINE: 5, Size.RECEIPT: 5, Size.PAGE: 3},
+)
+TOKENS: Final = Table(
+    "tokens",
+    "the model of `thin`, but 400 tokens a line: what a token costs",
+    ways=("ours", "a"),
+    max_tokens=dict.fromkeys(Size, 400),
+    together={Size.LINE: 32},
+    alone={},
+)
+_THIN_TEXT: Final = {
+    "head_dim": 32,
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 1,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+}
+_THIN_VISION: Final = {
+    "hidden_size": 64,
+    "image_size": 224,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 1,
+}
+
+
+def draw_pictures(seed: int = 0) -> dict[Size, list[bytes]]:
+    """Files of distinct pictures: lines and receipts as PNG, A4 pages at 150 dpi as JPEG."""
+    classes = {Size.LINE: SizeClass.LINE, Size.RECEIPT: SizeClass.RECEIPT, Size.PAGE: SizeClass.A4_150}
+    return {size: list(islice(draw_files(drawn, seed), _PICTURES)) for size, drawn in classes.items()}

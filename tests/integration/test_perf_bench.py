@@ -1,0 +1,46 @@
+"""`perf.bench` from end to end: every way starts, reads all classes of pictures, and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from perf.bench.ways import open_one_at_a_time
+from perf.bench.workload import NANO, Size, draw_pictures
+
+
+@pytest.mark.timeout(600)
+def test_every_way_reads_every_class_of_pictures(tmp_path: Path) -> None:
+    output = tmp_path / "figures.json"
+    before = {process.pid for process in psutil.process_iter()}
+    arguments = ["--table", "thin", "--ways", "ours,a,b,c,e", "--rounds", "1", "--output", str(output)]
+    done = subprocess.run(
+        [sys.executable, "-m", "perf.bench", *arguments], capture_output=True, text=True, check=False, timeout=580
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    samples = json.loads(output.read_text())["thin"]
+    measured = {(sample["way"], sample["size"], sample["together"] > 1) for sample in samples}
+    assert measured == {
+        (way, size, together) for way in ("ours", "a", "b", "c", "e") for size in Size for together in (False, True)
+    }
+    # one token was asked for, and came from each
+    assert all(sample["tokens"] == len(sample["latencies"]) for sample in samples)
+    left = [process for process in psutil.process_iter(["cmdline"]) if process.pid not in before]
+    commands = [" ".join(process.info["cmdline"] or []) for process in left]
+    # an engine's process calls itself by its role alone
+    assert not [command for command in commands if "ocrvl-bench" in command or command.startswith("VLLM")]
+
+
+def test_the_traditional_way_reads_what_comes_at_once(tmp_path: Path) -> None:
+    pictures = {size: files[:2] for size, files in draw_pictures().items()}
+    with open_one_at_a_time(NANO, NANO.write_checkpoint(tmp_path), pictures, tmp_path / "way") as way:
+        answers = asyncio.run(way.read(Size.LINE, 2, 2, 0))
+        (_, process), *_ = way.processes()
+    assert [0 < tokens <= NANO.max_tokens[Size.LINE] for _, tokens in answers] == [True, True]
+    assert not process.is_running()
