@@ -61,7 +61,7 @@ _WITH_TESTS: Final = ("numpy", "pandas", "scikit-learn", "scipy")
 
 def main(
     output: Annotated[Path, typer.Option(help="The folder for parts, manifest and downloaded wheels.")] = Path(".gpu"),
-    part_mb: Annotated[int, typer.Option(min=1, help="Megabytes of one part, at most.")] = 40,
+    part_mb: Annotated[int, typer.Option(min=1, help="Megabytes of one part, at most.")] = 49,
     architecture: Annotated[
         int, typer.Option(min=0, help="The compute capability to keep vLLM's kernels for; 0 keeps all.")
     ] = 90,
@@ -137,7 +137,7 @@ def place(distribution: str, path: str) -> str | None:
 
 def pack(wheels: Mapping[str, Path], archive: Path, architecture: int = 0) -> None:
     """Write what is kept of the wheels as one tar.xz, the same bytes from the same wheels."""
-    with lzma.open(archive, "wb", preset=1) as compressed, tarfile.open(fileobj=compressed, mode="w|") as tar:
+    with lzma.open(archive, "wb", preset=6) as compressed, tarfile.open(fileobj=compressed, mode="w|") as tar:
         for distribution, wheel in wheels.items():
             for path, mode, content in _read_kept(distribution, wheel):
                 if architecture and distribution == "vllm" and path.endswith(".so"):

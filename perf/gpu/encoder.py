@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from rich.table import Table
 from ocrvl import plugin
 from ocrvl.images.grid import PixelGrid
 from ocrvl.images.patches import normalize_patches
+from perf.gpu.arithmetic import Shape, encoder_flops
+from perf.gpu.floors import measure_matrix_rate
+from perf.gpu.sizes import SIZES
 from perf.gpu.stand_in import write_stand_in
-
-_SIZES: Final = {"line": (1100, 84), "receipt": (448, 672), "page": (840, 1190)}
-"""Width and height in pixels: 0.1, 0.3 and 1 million."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Result:
     one_by_one: float
     packed: float
     difference: float
-    flops: float
+    flops: int
 
 
 def main(
@@ -57,8 +57,11 @@ def main(
         path = checkpoint or write_stand_in(Path(folder) / "stand-in")
         model = load_model(path, load_format, Path(folder) / "rendezvous")
         grid = PixelGrid.from_checkpoint(path)
-        peak = _matrix_rate(model.visual.device)
-        results = [_compare(model, grid, size, int(count), repeat) for size in _SIZES for count in counts.split(",")]
+        shape = Shape.from_config(json.loads((path / "config.json").read_text("utf-8")))
+        peak = measure_matrix_rate()
+        results = [
+            _compare(model, grid, shape, size, int(count), repeat) for size in SIZES for count in counts.split(",")
+        ]
         # left to the interpreter's end, NCCL waits for ever
         cleanup_dist_env_and_memory()
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
@@ -105,11 +108,11 @@ def load_model(checkpoint: Path, load_format: str, rendezvous: Path) -> Any:
     return model.eval()
 
 
-def _compare(model: Any, grid: PixelGrid, size: str, count: int, repeat: int) -> Result:
+def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, repeat: int) -> Result:
     from vllm.model_executor.models.paddleocr_vl import PaddleOCRVLForConditionalGeneration as Stock
 
-    width, height = _SIZES[size]
-    rows, columns = (side // grid.factor * grid.merge_size for side in (height, width))
+    sides = SIZES[size].height, SIZES[size].width
+    rows, columns = (side // grid.factor * grid.merge_size for side in sides)
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (rows * columns, 3 * grid.patch_size**2), np.uint8) for _ in range(count)]
     device = model.visual.device
@@ -127,7 +130,8 @@ def _compare(model: Any, grid: PixelGrid, size: str, count: int, repeat: int) ->
     difference = float((ours - theirs).abs().max() / theirs.abs().max())
     seconds = [(_time(one_by_one, device), _time(packed, device)) for _ in range(repeat)]
     stock, own = (statistics.median(side) for side in zip(*seconds, strict=True))
-    return Result(size, count, rows * columns, stock, own, difference, count * _flops(model, rows * columns))
+    flops = count * encoder_flops(shape, rows * columns)
+    return Result(size, count, rows * columns, stock, own, difference, flops)
 
 
 def _time(call: Callable[[], Any], device: torch.device) -> float:
@@ -141,23 +145,6 @@ def _time(call: Callable[[], Any], device: torch.device) -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
-
-
-def _flops(model: Any, patches: int) -> float:
-    """Floating-point operations of the matrix products for a picture: weights twice a patch, attention by pairs."""
-    config = model.config.vision_config
-    hidden, layers = config.hidden_size, config.num_hidden_layers
-    weights = layers * (4 * hidden**2 + 2 * hidden * config.intermediate_size) + hidden * 588
-    projector = (4 * hidden) ** 2 + 4 * hidden * model.config.text_config.hidden_size
-    return float(2 * weights * patches + 4 * layers * hidden * patches**2 + 2 * projector * patches / 4)
-
-
-def _matrix_rate(device: torch.device) -> float:
-    """Floating-point operations a second in a bfloat16 matrix product on random data."""
-    side = 8192 if device.type == "cuda" else 1024
-    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    seconds = [_time(lambda: left @ right, device) for _ in range(12)]
-    return 2 * side**3 / statistics.median(seconds[2:])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+"""What is compared: a way of feeding an engine, and settings of that engine."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from perf.gpu.stand_in import write_stand_in
+
+
+class Way(StrEnum):
+    """How pictures reach the engine."""
+
+    READY = "ready"
+    """Patches that are there already, straight to an engine in the asking process, with the packed encoder."""
+    STOCK = "stock"
+    """The same with vLLM's own class, which takes normalised patches."""
+    OPENAI = "openai"
+    """Encoded pictures through vLLM's own HTTP server, with its own class."""
+    OPENAI_PACKED = "openai-packed"
+    """The same with the packed encoder."""
+    SERVED = "served"
+    """Encoded pictures through this project's whole server over gRPC."""
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the plugin's class reads its pictures."""
+        return self in (Way.READY, Way.OPENAI_PACKED, Way.SERVED)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way, and what its engine arguments have of their own."""
+
+    way: Way
+    overrides: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """As `parse_contender` reads it."""
+        return ":".join([self.way, *(f"{key}={_write(value)}" for key, value in self.overrides.items())])
+
+    @property
+    def file_name(self) -> str:
+        """The name, fit for a file."""
+        return re.sub(r"[^\w.-]+", "-", self.name)
+
+
+def parse_contender(text: str) -> Contender:
+    """A contender by its name; values are JSON, or text where they are none. Raises `ValueError`.
+
+    >>> parse_contender("ready:max_num_seqs=32:quantization=fp8").overrides
+    {'max_num_seqs': 32, 'quantization': 'fp8'}
+    """
+    way, *settings = text.split(":")
+    pairs = (setting.partition("=") for setting in settings)
+    return Contender(Way(way), {key: _read(value) for key, _, value in pairs})
+
+
+_ARGUMENTS: Final[dict[str, Any]] = {
+    "load_format": "dummy",
+    "dtype": "bfloat16",
+    "max_model_len": 8192,
+    "max_num_seqs": 128,
+    "max_num_batched_tokens": 16384,
+    # several engines share a GPU: each takes what it is told rather than what it finds, and a check that it is free
+    "gpu_memory_utilization": 0.2,
+    "kv_cache_memory_bytes": 8 << 30,
+}
+_TINY_ARGUMENTS: Final[dict[str, Any]] = {
+    "load_format": "dummy",
+    "dtype": "float32",
+    "max_model_len": 2048,
+    "max_num_seqs": 8,
+    "max_num_batched_tokens": 2048,
+    "enforce_eager": True,
+}
+"""What makes each script run from end to end on a CPU; nothing is measured with it."""
+
+
+def write_settings(contender: Contender, folder: Path, *, tiny: bool) -> Path:
+    """Write the contender's `model.json`, beside a stand-in checkpoint that all of a folder share.
+
+    An argument of its own that is null is left to vLLM.
+    """
+    checkpoint = folder / "stand-in"
+    if not checkpoint.exists():
+        write_stand_in(checkpoint, **({"text": {}, "vision": {}} if tiny else {}))
+    settings = folder / contender.file_name / "model.json"
+    settings.parent.mkdir()
+    arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **contender.overrides}
+    arguments = {key: value for key, value in arguments.items() if value is not None}
+    settings.write_text(json.dumps(arguments), "utf-8")
+    return settings
+
+
+def _read(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _write(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,178 @@
+"""What the server does when its engine is killed under load, and what it says when memory does not suffice.
+
+`kill` ends the engine's process with SIGKILL while requests are in flight and times how long it takes until a request
+that was sent afterwards is answered. The other cases start servers that can not start, and note the message that an
+operator gets. A line of JSON is written for each case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import psutil
+import typer
+
+from ocrvl.serving.server import ServerFailed, TritonServer
+from perf.gpu.contenders import Contender, Way, write_settings
+from perf.gpu.load import Ask
+from perf.gpu.sizes import SIZES, draw_pictures
+from perf.gpu.usage import GpuWatch, role_of
+from perf.gpu.ways import open_way, prepare_server
+
+_BEFORE_SECONDS: Final = 5.0
+_GIVE_UP_SECONDS: Final = 240.0
+_OTHERS_GIB: Final = 16
+
+
+@dataclass(frozen=True)
+class Case:
+    """A server that can not start: its engine's own arguments, GiB that another process holds, its environment."""
+
+    name: str
+    overrides: dict[str, Any]
+    others_gib: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+_CASES: Final = (
+    Case("no memory for the cache", {"gpu_memory_utilization": 0.03, "kv_cache_memory_bytes": None}),
+    Case("cache larger than the GPU", {"kv_cache_memory_bytes": 200 << 30}),
+    Case("GPU shared", {"gpu_memory_utilization": 0.95, "kv_cache_memory_bytes": None}, others_gib=_OTHERS_GIB),
+)
+_TINY_CASES: Final = (Case("cache larger than memory", {}, environment={"VLLM_CPU_KVCACHE_SPACE": "100000"}),)
+
+
+def main(
+    output: Annotated[Path, typer.Argument(help="A file for lines of JSON, added to.")],
+    cases: Annotated[str, typer.Option(help="kill, start.")] = "kill,start",
+    in_flight: Annotated[int, typer.Option(help="Requests in flight while the engine is killed.")] = 32,
+    tiny: Annotated[bool, typer.Option(help="A tiny model, to try the script on a CPU.")] = False,
+) -> None:
+    """Cause faults, one after the other."""
+    faults: list[Callable[[], dict[str, Any]]] = []
+    if "kill" in cases.split(","):
+        faults.append(lambda: asyncio.run(_kill(in_flight, tiny=tiny)))
+    if "start" in cases.split(","):
+        faults += [partial(_start, case, tiny=tiny) for case in (_TINY_CASES if tiny else _CASES)]
+    for fault in faults:
+        result = fault()
+        print(json.dumps(result, indent=1), flush=True)
+        with output.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+
+
+@dataclass
+class _Outcomes:
+    """What became of requests: when they were asked and when they ended, and the errors of those that failed."""
+
+    answered: list[tuple[float, float]] = field(default_factory=list)
+    failed: list[tuple[float, float, str]] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def wait_for_answer_to(self, since: float) -> None:
+        """Wait until a request that was asked later than this is answered."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: _answered_after(self, since))
+
+
+async def _kill(in_flight: int, *, tiny: bool) -> dict[str, Any]:
+    outcomes, done = _Outcomes(), asyncio.Event()
+    with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
+        async with AsyncExitStack() as stack:
+            settings = write_settings(Contender(Way.SERVED, {}), Path(name), tiny=tiny)
+            open_size = await open_way(Way.SERVED, settings, stack)
+            ask = open_size(draw_pictures(SIZES["receipt"]), 4 if tiny else SIZES["receipt"].tokens)
+            await asyncio.gather(*(ask(number, False) for number in range(in_flight)))
+            workers = [asyncio.create_task(_ask_on(ask, number, outcomes, done)) for number in range(in_flight)]
+            await asyncio.sleep(_BEFORE_SECONDS)
+            killed = time.monotonic()
+            for process in psutil.Process().children(recursive=True):
+                if role_of(process.cmdline()) == "EngineCore":
+                    process.kill()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(outcomes.wait_for_answer_to(killed), _GIVE_UP_SECONDS)
+            again = min(_answered_after(outcomes, killed), default=None)
+            await asyncio.sleep(_BEFORE_SECONDS)
+            done.set()
+            await asyncio.gather(*workers)
+            ended = time.monotonic()
+    lost = [end - killed for asked, end, _ in outcomes.failed if asked < killed < end]
+    memory = {
+        "before": watch.between(killed - _BEFORE_SECONDS, killed),
+        # before the next engine's process has come as far as the GPU
+        "after the kill": watch.between(killed + 1, killed + 3),
+        "at the end": watch.between(ended - 2, ended),
+    }
+    return {
+        "case": "kill",
+        "answers_again_after_seconds": again,
+        "in_flight_at_the_kill_failed": len(lost),
+        "last_of_them_told_after_seconds": max(lost, default=None),
+        "errors": Counter(error for *_, error in outcomes.failed).most_common(5),
+        "answered_before": sum(end < killed for _, end in outcomes.answered),
+        "answered_after": len(_answered_after(outcomes, killed)),
+        "gpu_mib": {when: use.memory_mib if use else None for when, use in memory.items()},
+    }
+
+
+def _answered_after(outcomes: _Outcomes, killed: float) -> list[float]:
+    """Seconds after the kill at which requests were answered that had been asked later than it."""
+    return [end - killed for asked, end in outcomes.answered if asked > killed]
+
+
+async def _ask_on(ask: Ask, number: int, outcomes: _Outcomes, done: asyncio.Event) -> None:
+    while not done.is_set():
+        asked = time.monotonic()
+        try:
+            await ask(number, False)
+        except Exception as error:
+            outcomes.failed.append((asked, time.monotonic(), str(error)[:200]))
+            await asyncio.sleep(0.2)
+        else:
+            outcomes.answered.append((asked, time.monotonic()))
+            async with outcomes.changed:
+                outcomes.changed.notify_all()
+
+
+def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
+    began = time.monotonic()
+    holding = _held_memory(case.others_gib) if case.others_gib else nullcontext()
+    with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, holding:
+        settings = write_settings(Contender(Way.SERVED, case.overrides), Path(name), tiny=tiny)
+        message = "it started"
+        try:
+            with TritonServer(prepare_server(settings, case.environment)) as server:
+                server.wait_until_ready()
+        except ServerFailed as error:
+            message = str(error)
+    return {"case": case.name, "seconds": time.monotonic() - began, "message": message.splitlines()}
+
+
+@contextmanager
+def _held_memory(gib: int) -> Iterator[None]:
+    """Another process that has this much of the GPU's memory."""
+    code = f"import torch; held = torch.empty({gib} << 30, dtype=torch.uint8, device='cuda'); print('held'); input()"
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+    try:
+        assert other.stdout is not None
+        other.stdout.readline()
+        yield
+    finally:
+        other.kill()
+        other.wait()
+
+
+if __name__ == "__main__":
+    typer.run(main)

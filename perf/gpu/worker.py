@@ -1,0 +1,117 @@
+"""A contender in a process of its own, which starts it, asks it and answers with measurements.
+
+So each contender has a load generator of its own, and what one leaves behind is not the next one's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import time
+import traceback
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from perf.gpu.contenders import Contender
+from perf.gpu.load import Ask, Load, Measurement, OpenSize, run_load
+from perf.gpu.sizes import SIZES, draw_pictures
+
+
+class ContenderFailed(Exception):
+    """A contender did not start or did not answer; the message is its traceback."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    trace: str
+
+
+class Worker:
+    """A contender's process. Its output, vLLM's and Triton's logs with it, goes to `log`."""
+
+    def __init__(self, contender: Contender, settings: Path, log: Path) -> None:
+        self.contender = contender
+        self.log = log
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(contender, settings, log, theirs))
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait_until_ready(self) -> float:
+        """Seconds that the start took. Raises `ContenderFailed`."""
+        seconds = self._receive()
+        assert isinstance(seconds, float)
+        return seconds
+
+    def measure(self, load: Load) -> Measurement:
+        """Run a load. Raises `ContenderFailed`."""
+        self._connection.send(load)
+        measurement = self._receive()
+        assert isinstance(measurement, Measurement)
+        return measurement
+
+    def begin_stop(self) -> None:
+        """Let the contender end; returns at once."""
+        self._connection.close()
+
+    def stop(self, within: float = 90.0) -> None:
+        """End the contender and wait until it is gone."""
+        self.begin_stop()
+        self._process.join(within)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _receive(self) -> object:
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            raise ContenderFailed(f"{self.contender.name}: its process has ended, see {self.log}") from None
+        if isinstance(answer, _Failure):
+            raise ContenderFailed(f"{self.contender.name}, see {self.log}:\n{answer.trace}")
+        return answer
+
+
+def _work(contender: Contender, settings: Path, log: Path, connection: Connection) -> None:
+    # file descriptors, since the processes below write there too
+    with log.open("wb", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        asyncio.run(_answer(contender, settings, connection))
+    except Exception:
+        connection.send(_Failure(traceback.format_exc()))
+
+
+async def _answer(contender: Contender, settings: Path, connection: Connection) -> None:
+    # here, since the module imports the engine's
+    from perf.gpu.ways import open_way
+
+    async with AsyncExitStack() as stack:
+        began = time.perf_counter()
+        open_size = await open_way(contender.way, settings, stack)
+        connection.send(time.perf_counter() - began)
+        opened: dict[tuple[str, int], Ask] = {}
+        while True:
+            try:
+                load = await asyncio.to_thread(connection.recv)
+            except EOFError:
+                return
+            key = (load.size, load.output_tokens)
+            if key not in opened:
+                opened[key] = await asyncio.to_thread(_open, open_size, load)
+            connection.send(await run_load(opened[key], load))
+
+
+def _open(open_size: OpenSize, load: Load) -> Ask:
+    return open_size(draw_pictures(SIZES[load.size]), load.output_tokens)
