@@ -1,4 +1,4 @@
-"""`make demo`: starts the real server, reads a receipt through both protocols, shows it beside the truth, stops."""
+"""`make demo`: starts the real server, reads a receipt and a document, shows them beside the truth, stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from rich.table import Table
 
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer
-from ocrvl_client import Client, Reading
+from ocrvl_client import Client, Document, Reading
+from tools.documents import DrawnPage, Typesetter, write_pdf
 from tools.nano.measure import character_score
 
 PICTURE = Path(__file__).parent.parent / "docs/pictures/receipt.png"
@@ -29,6 +30,25 @@ def show(console: Console, truth: str, grpc: Reading, http: Reading) -> None:
     console.print("nano is for demos and tests; PaddleOCR-VL itself reads far better, and needs its own weights")
 
 
+def show_document(console: Console, page: DrawnPage, document: Document) -> None:
+    """The first blocks of a page as they are printed, beside their Markdown."""
+    table = Table(title="a page of two columns as a PDF, read block by block")
+    printed = [block.text for block in page.blocks if block.label in ("paragraph_title", "text", "figure_title")]
+    table.add_column("printed on it")
+    table.add_column("its Markdown")
+    shown = [part for part in document.markdown.split("\n\n") if part.strip()]
+    table.add_row(escape("\n\n".join(printed[:3])), escape("\n\n".join(shown[:12])))
+    console.print(table)
+    blocks = document.pages[0].content["parsing_res_list"]
+    found = [block["block_content"] for block in blocks if block["block_label"] == "text"]
+    truth = [block.text for block in page.blocks if block.label == "text"]
+    if len(found) == len(truth):
+        score = character_score([" ".join(text.split()) for text in found], truth)
+        console.print(f"{len(blocks)} blocks were found; {score:.1%} of the paragraphs' characters are right")
+    else:
+        console.print(f"{len(blocks)} blocks were found, of {len(page.blocks)}")
+
+
 def main() -> int:
     """Run the demonstration; the exit status."""
     console = Console(highlight=False)
@@ -41,7 +61,10 @@ def main() -> int:
                 )
             with Client(server.grpc_url) as grpc, Client(server.http_url, protocol="http") as http:
                 readings = grpc.read(PICTURE), http.read(PICTURE)
+                page = Typesetter(seed=1).page(1, columns=2, figure=True)
+                document = grpc.document(write_pdf([page]), prettify_markdown=False)
             show(console, TRUTH.read_text("utf-8").rstrip("\n"), *readings)
+            show_document(console, page, document)
     except ServerFailed as error:
         console.print(f"the server could not be started:\n{error}", markup=False)
         return 1

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from ocrvl.document.options import DocumentOptions, PixelLimits
 from ocrvl.hop import Reading, encode_done
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
+from ocrvl_client._documents import DOCUMENT_OUTPUTS
 from ocrvl_client._messages import READ_OUTPUTS
+from ocrvl_client.cli import app
+from ocrvl_client.cli.reading.problems import Exit
 
 REQUESTS = Path("docs/requests.md").read_text("utf-8")
+COMMAND_LINE = Path("docs/command-line.md").read_text("utf-8")
+DOCUMENTS = Path("docs/documents.md").read_text("utf-8")
 
 
 def named_in_rows(text: str, pattern: str) -> set[str]:
@@ -26,16 +35,34 @@ def test_every_option_is_in_the_table_and_no_other() -> None:
     assert named_in_rows(table, r"\| `") == set(Options.model_fields)
 
 
+def test_every_option_of_a_document_is_in_its_table_with_its_default_and_meaning() -> None:
+    _, _, table = DOCUMENTS.partition("## Options")
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines() if line.startswith("| `")]
+    documented = {row[0].strip(" `"): tuple(cell.strip() for cell in row[2:]) for row in rows}
+    defined = {}
+    for name, option in DocumentOptions.model_fields.items():
+        default = option.get_default()
+        default = {} if isinstance(default, PixelLimits) else default
+        defined[name] = ("" if default is None else f"`{json.dumps(default)}`", option.description)
+    assert documented == defined
+
+
 @pytest.mark.parametrize(
     ("model", "taken", "sent"),
     [
         (Model.OCR, {Tensor.IMAGE, Tensor.TASK, Tensor.OPTIONS}, set(READ_OUTPUTS)),
         (Model.STREAM, set(), set(encode_done(Reading(0)))),
         (Model.CANCEL, {Tensor.CANCEL_TOKEN}, {Tensor.CANCELLED}),
+        (Model.DOCUMENT, {Tensor.FILE, Tensor.OPTIONS}, set(DOCUMENT_OUTPUTS)),
+        (
+            Model.LAYOUT,
+            {Tensor.IMAGE, Tensor.PIXELS, Tensor.OPTIONS},
+            {Tensor.LABEL, Tensor.SCORE, Tensor.BOX, Tensor.POLYGON},
+        ),
     ],
 )
 def test_every_tensor_of_a_door_is_in_its_table(model: Model, taken: set[Tensor], sent: set[Tensor]) -> None:
-    _, _, section = REQUESTS.partition(f"\n## `{model}`\n")
+    _, _, section = (REQUESTS + DOCUMENTS).partition(f"\n## `{model}`\n")
     section, _, _ = section.partition("\n## ")
     assert named_in_rows(section, r"\| in ") == taken
     assert named_in_rows(section, r"\| out ") == sent
@@ -47,7 +74,30 @@ def test_every_task_is_named() -> None:
 
 
 def test_the_links_of_the_documentation_lead_somewhere() -> None:
-    for page in [Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").rglob("*.md")]:
+    for page in [Path("README.md"), Path("CONTRIBUTING.md"), Path("examples/README.md"), *Path("docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_option_and_exit_status_of_the_command_read_is_in_the_documentation() -> None:
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    options = {
+        name for one in command.commands["read"].params for name in (*one.opts, *one.secondary_opts) if name[0] == "-"
+    }
+    _, _, section = COMMAND_LINE.partition("## `ocrvl read`")
+    table, _, _ = section.partition("**Formats.**")
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(-[\w-]+)`", row)} == options
+    _, _, statuses = COMMAND_LINE.partition("## Exit statuses")
+    documented = {
+        int(number) for row in re.findall(r"^\| ([\d, ]+) \|", statuses, re.MULTILINE) for number in row.split(",")
+    }
+    assert documented == set(Exit)
+
+
+def test_every_command_is_in_the_documentation() -> None:
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    assert set(re.findall(r"^\| `ocrvl (\w+)`", COMMAND_LINE, re.MULTILINE)) == set(command.commands)

@@ -11,10 +11,13 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from tritonclient.utils import np_to_triton_dtype
 
+from ocrvl.document.results import Page, encode_pages, encode_whole
 from ocrvl.hop import PackedPictures, Reading, encode_delta, encode_done, encode_readings
+from ocrvl.layout.regions import Region, encode_regions
 from ocrvl.options import Options
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.wire import FinishReason, Model, Task, Tensor
+from ocrvl_client._documents import DOCUMENT_OUTPUTS, encode_document
 from ocrvl_client._messages import READ_OUTPUTS, encode_read
 
 REPOSITORY = find_model_repository()
@@ -88,7 +91,7 @@ def test_what_the_engine_answers_is_what_its_configuration_says() -> None:
 
 
 def test_the_client_speaks_the_ensemble_s_language() -> None:
-    sent = encode_read([b"x"], Task.OCR, {"raw": True})
+    sent = encode_read([b"x"], Task.OCR, {"raw": True}).inputs
     assert {tensor.name for tensor in config(Model.OCR).input} == set(sent)
     assert all(fits(sent[Tensor(tensor.name)], Model.OCR, tensor) for tensor in config(Model.OCR).input)
     assert {tensor.name for tensor in config(Model.OCR).output} == set(READ_OUTPUTS)
@@ -114,6 +117,25 @@ def test_what_the_stream_sends_is_what_its_configuration_says() -> None:
     assert {tensor.name for tensor in config(Model.STREAM).output} == set(last)
     assert all(fits(last[Tensor(tensor.name)], Model.STREAM, tensor) for tensor in config(Model.STREAM).output)
     assert set(encode_delta(0, "a")) <= set(last)
+
+
+PAGE = Page(0, "text", {"width": 1}, {"imgs/a.jpg": b"x"})
+
+
+@pytest.mark.parametrize("model", [Model.DOCUMENT, Model.DOCUMENT_STREAM])
+def test_what_a_document_sends_is_what_its_configuration_says(model: Model) -> None:
+    sent = {**encode_pages([PAGE], 1, 1), **encode_whole("text", b"")}
+    assert {tensor.name for tensor in config(model).output} == set(sent) == set(DOCUMENT_OUTPUTS)
+    assert all(fits(sent[Tensor(tensor.name)], model, tensor) for tensor in config(model).output)
+    taken = encode_document(b"x", {"dpi": 72}).inputs
+    assert {tensor.name for tensor in config(model).input} == set(taken)
+    assert all(fits(taken[Tensor(tensor.name)], model, tensor) for tensor in config(model).input)
+
+
+def test_what_layout_sends_is_what_its_configuration_says() -> None:
+    sent = encode_regions([Region("text", 0.5, (0, 0, 9, 9), ((0, 0), (9, 0), (9, 9)))])
+    assert {tensor.name for tensor in config(Model.LAYOUT).output} == set(sent)
+    assert all(fits(sent[Tensor(tensor.name)], Model.LAYOUT, tensor) for tensor in config(Model.LAYOUT).output)
 
 
 def test_a_call_s_stream_fits_the_threads_that_its_responses_need() -> None:

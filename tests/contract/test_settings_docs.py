@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from ocrvl.engine import settings, vllm_engine
-from ocrvl.settings import EngineModelSettings, ModelSettings, PreprocessSettings, StreamSettings
+from ocrvl.settings import (
+    DocumentSettings,
+    EngineModelSettings,
+    LayoutSettings,
+    ModelSettings,
+    PreprocessSettings,
+    StreamSettings,
+)
 from ocrvl.wire import Model
 
 PAGE = Path("docs/settings.md").read_text("utf-8")
@@ -19,6 +26,8 @@ MODELS: dict[Model, type[ModelSettings]] = {
     Model.PREPROCESS: PreprocessSettings,
     Model.ENGINE: EngineModelSettings,
     Model.STREAM: StreamSettings,
+    Model.LAYOUT: LayoutSettings,
+    Model.DOCUMENT: DocumentSettings,
 }
 
 

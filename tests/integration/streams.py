@@ -40,10 +40,12 @@ def fill(tensors: Mapping[Tensor, Any]) -> list[Any]:
 class Stream:
     """One gRPC stream with one request on it."""
 
-    def __init__(self, server: TritonServer, tensors: Mapping[Tensor, Any]) -> None:
+    def __init__(
+        self, server: TritonServer, tensors: Mapping[Tensor, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
         self._answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
         self._client = triton_grpc.InferenceServerClient(server.grpc_url)
-        self._client.start_stream(lambda result, error: self._answers.put((result, error)))
+        self._client.start_stream(lambda result, error: self._answers.put((result, error)), headers=headers)
         self._client.async_stream_infer(
             Model.STREAM.value, fill(tensors), request_id="test", enable_empty_final_response=True
         )
@@ -90,14 +92,14 @@ def metric(server: TritonServer, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
     return sum(
         sample.value
-        for family in text_string_to_metric_families(_scrape(server))
+        for family in text_string_to_metric_families(scrape(server))
         for sample in family.samples
         # the parser calls every counter's samples `…_total`
         if sample.name in (name, f"{name}_total") and labels.items() <= sample.labels.items()
     )
 
 
-def _scrape(server: TritonServer) -> str:
+def scrape(server: TritonServer) -> str:
     """Triton's metrics; asked again where the connection is reset, which a thousand requests at once did once."""
     url = f"http://{server.options.host}:{server.metrics_port}/metrics"
     with suppress(ConnectionResetError):

@@ -31,6 +31,12 @@ def client(server: TritonServer, protocol: str) -> Client:
     return Client(server.grpc_url) if protocol == "grpc" else Client(server.http_url, protocol="http")
 
 
+def test_the_engine_encodes_all_pictures_of_a_step_together(server: TritonServer, server_log: list[str]) -> None:
+    assert server.pid
+    assert any("all pictures of a step are encoded together" in line for line in server_log)
+    assert [line for line in server_log if "one by one" in line] == []
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_printed_lines_are_read(server: TritonServer, protocol: str) -> None:
     world = World(Random(11))
@@ -177,15 +183,15 @@ def test_short_requests_finish_before_long_ones_that_came_first(server: TritonSe
         assert {len(future.result(timeout=200).text) for future in long} == {1000}
 
 
-@pytest.mark.parametrize("enlarged", [2.5, 5.0])
-def test_jpegs_decoded_at_a_smaller_scale_have_the_same_texts(server: TritonServer, enlarged: float) -> None:
+@pytest.mark.parametrize("enlarged", [0.9, 1.5, 2.5, 5.0])
+def test_what_is_decoded_and_resized_quickly_has_the_same_texts(server: TritonServer, enlarged: float) -> None:
     drawings = [World(Random(number)).receipt(6) for number in range(12)]
     files = [_enlarged_jpeg(drawing.picture, enlarged) for drawing in drawings]
     grid = PixelGrid.from_checkpoint(nano_path())
     texts = []
     with triton_grpc.InferenceServerClient(server.grpc_url) as connection:
-        for scaled_jpeg in (False, True):
-            preprocessor = Preprocessor(grid, PictureLimits(), scaled_jpeg)
+        for quick in (False, True):
+            preprocessor = Preprocessor(grid, PictureLimits(), scaled_jpeg=quick, exact_resize=not quick)
             packed = preprocessor.preprocess(files, [Task.OCR], Options(max_pixels=110_000))
             answer = connection.infer(Model.ENGINE.value, fill(packed.encode_tensors()))
             texts.append([text.decode() for text in answer.as_numpy(Tensor.TEXT.value).ravel()])

@@ -11,17 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
-from typing import Any
 
-import grpc
 import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 from google.protobuf import text_format
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from ocrvl.engine.settings import SETTINGS_FILE
@@ -30,6 +26,7 @@ from ocrvl.repository.options import Device, Parallel, RepositoryOptions
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, ServerUnavailable
+from tests.integration.collector import Collector
 from tests.integration.streams import fill, inputs, metric, wait_for
 from tools.nano.world import World
 
@@ -38,25 +35,10 @@ RESTART_SECONDS = 150.0
 SETTINGS = {"stall_seconds": "5", "max_failures": "1"}
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Takes in spans over OTLP, as any collector does."""
-
-    def __init__(self) -> None:
-        self.trace_ids: set[str] = set()
-        self._server = grpc.server(ThreadPoolExecutor(1))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
-
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
-        spans = [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
-        self.trace_ids.update(span.trace_id.hex() for span in spans)
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-
 @pytest.fixture(scope="module")
-def collector() -> Collector:
-    return Collector()
+def collector() -> Iterator[Collector]:
+    with Collector().running() as collector:
+        yield collector
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +51,7 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory, collector: Collector) 
         config.parameters[key].string_value = value
     path.write_text(text_format.MessageToString(config, as_utf8=True), "utf-8")
     settings = repository / Model.ENGINE / "1" / SETTINGS_FILE
-    traced = {"otlp_traces_endpoint": f"http://127.0.0.1:{collector.port}"}
+    traced = {"otlp_traces_endpoint": collector.grpc_url}
     settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | traced))
     with TritonServer(ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0)) as server:
         server.wait_until_ready()
@@ -145,7 +127,7 @@ def test_the_engine_s_spans_belong_to_the_caller_s_trace(two_engines: TritonServ
     with triton_grpc.InferenceServerClient(two_engines.grpc_url) as client:
         headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
         client.infer(Model.OCR.value, fill(inputs(*files)), headers=headers)
-    wait_for(lambda: trace_id in collector.trace_ids)
+    wait_for(lambda: bool(collector.spans(trace_id)))
 
 
 def test_one_engine_dies_the_other_goes_on_and_the_first_comes_back(two_engines: TritonServer) -> None:

@@ -76,7 +76,7 @@ def fill_batch(batch: Batch, shape: Shape, worlds: Sequence[World]) -> None:
         rng = world.rng
         drawing = draw_for(shape, world)
         task_prompt = rng.choice(OTHER_PROMPTS) if rng.random() < 0.1 else "OCR:"
-        patches, _ = cut_patches(resize_to_grid(drawing.picture, PIXEL_GRID), PIXEL_GRID)
+        patches, _ = cut_patches(resize_to_grid(np.array(drawing.picture), PIXEL_GRID), PIXEL_GRID)
         batch.patches[place] = patches
         batch.tails[place], batch.labels[place] = encode_tail(task_prompt, drawing.text, shape.tail)
         batch.cells[place] = cell_classes(drawing, shape)
