@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ocrvl.wire import Model, Tensor
+from ocrvl_client._errors import ServerUnavailable
 from ocrvl_client._messages import Array, Request, ServerMetadata
 
 
@@ -48,6 +49,8 @@ class RecordingTransport:
     sent: list[Request] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     registered: list[str] = field(default_factory=list)
+    unregistered: list[str] = field(default_factory=list)
+    is_gone: bool = False
     closed_streams: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
@@ -76,6 +79,11 @@ class RecordingTransport:
 
     def register(self, name: str, key: str, size: int) -> None:
         self.registered.append(name)
+
+    def unregister(self, name: str, timeout: float) -> None:
+        if self.is_gone:
+            raise ServerUnavailable("gone")
+        self.unregistered.append(name)
 
     def is_live(self) -> bool:
         return True
@@ -113,6 +121,9 @@ class AsyncRecordingTransport:
 
     async def register(self, name: str, key: str, size: int) -> None:
         self.transport.register(name, key, size)
+
+    async def unregister(self, name: str, timeout: float) -> None:
+        self.transport.unregister(name, timeout)
 
     async def is_live(self) -> bool:
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -15,11 +15,12 @@ from ocrvl_client._calls import (
     END_SECONDS,
     ONCE,
     Protocol,
+    UnderWay,
     check_concurrency,
+    check_timeout,
     endpoints_of,
     failure_of,
     is_given_up,
-    share_token,
 )
 from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
 from ocrvl_client._errors import OcrvlError
@@ -102,19 +103,19 @@ class AsyncClient:
         **options: Any,
     ) -> AsyncGenerator[Outcome, None]:
         """As `Client.read_many`; a task that is cancelled meanwhile, or `aclose`, ends what is in flight."""
-        turns = Turns(check_concurrency(concurrency or self._concurrency), ordered=ordered)
-        options = share_token(options)[1]
+        concurrency = check_concurrency(concurrency, self._concurrency)
+        timeout = check_timeout(timeout, self._timeout)
+        turns = Turns(concurrency, ordered=ordered)
+        under_way = UnderWay(options)
         outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
         tasks: set[asyncio.Task[None]] = set()
         source = iter(pictures)
 
-        async def read(index: int, picture: Source) -> None:
-            reading, failure = None, None
-            try:
-                reading = await self.read(picture, task=task, timeout=timeout, **options)
-            except Exception as error:
-                failure = failure_of(error)
-            outcomes.put_nowait(Outcome(index, picture, reading, failure))
+        async def read(index: int, picture: Source, options: Mapping[str, Any]) -> None:
+            encoded = _encode(encode_read, [picture], task, options)
+            outcome = await self._read_one(index, picture, encoded, timeout, is_shared=under_way.is_shared)
+            under_way.finish(index)
+            outcomes.put_nowait(outcome)
 
         try:
             is_exhausted = False
@@ -125,7 +126,8 @@ class AsyncClient:
                     except StopIteration:
                         is_exhausted = True
                     else:
-                        started = asyncio.create_task(read(turns.start(), picture))
+                        index = turns.start()
+                        started = asyncio.create_task(read(index, picture, under_way.start(index)))
                         tasks.add(started)
                         started.add_done_callback(tasks.discard)
                 if not turns.in_flight:
@@ -137,6 +139,19 @@ class AsyncClient:
             for started in left:
                 started.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            if under_way.is_shared:
+                await asyncio.shield(self._end(*under_way.tokens()))
+
+    async def _read_one(
+        self, index: int, picture: Source, encoded: Awaitable[Request], timeout: float, *, is_shared: bool
+    ) -> Outcome:
+        try:
+            began = time.monotonic()
+            answer = await self._infer(await encoded, timeout, is_shared=is_shared)
+            (reading,) = decode_read(answer, time.monotonic() - began)
+        except Exception as error:
+            return Outcome(index, picture, None, failure_of(error))
+        return Outcome(index, picture, reading, None)
 
     async def stream(
         self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
@@ -193,27 +208,27 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def _infer(self, request: Request, timeout: float | None) -> dict[Tensor, Array]:
+    async def _infer(self, request: Request, timeout: float | None, *, is_shared: bool = False) -> dict[Tensor, Array]:
         async def attempt(seconds: float) -> dict[Tensor, Array]:
             return await self._transport.infer(request.again(), seconds)
 
         try:
-            return await self._retry.run_async(attempt, timeout or self._timeout)
+            return await self._retry.run_async(attempt, check_timeout(timeout, self._timeout))
         except BaseException as error:
-            if is_given_up(error):
+            if request.token is not None and not is_shared and is_given_up(error):
                 # a second cancel must not keep the first from reaching the engine
                 await asyncio.shield(self._end(request.token))
             raise
 
     async def _stream(self, request: Request, timeout: float | None) -> AsyncIterator[dict[Tensor, Array]]:
         # a stream that is closed ends on the server by itself
-        async for answer in self._transport.stream(request, timeout or self._timeout):
+        async for answer in self._transport.stream(request, check_timeout(timeout, self._timeout)):
             yield answer
 
-    async def _end(self, token: str | None) -> None:
+    async def _end(self, *tokens: str) -> None:
         """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""
-        if token is not None:
-            with suppress(OcrvlError):
+        with suppress(OcrvlError):
+            for token in tokens:
                 await self._transport.infer(encode_cancel(token), END_SECONDS)
 
 

@@ -17,11 +17,12 @@ from ocrvl_client._calls import (
     END_SECONDS,
     ONCE,
     Protocol,
+    UnderWay,
     check_concurrency,
+    check_timeout,
     endpoints_of,
     failure_of,
     is_given_up,
-    share_token,
 )
 from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
 from ocrvl_client._errors import OcrvlError
@@ -121,21 +122,25 @@ class Client:
         `ordered=False`, as they are done. Closing the iterator ends what is in flight. Raises `InvalidRequest` for a
         `concurrency` that is none.
         """
-        turns = Turns(check_concurrency(concurrency or self._concurrency), ordered=ordered)
-        token, options = share_token(options)
+        concurrency = check_concurrency(concurrency, self._concurrency)
+        timeout = check_timeout(timeout, self._timeout)
+        turns = Turns(concurrency, ordered=ordered)
+        under_way = UnderWay(options)
         outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         given_up = threading.Event()
         source = iter(pictures)
-        pool = ThreadPoolExecutor(concurrency or self._concurrency, "ocrvl-read")
+        pool = ThreadPoolExecutor(concurrency, "ocrvl-read")
 
-        def read(index: int, picture: Source) -> None:
+        def read(index: int, picture: Source, options: Mapping[str, Any]) -> None:
             reading, failure = None, None
             try:
                 began = time.monotonic()
-                answer = self._infer(encode_read([picture], task, options), timeout, given_up.wait)
+                request = encode_read([picture], task, options)
+                answer = self._infer(request, timeout, given_up.wait, is_shared=under_way.is_shared)
                 (reading,) = decode_read(answer, time.monotonic() - began)
             except Exception as error:
                 failure = failure_of(error)
+            under_way.finish(index)
             outcomes.put(Outcome(index, picture, reading, failure))
 
         try:
@@ -147,14 +152,15 @@ class Client:
                     except StopIteration:
                         is_exhausted = True
                     else:
-                        pool.submit(read, turns.start(), picture)
+                        index = turns.start()
+                        pool.submit(read, index, picture, under_way.start(index))
                 if not turns.in_flight:
                     return
                 yield from turns.finish(outcomes.get())
         finally:
             if turns.in_flight:
                 given_up.set()
-                self._end(token)
+                self._end(*under_way.tokens())
             pool.shutdown(cancel_futures=True)
 
     def stream(
@@ -225,26 +231,31 @@ class Client:
         self.close()
 
     def _infer(
-        self, request: Request, timeout: float | None, sleep: Callable[[float], object] = time.sleep
+        self,
+        request: Request,
+        timeout: float | None,
+        sleep: Callable[[float], object] = time.sleep,
+        *,
+        is_shared: bool = False,
     ) -> dict[Tensor, Array]:
         def attempt(seconds: float) -> dict[Tensor, Array]:
             return self._transport.infer(request.again(), seconds)
 
         try:
-            return self._retry.run(attempt, timeout or self._timeout, sleep=sleep)
+            return self._retry.run(attempt, check_timeout(timeout, self._timeout), sleep=sleep)
         except BaseException as error:
-            if is_given_up(error):
+            if request.token is not None and not is_shared and is_given_up(error):
                 self._end(request.token)
             raise
 
     def _stream(self, request: Request, timeout: float | None) -> Iterator[dict[Tensor, Array]]:
         # a stream that is closed ends on the server by itself
-        return self._transport.stream(request, timeout or self._timeout)
+        return self._transport.stream(request, check_timeout(timeout, self._timeout))
 
-    def _end(self, token: str | None) -> None:
+    def _end(self, *tokens: str) -> None:
         """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""
-        if token is not None:
-            with suppress(OcrvlError):
+        with suppress(OcrvlError):
+            for token in tokens:
                 self._transport.infer(encode_cancel(token), END_SECONDS)
 
 

@@ -30,7 +30,7 @@ READ_OUTPUTS: Final = (
     Tensor.WARNING,
 )
 
-_CANCEL_TOKEN: Final = Tensor.CANCEL_TOKEN.value
+CANCEL_TOKEN: Final = Tensor.CANCEL_TOKEN.value
 """The option has the name of the tensor."""
 
 
@@ -160,8 +160,8 @@ def encode_cancel(token: str) -> Request:
 
 def encode_options(options: Mapping[str, Any]) -> tuple[str, Array]:
     """The options as a tensor, and the token by which the request can be ended: the caller's, or one of its own."""
-    given = {_CANCEL_TOKEN: uuid.uuid4().hex, **options}
-    token = str(given[_CANCEL_TOKEN])
+    given = {CANCEL_TOKEN: uuid.uuid4().hex, **options}
+    token = str(given[CANCEL_TOKEN])
     try:
         text = json.dumps(given)
     except (TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import tritonclient.grpc as triton_grpc
 from PIL import Image
 
 from ocrvl.serving.server import TritonServer
@@ -75,6 +76,24 @@ def test_a_picture_is_read_through_every_door(
     assert reading.text == TEXT
     assert 0 < reading.seconds < 60
     assert not list(Path("/dev/shm").glob("ocrvl_client_*"))
+    assert regions_at(server) == set()
+
+
+def regions_at(server: TritonServer) -> set[str]:
+    """The shared memory of clients that the server has opened."""
+    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        return {name for name in client.get_system_shared_memory_status().regions if name.startswith("ocrvl_client_")}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_refusals_leave_no_shared_memory_behind(server: TritonServer, png: bytes, protocol: Protocol) -> None:
+    with Client(url(server, protocol), protocol=protocol, shared_memory=True) as client:
+        for _ in range(3):
+            with pytest.raises(InvalidRequest):
+                client.read(b"no picture")
+        assert client.read(png).text == TEXT
+        assert len(regions_at(server)) == 1
+    assert regions_at(server) == set()
 
 
 @every_door

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +94,35 @@ def test_many_are_read_in_order_with_a_bound_on_those_in_flight() -> None:
     assert transport.transport.most_in_flight <= 4
 
 
+def test_no_time_and_none_in_flight_are_refused() -> None:
+    async def read_many(**wrong: Any) -> None:
+        async for _ in AsyncClient(transport=AsyncRecordingTransport()).read_many([b"0"], **wrong):
+            pass
+
+    with pytest.raises(InvalidRequest, match="seconds above 0"):
+        asyncio.run(AsyncClient(transport=AsyncRecordingTransport()).read(b"x", timeout=0))
+    with pytest.raises(InvalidRequest, match="seconds above 0"):
+        asyncio.run(read_many(timeout=0))
+    with pytest.raises(InvalidRequest, match="at least 1"):
+        asyncio.run(read_many(concurrency=0))
+
+
+def test_many_under_one_token_are_ended_by_it_once() -> None:
+    transport = AsyncRecordingTransport(pause=30)
+
+    async def give_up() -> None:
+        async with AsyncClient(transport=transport) as client:
+            outcomes = client.read_many([b"1", b"2", b"3"], cancel_token="0123456789abcdef")
+            task = asyncio.ensure_future(anext(outcomes))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await outcomes.aclose()
+
+    asyncio.run(give_up())
+    assert transport.transport.cancelled == ["0123456789abcdef"]
+
+
 def test_many_that_are_given_up_are_ended() -> None:
     transport = AsyncRecordingTransport(pause=30)
 
@@ -110,7 +140,7 @@ def test_many_that_are_given_up_are_ended() -> None:
 
     asyncio.run(give_up())
     assert transport.transport.in_flight == 0
-    assert len(set(transport.transport.cancelled)) == 1
+    assert len(set(transport.transport.cancelled)) == 2
 
 
 def test_streams_have_pieces_pages_and_a_last_part() -> None:

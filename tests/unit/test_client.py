@@ -115,6 +115,15 @@ def test_a_client_of_no_server_is_refused(arguments: dict[str, Any], reason: str
         Client(**arguments)
 
 
+def test_a_request_that_may_take_no_time_is_refused_not_given_the_default() -> None:
+    transport = RecordingTransport()
+    client = Client(transport=transport)
+    for ask in (client.read, client.document, lambda file, timeout: list(client.stream(file, timeout=timeout))):
+        with pytest.raises(InvalidRequest, match="seconds above 0"):
+            ask(b"x", timeout=0)
+    assert not transport.sent
+
+
 def test_the_text_of_a_stream_comes_in_pieces_and_then_whole() -> None:
     def answers(request: Request) -> list[dict[Tensor, Array]]:
         assert request.model is Model.STREAM
@@ -217,7 +226,47 @@ class TestManyPictures:
             time.sleep(0.005)
         outcomes.close()
         assert ended.is_set()
-        assert set(transport.cancelled) == {request.token for request in transport.sent}
+        under_way = [request for request in transport.sent if request.inputs[Tensor.IMAGE].item() != b"0"]
+        assert transport.cancelled == [request.token for request in under_way]
+
+    def test_one_that_takes_too_long_is_ended_and_the_others_are_not(self) -> None:
+        def answer(request: Request) -> dict[Tensor, Array]:
+            if request.inputs[Tensor.IMAGE].item() == b"1":
+                raise RequestTimeout("late")
+            return readings(request)
+
+        transport = RecordingTransport(answer)
+        outcomes = list(Client(transport=transport, retry=None).read_many([b"0", b"1", b"2"]))
+        assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+        tokens = {request.inputs[Tensor.IMAGE].item(): request.token for request in transport.sent}
+        assert len(set(tokens.values())) == 3
+        assert transport.cancelled == [tokens[b"1"]]
+
+    def test_a_token_of_the_caller_s_ends_none_of_the_others_and_all_of_them_once(self) -> None:
+        transport = RecordingTransport()
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            picture = request.inputs[Tensor.IMAGE].item()
+            if picture == b"0":
+                raise RequestTimeout("late")
+            while picture != b"1" and not transport.cancelled:
+                time.sleep(0.005)
+            return readings(request)
+
+        transport.answer = answer
+        outcomes = Client(transport=transport).read_many([b"0", b"1", b"2", b"3"], cancel_token="0123456789abcdef")
+        assert isinstance(next(outcomes).error, RequestTimeout)
+        assert next(outcomes).error is None
+        assert transport.cancelled == []
+        outcomes.close()
+        assert transport.cancelled == ["0123456789abcdef"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "reason"), [({"timeout": 0}, "seconds above 0"), ({"concurrency": 0}, "at least 1")]
+    )
+    def test_no_time_and_none_in_flight_are_refused(self, wrong: dict[str, Any], reason: str) -> None:
+        with pytest.raises(InvalidRequest, match=reason):
+            next(Client(transport=RecordingTransport()).read_many([b"0"], **wrong))
 
     def test_a_fault_of_the_client_is_an_outcome_too(self) -> None:
         (outcome,) = Client(transport=RecordingTransport(failing(ZeroDivisionError("oh")))).read_many([b"x"])

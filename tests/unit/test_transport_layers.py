@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ocrvl.wire import Model, Task, Tensor
-from ocrvl_client import InvalidRequest, ServerError, ServerUnavailable, Tls
+from ocrvl_client import InvalidRequest, RequestTimeout, ServerUnavailable, Tls
 from ocrvl_client._errors import OcrvlError
 from ocrvl_client._messages import Array, Request, encode_cancel, encode_read, encode_stream
 from ocrvl_client._transports.balance import AsyncBalancedTransport, Balance, BalancedTransport
 from ocrvl_client._transports.generate import decode_event, decode_refusal, encode_body
-from ocrvl_client._transports.memory import AsyncSharedMemoryTransport, SharedMemoryTransport
+from ocrvl_client._transports.memory import AsyncSharedMemoryTransport, Regions, SharedMemoryTransport
 from ocrvl_client._transports.protocol import Transport
 from tests.transports import AsyncRecordingTransport, RecordingTransport, readings
 
@@ -131,15 +131,56 @@ class TestSharedMemory:
         assert len(below.registered) == 1
         close(transport)
 
-    def test_a_region_of_a_request_that_failed_is_not_used_again(self, shared: Shared) -> None:
+    def test_a_region_of_a_request_that_was_given_up_is_not_used_again(self, shared: Shared) -> None:
         transport, below = shared
-        below.answer = raising(ServerError("oh"))
-        with pytest.raises(ServerError):
+        below.answer = raising(RequestTimeout("oh"))
+        with pytest.raises(RequestTimeout):
             ask(transport, REQUEST)
         below.answer = readings
         ask(transport, REQUEST)
-        assert len(set(below.registered)) == 2
+        first, second = below.registered
+        assert first != second
         close(transport)
+        assert below.unregistered == [second]
+
+    def test_a_refusal_is_an_answer_so_the_next_request_has_the_region(self, shared: Shared) -> None:
+        transport, below = shared
+        for _ in range(3):
+            below.answer = raising(InvalidRequest("no picture"))
+            with pytest.raises(InvalidRequest):
+                ask(transport, REQUEST)
+        below.answer = readings
+        ask(transport, REQUEST)
+        assert len(below.registered) == 1
+        close(transport)
+
+    def test_the_server_lets_go_of_regions_when_the_client_closes(self, shared: Shared) -> None:
+        transport, below = shared
+        ask(transport, REQUEST)
+        assert below.unregistered == []
+        close(transport)
+        assert below.unregistered == below.registered
+
+    def test_a_server_that_is_gone_does_not_keep_a_client_from_closing(self, shared: Shared) -> None:
+        transport, below = shared
+        ask(transport, REQUEST)
+        assert set(below.registered) <= regions()
+        below.is_gone = True
+        close(transport)
+        assert not set(below.registered) & regions()
+
+    def test_dropped_regions_are_let_go_of_once_the_server_can_not_be_reading_them(self) -> None:
+        now = 0.0
+        regions = Regions(clock=lambda: now)
+        regions.end(given_up := regions.lease(1), RequestTimeout("oh"))
+        assert regions.forget_dropped() == []
+        now = 599.0
+        regions.end(later := regions.lease(1), ServerUnavailable("gone"))
+        now = 601.0
+        assert regions.forget_dropped() == [given_up.name]
+        assert regions.forget_dropped() == []
+        now = 1200.0
+        assert regions.close() == [later.name]
 
     def test_a_server_that_was_started_again_is_told_again(self, shared: Shared) -> None:
         transport, below = shared

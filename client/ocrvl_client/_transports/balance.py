@@ -79,6 +79,10 @@ class BalancedTransport:
         for transport in self._transports:
             transport.register(name, key, size)
 
+    def unregister(self, name: str, timeout: float) -> None:
+        for transport in self._transports:
+            transport.unregister(name, timeout)
+
     def is_live(self) -> bool:
         return any(transport.is_live() for transport in self._transports)
 
@@ -114,6 +118,9 @@ class AsyncBalancedTransport:
 
     async def register(self, name: str, key: str, size: int) -> None:
         await asyncio.gather(*(transport.register(name, key, size) for transport in self._transports))
+
+    async def unregister(self, name: str, timeout: float) -> None:
+        await asyncio.gather(*(transport.unregister(name, timeout) for transport in self._transports))
 
     async def is_live(self) -> bool:
         return any(await asyncio.gather(*(transport.is_live() for transport in self._transports)))

@@ -79,6 +79,14 @@ class AsyncGrpcTransport:
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, self._endpoint.timeout) from error
 
+    async def unregister(self, name: str, timeout: float) -> None:
+        try:
+            await self._client.unregister_system_shared_memory(
+                name, headers=self._endpoint.headers, client_timeout=timeout
+            )
+        except InferenceServerException as error:
+            raise translate_grpc(error, self._endpoint.url, timeout) from error
+
     async def is_live(self) -> bool:
         return await self._ask(self._client.is_server_live)
 

@@ -73,6 +73,12 @@ class GrpcTransport:
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, self._endpoint.timeout) from error
 
+    def unregister(self, name: str, timeout: float) -> None:
+        try:
+            self._client.unregister_system_shared_memory(name, headers=self._endpoint.headers, client_timeout=timeout)
+        except InferenceServerException as error:
+            raise translate_grpc(error, self._endpoint.url, timeout) from error
+
     def is_live(self) -> bool:
         return self._ask(self._client.is_server_live)
 

@@ -49,8 +49,10 @@ class AsyncHttpTransport:
         url = f"{self._scheme}://{self._endpoint.url}{path_of(request.model)}"
         headers = {"Content-Type": "application/json", **self._endpoint.headers}
         patience = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        # a file of many megabytes takes long to write down in base64, and the loop has others to serve
+        body = await asyncio.to_thread(encode_body, request)
         try:
-            async with self._events.post(url, data=encode_body(request), headers=headers, timeout=patience) as response:
+            async with self._events.post(url, data=body, headers=headers, timeout=patience) as response:
                 if response.status != 200:
                     raise decode_refusal(response.status, await response.read())
                 async for line in _lines(response.content):
@@ -62,6 +64,10 @@ class AsyncHttpTransport:
     async def register(self, name: str, key: str, size: int) -> None:
         asked = self._client.register_system_shared_memory(name, key, size, headers=dict(self._endpoint.headers))
         await self._call(asked, self._endpoint.timeout)
+
+    async def unregister(self, name: str, timeout: float) -> None:
+        asked = self._client.unregister_system_shared_memory(name, headers=dict(self._endpoint.headers))
+        await self._call(asked, timeout)
 
     async def is_live(self) -> bool:
         return await self._ask(self._client.is_server_live(headers=dict(self._endpoint.headers)))

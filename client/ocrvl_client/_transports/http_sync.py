@@ -77,6 +77,11 @@ class HttpTransport:
             self._endpoint.timeout,
         )
 
+    def unregister(self, name: str, timeout: float) -> None:
+        self._call(
+            lambda client: client.unregister_system_shared_memory(name, headers=dict(self._endpoint.headers)), timeout
+        )
+
     def is_live(self) -> bool:
         return self._ask(lambda client: client.is_server_live(headers=dict(self._endpoint.headers)))
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.shared_memory import SharedMemory
@@ -24,6 +25,12 @@ _SMALLEST: Final = 2**20
 
 _LENGTH: Final = struct.Struct("<I")
 """A BYTES element is its length in four bytes, little endian, and its bytes (Triton's binary tensor data extension)."""
+
+_QUIET_SECONDS: Final = 600.0
+"""How long after a request was given up the server may still look at its region: far beyond what it lets one wait.
+Triton 2.51 unmaps a region at once when it is told to, and would die of a request that reads it after that."""
+
+_UNREGISTER_SECONDS: Final = 2.0
 
 _UNKNOWN_REGION: Final = "Unable to find shared memory region"
 """Triton's words where it has been started again since the region was registered."""
@@ -62,10 +69,12 @@ class Region:
 class Regions:
     """The regions of one client at one server: as many as it has had requests in flight. Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._idle: list[Region] = []
         self._all: list[Region] = []
+        self._dropped: list[tuple[float, str]] = []
 
     def lease(self, size: int) -> Region:
         """A region of at least so many bytes, for one request. Raises `InvalidRequest` where there is no memory."""
@@ -84,25 +93,40 @@ class Regions:
             self._all.append(region)
         return region
 
-    def give_back(self, region: Region) -> None:
-        """The request has been answered, so the server has done with it."""
-        with self._lock:
-            if region in self._all:
-                self._idle.append(region)
+    def end(self, region: Region, error: BaseException | None = None) -> None:
+        """The request is over. The next one may have its region if the server has answered, so has done with it.
 
-    def drop(self, region: Region) -> None:
-        """The request was given up: the server may still read the region, so no other request gets it."""
+        A refusal (`InvalidRequest`) is such an answer. After any other error the server may still read the region.
+        """
+        is_done_with = error is None or isinstance(error, InvalidRequest)
         with self._lock:
-            if region in self._all:
-                self._all.remove(region)
+            if region not in self._all:
+                return
+            if is_done_with:
+                self._idle.append(region)
+                return
+            self._all.remove(region)
+            self._dropped.append((self._clock() + _QUIET_SECONDS, region.name))
         _destroy(region)
 
-    def close(self) -> None:
-        """Remove all of them from the system."""
+    def forget_dropped(self) -> list[str]:
+        """The names of regions that were dropped so long ago that the server can be told to let go of them."""
         with self._lock:
+            if not self._dropped or self._dropped[0][0] > self._clock():
+                return []
+            due = [name for at, name in self._dropped if at <= self._clock()]
+            self._dropped = self._dropped[len(due) :]
+            return due
+
+    def close(self) -> list[str]:
+        """Remove all of them from the system; the names that the server can be told to let go of."""
+        names = self.forget_dropped()
+        with self._lock:
+            names += [region.name for region in self._idle if region.is_registered]
             regions, self._all, self._idle = self._all, [], []
         for region in regions:
             _destroy(region)
+        return names
 
 
 def _destroy(region: Region) -> None:
@@ -141,6 +165,7 @@ class SharedMemoryTransport:
     def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         if (tensor := _largest(request.inputs)) is None:
             return self._transport.infer(request, timeout)
+        self._unregister(self._regions.forget_dropped())
         region = self._regions.lease(_size(request.inputs[tensor]))
         try:
             placed = replace(request, placed=region.place(tensor, request.inputs[tensor]))
@@ -153,10 +178,10 @@ class SharedMemoryTransport:
                 region.is_registered = False
                 self._register(region)
                 answer = self._transport.infer(placed, timeout)
-        except BaseException:
-            self._regions.drop(region)
+        except BaseException as error:
+            self._regions.end(region, error)
             raise
-        self._regions.give_back(region)
+        self._regions.end(region)
         return answer
 
     def _register(self, region: Region) -> None:
@@ -167,11 +192,19 @@ class SharedMemoryTransport:
                 raise _register_failed(error) from error
             region.is_registered = True
 
+    def _unregister(self, names: list[str]) -> None:
+        with suppress(OcrvlError):
+            for name in names:
+                self.unregister(name, _UNREGISTER_SECONDS)
+
     def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
         return self._transport.stream(request, timeout)
 
     def register(self, name: str, key: str, size: int) -> None:
         self._transport.register(name, key, size)
+
+    def unregister(self, name: str, timeout: float) -> None:
+        self._transport.unregister(name, timeout)
 
     def is_live(self) -> bool:
         return self._transport.is_live()
@@ -183,7 +216,7 @@ class SharedMemoryTransport:
         return self._transport.metadata()
 
     def close(self) -> None:
-        self._regions.close()
+        self._unregister(self._regions.close())
         self._transport.close()
 
 
@@ -197,6 +230,7 @@ class AsyncSharedMemoryTransport:
     async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         if (tensor := _largest(request.inputs)) is None:
             return await self._transport.infer(request, timeout)
+        await self._unregister(self._regions.forget_dropped())
         region = self._regions.lease(_size(request.inputs[tensor]))
         try:
             placed = replace(request, placed=region.place(tensor, request.inputs[tensor]))
@@ -209,10 +243,10 @@ class AsyncSharedMemoryTransport:
                 region.is_registered = False
                 await self._register(region)
                 answer = await self._transport.infer(placed, timeout)
-        except BaseException:
-            self._regions.drop(region)
+        except BaseException as error:
+            self._regions.end(region, error)
             raise
-        self._regions.give_back(region)
+        self._regions.end(region)
         return answer
 
     async def _register(self, region: Region) -> None:
@@ -223,11 +257,19 @@ class AsyncSharedMemoryTransport:
                 raise _register_failed(error) from error
             region.is_registered = True
 
+    async def _unregister(self, names: list[str]) -> None:
+        with suppress(OcrvlError):
+            for name in names:
+                await self.unregister(name, _UNREGISTER_SECONDS)
+
     def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
         return self._transport.stream(request, timeout)
 
     async def register(self, name: str, key: str, size: int) -> None:
         await self._transport.register(name, key, size)
+
+    async def unregister(self, name: str, timeout: float) -> None:
+        await self._transport.unregister(name, timeout)
 
     async def is_live(self) -> bool:
         return await self._transport.is_live()
@@ -239,5 +281,5 @@ class AsyncSharedMemoryTransport:
         return await self._transport.metadata()
 
     async def close(self) -> None:
-        self._regions.close()
+        await self._unregister(self._regions.close())
         await self._transport.close()

@@ -72,6 +72,9 @@ class Transport(Protocol):
     def register(self, name: str, key: str, size: int) -> None:
         """Tell the server of shared memory: `key` is its name in the system, `size` its bytes."""
 
+    def unregister(self, name: str, timeout: float) -> None:
+        """Have the server let go of shared memory that no request points at any more, within `timeout` seconds."""
+
     def is_live(self) -> bool:
         """Whether the server runs; False where it can not be reached."""
 
@@ -96,6 +99,9 @@ class AsyncTransport(Protocol):
 
     async def register(self, name: str, key: str, size: int) -> None:
         """Tell the server of shared memory: `key` is its name in the system, `size` its bytes."""
+
+    async def unregister(self, name: str, timeout: float) -> None:
+        """Have the server let go of shared memory that no request points at any more, within `timeout` seconds."""
 
     async def is_live(self) -> bool:
         """Whether the server runs; False where it can not be reached."""
