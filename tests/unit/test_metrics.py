@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -338,30 +337,17 @@ def test_the_last_values_are_published_when_it_stops() -> None:
     assert log == []
 
 
-def test_series_are_taken_back_before_their_families() -> None:
-    """The other way round, Triton's own objects fail, and with them the process."""
-    gone: list[str] = []
+def test_what_was_published_stays_when_a_process_ends_and_the_next_goes_on_from_there() -> None:
     triton, metrics = FakeTriton(), ModelMetrics()
-
-    class Watched(FakeFamily):
-        def Metric(self, *, labels: Labels) -> FakeSeries:  # noqa: N802
-            series = super().Metric(labels=labels)
-            weakref.finalize(series, gone.append, "series")
-            return series
-
-    def factory(name: str, description: str, kind: Kind) -> Watched:
-        triton(name, description, kind)
-        family = Watched(triton, name, kind)
-        weakref.finalize(family, gone.append, "family")
-        return family
-
-    mirrored = Mirror([metrics.registry], factory, REPLICA, log=lambda line: None)
+    metrics.heartbeat.set(5)
+    mirrored = mirror(triton, metrics.registry)
     mirrored.publish()
-    assert not gone
     mirrored.close()
-    assert gone == ["series", "family"]
+    metrics.heartbeat.set(6)
     mirrored.publish()
-    assert triton.calls == 3  # the family, its series, and its value, before it was closed
+    assert triton.value("ocrvl_heartbeat_timestamp_seconds") == 5
+    mirror(triton, metrics.registry).publish()
+    assert triton.value("ocrvl_heartbeat_timestamp_seconds") == 6
 
 
 def test_gauges_are_set_before_they_are_published() -> None:

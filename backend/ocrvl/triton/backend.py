@@ -6,6 +6,7 @@ they are used.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import threading
@@ -199,11 +200,32 @@ class Logger:
         pb_utils.Logger.log_warn(line)
 
 
+class LastingFamily:
+    """A family of series at Triton's `/metrics` that stays there, with its series, until the server ends.
+
+    Triton has one series for all who name it alike, as two versions of a model do while one takes over from the other,
+    and the first of them that takes its own back frees what the other still writes to (seen with Triton 2.51: the server
+    dies of it). So nothing is ever taken back, not even at the end of the process.
+    """
+
+    def __init__(self, family: Any) -> None:
+        self._family = _keep(family)
+
+    def Metric(self, *, labels: Mapping[str, str]) -> Any:  # noqa: N802 - Triton's name
+        """The series with these labels, at 0 where it is new."""
+        return _keep(self._family.Metric(labels=labels))
+
+
 def metric_family(name: str, description: str, kind: Kind) -> Family:
     """A family of series at Triton's `/metrics`; raises where the server was built without metrics."""
     kinds = {Kind.COUNTER: pb_utils.MetricFamily.COUNTER, Kind.GAUGE: pb_utils.MetricFamily.GAUGE}
-    family: Family = pb_utils.MetricFamily(name=name, description=description, kind=kinds[kind])
-    return family
+    return LastingFamily(pb_utils.MetricFamily(name=name, description=description, kind=kinds[kind]))
+
+
+def _keep(thing: Any) -> Any:
+    """The thing, of which a reference is held that nobody gives back, so that it is never destroyed."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    return thing
 
 
 def unexpected(error: Exception) -> OcrError:
