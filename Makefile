@@ -8,11 +8,11 @@ TRAIN ?= --device cpu --work 6000 --seconds 40000 --score-seconds 1800
 OLDEST_VLLM := 0.28.0
 ENGINE_TESTS := tests/unit/test_vllm_engine.py tests/unit/test_plugin.py tests/unit/test_plugin_processor.py \
   tests/unit/test_structure.py tests/contract/test_settings_docs.py tests/integration
-SYSTEM_PACKAGES := chromium libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
+SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lock sbom audit install system promtool demo serve test matrix faults documents soak hostile fuzz faces perf bench bench-document bench-gateway growth simulate-autoscaling lint format parity nano-score train-nano clean
+.PHONY: help lock sbom audit install browser system promtool demo serve test matrix faults documents soak hostile fuzz faces perf bench bench-document bench-gateway growth simulate-autoscaling lint format parity nano-score train-nano clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,8 +31,9 @@ $(VENV)/.installed: requirements/cpu.txt requirements/dev.txt pyproject.toml
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-# What OpenCV links to, and the fonts and words that sample pictures are drawn with.
-system: ## install what is missing of the system's packages (Debian, Ubuntu)
+# What OpenCV links to, and the fonts and words that sample pictures are drawn with; for the tests a browser as well.
+browser: SYSTEM_PACKAGES += chromium
+browser system: ## install what is missing of the system's packages (Debian, Ubuntu)
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
 	  { run=$$([ $$(id -u) = 0 ] || command -v sudo || true); $$run apt-get update -qq && \
 	    $$run apt-get install -y -qq $(SYSTEM_PACKAGES); }
@@ -54,7 +55,7 @@ demo: install system ## start a server, read a receipt and a document, stop
 serve: install ## start a server and leave it running
 	$(BIN)/ocrvl serve
 
-test: install system promtool lint ## everything that must hold
+test: install browser promtool lint ## everything that must hold
 	$(BIN)/pytest
 
 # The oldest vLLM that runs here beside the one of the lock, in an environment of its own on top of the first.
@@ -66,7 +67,7 @@ $(VENV)-vllm-$(OLDEST_VLLM)/.installed: $(VENV)/.installed
 	$(@D)/bin/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-matrix: install system $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with an engine, on the oldest and the newest vLLM that run on a CPU
+matrix: install browser $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with an engine, on the oldest and the newest vLLM that run on a CPU
 	$(VENV)-vllm-$(OLDEST_VLLM)/bin/python -m pytest $(ENGINE_TESTS)
 	$(BIN)/pytest $(ENGINE_TESTS)
 
