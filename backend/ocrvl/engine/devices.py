@@ -14,7 +14,7 @@ def device_environment(
     those of each instance, or of each rank of the only one ("0-3|4-7"). Where `CUDA_VISIBLE_DEVICES` is set already,
     numbers count within it, as Triton's own do. Raises `ValueError` for a device that is not there.
 
-    >>> device_environment("GPU", 1, "paddleocr_vl_0_gpu1", None, None, {"CUDA_VISIBLE_DEVICES": "4,5"})
+    >>> device_environment("GPU", 1, "paddleocr_vl_0_0_gpu1", None, None, {"CUDA_VISIBLE_DEVICES": "4,5"})
     {'CUDA_VISIBLE_DEVICES': '5'}
     >>> device_environment("CPU", 0, "paddleocr_vl_0_1", None, "0-3|4-7", {})
     {'VLLM_CPU_OMP_THREADS_BIND': '4-7'}

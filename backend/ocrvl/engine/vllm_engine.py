@@ -49,6 +49,11 @@ _ENVIRONMENT = {
 }
 """Set before vLLM is imported, where the operator has not."""
 
+_THREADS_BESIDE_A_GPU: Final = "1"
+"""Of torch on the host, where the operator has not said. With a thread for each core, what a step computes there in
+microseconds wakes them all; vLLM sets this for the ranks of an engine on several GPUs, and not for one alone.
+"""
+
 _REPETITION: Final = {"max_pattern_size": 128, "min_pattern_size": 8, "min_count": 25}
 """When a text only repeats itself: the last 8 to 128 tokens have come 25 times in a row.
 
@@ -123,8 +128,11 @@ class VllmEngine:
         """
         _prepare(settings)
         from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        if not current_platform.is_cpu():
+            os.environ.setdefault("OMP_NUM_THREADS", _THREADS_BESIDE_A_GPU)
         steps = StepWatch()
         before = descendants()
         try:

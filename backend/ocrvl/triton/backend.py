@@ -204,8 +204,8 @@ class LastingFamily:
     """A family of series at Triton's `/metrics` that stays there, with its series, until the server ends.
 
     Triton has one series for all who name it alike, as two versions of a model do while one takes over from the other,
-    and the first of them that takes its own back frees what the other still writes to (seen with Triton 2.51: the server
-    dies of it). So nothing is ever taken back, not even at the end of the process.
+    and the first of them that takes its own back frees what the other still writes to: Triton 2.51 dies of it. So
+    nothing is ever taken back, not even at the end of the process.
     """
 
     def __init__(self, family: Any) -> None:

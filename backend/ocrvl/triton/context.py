@@ -37,7 +37,8 @@ class TensorReader(Protocol):
 class ModelContext:
     """What Triton tells a model when it loads: its folder and version, and `parameters` of its `config.pbtxt`.
 
-    `replica` is the name of this instance, `kind` and `device` where it runs, `replicas` how many instances there are;
+    `replica` names this instance and no other of the server, `kind` and `device` are where it runs, `replicas` how many
+    instances there are;
     `max_batch_size` is how many requests its batcher brings together, 0 where it has none.
     """
 
@@ -56,14 +57,16 @@ class ModelContext:
         """From the `args` of a model's `initialize`."""
         config = json.loads(args["model_config"])
         parameters = {key: entry["string_value"] for key, entry in config.get("parameters", {}).items()}
+        kind, device = args["model_instance_kind"], int(args["model_instance_device_id"])
         return cls(
             name=config["name"],
             folder=Path(args["model_repository"]),
             version=args["model_version"],
             parameters=parameters,
-            replica=args["model_instance_name"],
-            kind=args["model_instance_kind"],
-            device=int(args["model_instance_device_id"]),
+            # Triton names the instances of a group alike on each of its GPUs
+            replica=args["model_instance_name"] + (f"_gpu{device}" if kind == "GPU" else ""),
+            kind=kind,
+            device=device,
             max_batch_size=config["max_batch_size"],
             replicas=sum(group["count"] * max(1, len(group["gpus"])) for group in config["instance_group"]),
         )
