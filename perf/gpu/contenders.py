@@ -1,4 +1,4 @@
-"""What is compared: a way of feeding an engine, and settings of that engine."""
+"""What is compared: a way of feeding an engine, settings of that engine, and over how many GPUs it is spread."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from ocrvl.repository.options import Parallel
 from perf.gpu.stand_in import write_stand_in
 
 
@@ -34,10 +35,38 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Contender:
-    """A way, and what its engine arguments have of their own."""
+    """A way, and what its engine arguments have of their own.
+
+    `gpus` and `parallel` among them are no engine arguments but those of `ocrvl repository`, for `served`; names in
+    capitals are variables of its environment.
+    """
 
     way: Way
     overrides: dict[str, Any]
+
+    @property
+    def gpus(self) -> int:
+        """The first so many GPUs are used."""
+        return int(self.overrides.get("gpus", 1))
+
+    @property
+    def parallel(self) -> Parallel:
+        """How they are used. Raises `ValueError`."""
+        return Parallel(self.overrides.get("parallel", Parallel.DATA))
+
+    @property
+    def engine_overrides(self) -> dict[str, Any]:
+        """What the engine is told."""
+        return {
+            key: value
+            for key, value in self.overrides.items()
+            if key not in ("gpus", "parallel") and key not in self.environment
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of its environment."""
+        return {key: str(value) for key, value in self.overrides.items() if key.isupper()}
 
     @property
     def name(self) -> str:
@@ -92,7 +121,7 @@ def write_settings(contender: Contender, folder: Path, *, tiny: bool) -> Path:
         write_stand_in(checkpoint, **({"text": {}, "vision": {}} if tiny else {}))
     settings = folder / contender.file_name / "model.json"
     settings.parent.mkdir()
-    arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **contender.overrides}
+    arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **contender.engine_overrides}
     arguments = {key: value for key, value in arguments.items() if value is not None}
     settings.write_text(json.dumps(arguments), "utf-8")
     return settings

@@ -26,7 +26,7 @@ import typer
 
 from ocrvl.serving.server import ServerFailed, TritonServer
 from perf.gpu.contenders import Contender, Way, write_settings
-from perf.gpu.load import Ask
+from perf.gpu.load import Ask, Opened
 from perf.gpu.sizes import SIZES, draw_pictures
 from perf.gpu.usage import GpuWatch, role_of
 from perf.gpu.ways import open_way, prepare_server
@@ -34,6 +34,8 @@ from perf.gpu.ways import open_way, prepare_server
 _BEFORE_SECONDS: Final = 5.0
 _GIVE_UP_SECONDS: Final = 240.0
 _OTHERS_GIB: Final = 16
+_PUBLISHED_SECONDS: Final = 3.0
+"""After which what an engine had read before it was killed stands in the server's metrics."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,13 @@ def main(
     output: Annotated[Path, typer.Argument(help="A file for lines of JSON, added to.")],
     cases: Annotated[str, typer.Option(help="kill, start.")] = "kill,start",
     in_flight: Annotated[int, typer.Option(help="Requests in flight while the engine is killed.")] = 32,
+    gpus: Annotated[int, typer.Option(help="Engines, each on a GPU of its own; `kill` ends one of them.")] = 1,
     tiny: Annotated[bool, typer.Option(help="A tiny model, to try the script on a CPU.")] = False,
 ) -> None:
     """Cause faults, one after the other."""
     faults: list[Callable[[], dict[str, Any]]] = []
     if "kill" in cases.split(","):
-        faults.append(lambda: asyncio.run(_kill(in_flight, tiny=tiny)))
+        faults.append(lambda: asyncio.run(_kill(in_flight, gpus, tiny=tiny)))
     if "start" in cases.split(","):
         faults += [partial(_start, case, tiny=tiny) for case in (_TINY_CASES if tiny else _CASES)]
     for fault in faults:
@@ -87,44 +90,66 @@ class _Outcomes:
             await self.changed.wait_for(lambda: _answered_after(self, since))
 
 
-async def _kill(in_flight: int, *, tiny: bool) -> dict[str, Any]:
+async def _kill(in_flight: int, gpus: int, *, tiny: bool) -> dict[str, Any]:
     outcomes, done = _Outcomes(), asyncio.Event()
+    contender = Contender(Way.SERVED, {"gpus": gpus})
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
         async with AsyncExitStack() as stack:
-            settings = write_settings(Contender(Way.SERVED, {}), Path(name), tiny=tiny)
-            open_size = await open_way(Way.SERVED, settings, stack)
-            ask = open_size(draw_pictures(SIZES["receipt"]), 4 if tiny else SIZES["receipt"].tokens)
+            way = await open_way(contender, write_settings(contender, Path(name), tiny=tiny), stack)
+            ask = way.size(draw_pictures(SIZES["receipt"]), 4 if tiny else SIZES["receipt"].tokens)
             await asyncio.gather(*(ask(number, False) for number in range(in_flight)))
             workers = [asyncio.create_task(_ask_on(ask, number, outcomes, done)) for number in range(in_flight)]
             await asyncio.sleep(_BEFORE_SECONDS)
             killed = time.monotonic()
-            for process in psutil.Process().children(recursive=True):
-                if role_of(process.cmdline()) == "EngineCore":
-                    process.kill()
+            engines = [p for p in psutil.Process().children(recursive=True) if role_of(p.cmdline()) == "EngineCore"]
+            engines[0].kill()
+            back = None
             with suppress(TimeoutError):
-                await asyncio.wait_for(outcomes.wait_for_answer_to(killed), _GIVE_UP_SECONDS)
-            again = min(_answered_after(outcomes, killed), default=None)
+                async with asyncio.timeout(_GIVE_UP_SECONDS):
+                    await outcomes.wait_for_answer_to(killed)
+                    await _wait_until_all_read(way)
+                    back = time.monotonic() - killed
             await asyncio.sleep(_BEFORE_SECONDS)
             done.set()
             await asyncio.gather(*workers)
             ended = time.monotonic()
     lost = [end - killed for asked, end, _ in outcomes.failed if asked < killed < end]
     memory = {
-        "before": watch.between(killed - _BEFORE_SECONDS, killed),
+        "before": watch.between(killed - _BEFORE_SECONDS, killed, gpus),
         # before the next engine's process has come as far as the GPU
-        "after the kill": watch.between(killed + 1, killed + 3),
-        "at the end": watch.between(ended - 2, ended),
+        "after the kill": watch.between(killed + 1, killed + 3, gpus),
+        "at the end": watch.between(ended - 2, ended, gpus),
     }
     return {
         "case": "kill",
-        "answers_again_after_seconds": again,
+        "engines": len(engines),
+        "answers_again_after_seconds": min(_answered_after(outcomes, killed), default=None),
+        "all_engines_read_again_after_seconds": back,
         "in_flight_at_the_kill_failed": len(lost),
         "last_of_them_told_after_seconds": max(lost, default=None),
         "errors": Counter(error for *_, error in outcomes.failed).most_common(5),
-        "answered_before": sum(end < killed for _, end in outcomes.answered),
-        "answered_after": len(_answered_after(outcomes, killed)),
-        "gpu_mib": {when: use.memory_mib if use else None for when, use in memory.items()},
+        "answered_a_second": {
+            "before": _rate(outcomes, killed - _BEFORE_SECONDS, killed),
+            "until all engines read again": _rate(outcomes, killed, killed + back) if back else None,
+            "after": _rate(outcomes, killed + back, killed + back + _BEFORE_SECONDS) if back else None,
+        },
+        "gpu_mib_a_gpu": {when: use.memory_mib if use else None for when, use in memory.items()},
     }
+
+
+async def _wait_until_all_read(way: Opened) -> None:
+    """Wait until every engine has read pictures that it had not read when the one was killed."""
+    await asyncio.sleep(_PUBLISHED_SECONDS)
+    before = await asyncio.to_thread(way.pictures_by_engine)
+    while True:
+        await asyncio.sleep(0.5)
+        now = await asyncio.to_thread(way.pictures_by_engine)
+        if now and all(count > before.get(engine, 0.0) for engine, count in now.items()):
+            return
+
+
+def _rate(outcomes: _Outcomes, began: float, ended: float) -> float:
+    return sum(began < end <= ended for _, end in outcomes.answered) / (ended - began)
 
 
 def _answered_after(outcomes: _Outcomes, killed: float) -> list[float]:
@@ -150,10 +175,11 @@ def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
     began = time.monotonic()
     holding = _held_memory(case.others_gib) if case.others_gib else nullcontext()
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, holding:
-        settings = write_settings(Contender(Way.SERVED, case.overrides), Path(name), tiny=tiny)
+        contender = Contender(Way.SERVED, case.overrides)
+        settings = write_settings(contender, Path(name), tiny=tiny)
         message = "it started"
         try:
-            with TritonServer(prepare_server(settings, case.environment)) as server:
+            with TritonServer(prepare_server(contender, settings, case.environment)) as server:
                 server.wait_until_ready()
         except ServerFailed as error:
             message = str(error)

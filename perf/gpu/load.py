@@ -31,6 +31,14 @@ OpenSize = Callable[[list[bytes], int], Ask]
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A way that answers. `pictures_by_engine` is the pictures that each engine has read so far, where known."""
+
+    size: OpenSize
+    pictures_by_engine: Callable[[], dict[str, float]] = dict
+
+
+@dataclass(frozen=True)
 class Load:
     """So many requests in flight, for so many seconds or, where they are given, so many requests."""
 
@@ -68,6 +76,8 @@ class Measurement:
     firsts: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     prompt_tokens: list[int] = field(default_factory=list)
+    by_engine: dict[str, float] = field(default_factory=dict)
+    """Pictures that each engine read, where it is known."""
 
     @property
     def pictures_per_second(self) -> float:

@@ -129,7 +129,7 @@ def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: 
         journal.add("failed", contender=name, error=str(error))
         print(f"{name} failed: {error}", flush=True)
         return False
-    after, use = processor_seconds(worker.pid), watch.between(began, time.monotonic())
+    after, use = processor_seconds(worker.pid), watch.between(began, time.monotonic(), worker.contender.gpus)
     print(f"{number + 1:3} {load.name:16} {name:30} {measurement.pictures_per_second:8.2f}/s", flush=True)
     if number < 0:
         return True
@@ -146,6 +146,7 @@ def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: 
         prompt_tokens=Counter(measurement.prompt_tokens),
         processor_seconds={role: seconds - before.get(role, 0.0) for role, seconds in after.items()},
         gpu=asdict(use) if use else None,
+        by_engine=measurement.by_engine,
     )
     return True
 

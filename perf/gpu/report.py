@@ -76,6 +76,9 @@ def _render_load(measured: Sequence[Record]) -> list[str]:
         _table(header, rows),
         _table(["contender", "processor ms a picture", "output tokens", "prompt tokens"], costs),
     ]
+    shares = [[name, _describe_engines(records)] for name, records in by_contender.items()]
+    if any("," in share for _, share in shares):
+        tables.append(_table(["contender", "pictures that each engine read"], shares))
     if ratios:
         tables.append(_table(["pictures/s", "median ratio", "95 % interval", "pairs"], ratios))
     return tables
@@ -116,6 +119,15 @@ def _describe_costs(records: Sequence[Record]) -> list[str]:
     wanted = {str(record["wanted_tokens"]) for record in records}
     costs = ", ".join(f"{role} {1000 * spent / pictures:.1f}" for role, spent in seconds.most_common() if spent > 0)
     return [costs, _describe_lengths(tokens, wanted), _describe_lengths(prompts, set(prompts))]
+
+
+def _describe_engines(records: Sequence[Record]) -> str:
+    """Pictures by engine over all rounds, with their share; empty where it is not known."""
+    pictures: Counter[str] = Counter()
+    for record in records:
+        pictures.update(record.get("by_engine", {}))
+    total = pictures.total() or 1
+    return ", ".join(f"{engine}: {count:.0f} ({count / total:.0%})" for engine, count in sorted(pictures.items()))
 
 
 def _describe_lengths(lengths: Counter[str], wanted: set[str]) -> str:

@@ -59,7 +59,7 @@ def _seconds(process: psutil.Process) -> float:
 
 @dataclass(frozen=True)
 class GpuUse:
-    """Means over a stretch of time: the share of it in which a kernel ran, MiB in use, watts."""
+    """Means over a stretch of time and over GPUs: the share of it in which a kernel ran, MiB in use, watts."""
 
     busy: float
     memory_mib: float
@@ -68,15 +68,15 @@ class GpuUse:
 
 @dataclass
 class GpuWatch:
-    """Samples the first GPU by `nvidia-smi`, in a `with` block; has nothing to say where there is none."""
+    """Samples all GPUs by `nvidia-smi`, in a `with` block; has nothing to say where there is none."""
 
-    _samples: list[tuple[float, GpuUse]] = field(default_factory=list)
+    _samples: list[tuple[float, int, GpuUse]] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> GpuWatch:
         if program := shutil.which("nvidia-smi"):
-            query = "--query-gpu=utilization.gpu,memory.used,power.draw"
-            command = [program, "--id=0", query, "--format=csv,noheader,nounits", f"--loop-ms={_SAMPLE_MS}"]
+            query = "--query-gpu=index,utilization.gpu,memory.used,power.draw"
+            command = [program, query, "--format=csv,noheader,nounits", f"--loop-ms={_SAMPLE_MS}"]
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
             threading.Thread(target=self._follow, args=(self._process,), daemon=True).start()
         return self
@@ -86,9 +86,9 @@ class GpuWatch:
             self._process.kill()
             self._process.wait()
 
-    def between(self, began: float, ended: float) -> GpuUse | None:
-        """Means of the samples between two times of `time.monotonic`; None where there is none."""
-        inside = [use for at, use in list(self._samples) if began <= at <= ended]
+    def between(self, began: float, ended: float, gpus: int = 1) -> GpuUse | None:
+        """Means of the first GPUs' samples between two times of `time.monotonic`; None where there is none."""
+        inside = [use for at, gpu, use in list(self._samples) if gpu < gpus and began <= at <= ended]
         if not inside:
             return None
         columns = zip(*((use.busy, use.memory_mib, use.watts) for use in inside), strict=True)
@@ -99,8 +99,8 @@ class GpuWatch:
         for line in process.stdout:
             # a value that the driver does not tell is "[N/A]"
             with suppress(ValueError):
-                busy, memory, watts = map(float, line.split(","))
-                self._samples.append((time.monotonic(), GpuUse(busy / 100, memory, watts)))
+                gpu, busy, memory, watts = map(float, line.split(","))
+                self._samples.append((time.monotonic(), int(gpu), GpuUse(busy / 100, memory, watts)))
 
 
 def gpu_memory_by_role(root: int) -> dict[str, int]:

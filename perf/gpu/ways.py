@@ -7,39 +7,47 @@ import json
 import os
 import shutil
 import time
+import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from ocrvl import plugin
 from ocrvl.engine.serve import Job
-from ocrvl.engine.settings import EngineSettings
+from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.engine.vllm_engine import VllmEngine
 from ocrvl.images.decode import PictureLimits
 from ocrvl.images.pipeline import Preprocessor
 from ocrvl.options import Options
-from ocrvl.serving.faces import Face, models_of
-from ocrvl.serving.locate import find_model_repository
+from ocrvl.repository.make import make_repository
+from ocrvl.repository.options import Device, RepositoryOptions
+from ocrvl.serving.faces import Face
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Task, Tensor
-from perf.gpu.contenders import Way
-from perf.gpu.load import Answer, Ask, OpenSize
+from perf.gpu.contenders import Contender, Way
+from perf.gpu.load import Answer, Ask, Opened, OpenSize
 from perf.gpu.openai_server import open_openai_server
 
 
-async def open_way(way: Way, settings: Path, stack: AsyncExitStack) -> OpenSize:
-    """Start what the way needs, until the stack is closed; returns when it can answer."""
+async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
+    """Start what the contender needs, until the stack is closed; returns when it can answer."""
+    way = contender.way
     os.environ["VLLM_PLUGINS"] = plugin.NAME if way.is_packed else ""
+    os.environ.update(contender.environment)
     engine_settings = EngineSettings.from_file(settings)
     if way is Way.SERVED:
-        return await _open_triton(settings, stack)
+        return await _open_triton(contender, settings, stack)
     if way in (Way.OPENAI, Way.OPENAI_PACKED):
-        return await open_openai_server(engine_settings.engine_args, stack)
+        return Opened(await open_openai_server(engine_settings.engine_args, stack))
     engine = await asyncio.to_thread(VllmEngine.start, engine_settings)
     stack.push_async_callback(asyncio.to_thread, engine.stop)
-    return _ready(engine, engine_settings)
+    return Opened(_ready(engine, engine_settings))
 
 
 def _ready(engine: VllmEngine, settings: EngineSettings) -> OpenSize:
@@ -66,24 +74,46 @@ def _ready(engine: VllmEngine, settings: EngineSettings) -> OpenSize:
     return open_size
 
 
-def prepare_server(settings: Path, environment: Mapping[str, str] = MappingProxyType({})) -> ServerOptions:
-    """Options of a server for these settings, with its repository beside them."""
+def prepare_server(
+    contender: Contender, settings: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> ServerOptions:
+    """Options of a server for these settings, with its repository beside them, as `ocrvl repository` renders it."""
     repository = settings.parent / "repository"
-    documents = set(Model) - set(models_of([Face.UNARY, Face.STREAM]))
-    shutil.copytree(find_model_repository(), repository, ignore=shutil.ignore_patterns(*documents))
-    shutil.copy(settings, repository / Model.ENGINE / "1/model.json")
-    preprocess = repository / Model.PREPROCESS / "config.pbtxt"
-    cores = max(2, (os.cpu_count() or 2) - 4)
-    preprocess.write_text(preprocess.read_text().replace("count: 2", f"count: {cores}"))
+    arguments = json.loads(settings.read_text("utf-8"))
+    has_gpu = shutil.which("nvidia-smi") is not None
+    options = RepositoryOptions(
+        checkpoint=arguments["model"],
+        device=Device.GPU if has_gpu else Device.CPU,
+        gpus=tuple(range(contender.gpus)) if has_gpu else None,
+        engines=None if has_gpu else contender.gpus,
+        parallel=contender.parallel,
+        faces=(Face.UNARY, Face.STREAM),
+        max_num_seqs=arguments["max_num_seqs"],
+    )
+    make_repository(repository, options)
+    rendered = repository / Model.ENGINE / "1" / SETTINGS_FILE
+    rendered.write_text(json.dumps(json.loads(rendered.read_text("utf-8")) | arguments), "utf-8")
     return ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, environment=dict(environment))
 
 
-async def _open_triton(settings: Path, stack: AsyncExitStack) -> OpenSize:
+def _pictures_by_engine(metrics: str) -> dict[str, float]:
+    """What vLLM has read, by instance of the engine's model."""
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    counts: dict[str, float] = defaultdict(float)
+    for family in families:
+        for sample in family.samples:
+            if sample.name == "vllm:request_success_total":
+                counts[sample.labels["replica"]] += sample.value
+    return dict(counts)
+
+
+async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
     import tritonclient.grpc.aio as triton_grpc
 
     from perf.requests import encode_inputs, encode_text
 
-    server = stack.enter_context(TritonServer(prepare_server(settings), on_line=print))
+    server = stack.enter_context(TritonServer(prepare_server(contender, settings), on_line=print))
     await asyncio.to_thread(server.wait_until_ready)
     client = await stack.enter_async_context(triton_grpc.InferenceServerClient(server.grpc_url))
 
@@ -119,4 +149,5 @@ async def _open_triton(settings: Path, stack: AsyncExitStack) -> OpenSize:
         outputs, inputs = Tensor.NUM_OUTPUT_TOKENS, Tensor.NUM_INPUT_TOKENS
         return Answer(*(int(answer.as_numpy(name.value).sum()) for name in (outputs, inputs)))
 
-    return open_size
+    metrics = f"{server.options.host}:{server.metrics_port}"
+    return Opened(open_size, partial(_pictures_by_engine, metrics))

@@ -11,7 +11,7 @@ import os
 import time
 import traceback
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -99,7 +99,7 @@ async def _answer(contender: Contender, settings: Path, connection: Connection) 
 
     async with AsyncExitStack() as stack:
         began = time.perf_counter()
-        open_size = await open_way(contender.way, settings, stack)
+        way = await open_way(contender, settings, stack)
         connection.send(time.perf_counter() - began)
         opened: dict[tuple[str, int], Ask] = {}
         while True:
@@ -109,8 +109,12 @@ async def _answer(contender: Contender, settings: Path, connection: Connection) 
                 return
             key = (load.size, load.output_tokens)
             if key not in opened:
-                opened[key] = await asyncio.to_thread(_open, open_size, load)
-            connection.send(await run_load(opened[key], load))
+                opened[key] = await asyncio.to_thread(_open, way.size, load)
+            before = await asyncio.to_thread(way.pictures_by_engine)
+            measurement = await run_load(opened[key], load)
+            after = await asyncio.to_thread(way.pictures_by_engine)
+            by_engine = {engine: count - before.get(engine, 0.0) for engine, count in after.items()}
+            connection.send(replace(measurement, by_engine=by_engine))
 
 
 def _open(open_size: OpenSize, load: Load) -> Ask:

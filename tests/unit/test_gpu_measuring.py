@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ocrvl.repository.options import Parallel
 from perf.gpu import arithmetic, contenders, load, openai_server, report
 
 TINY = arithmetic.Shape(
@@ -120,7 +121,14 @@ def test_decoding_is_bound_by_the_slower_of_reading_and_computing() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ready", "served", "ready:max_num_seqs=32:quantization=fp8", "openai:enforce_eager=true"]
+    "name",
+    [
+        "ready",
+        "served",
+        "served:gpus=2:parallel=tensor",
+        "ready:max_num_seqs=32:quantization=fp8",
+        "openai:enforce_eager=true",
+    ],
 )
 def test_a_contender_is_written_as_it_is_read(name: str) -> None:
     assert contenders.parse_contender(name).name == name
@@ -134,6 +142,23 @@ def test_a_contender_s_settings_are_the_common_ones_and_its_own(tmp_path: Path) 
         contenders.write_settings(contenders.parse_contender("openai"), tmp_path, tiny=False).read_text()
     )
     assert {**other, "max_num_seqs": 32} == settings
+
+
+def test_over_how_many_gpus_is_no_argument_of_the_engine(tmp_path: Path) -> None:
+    spread = contenders.parse_contender("served:gpus=2:parallel=tensor")
+    assert (spread.gpus, spread.parallel) == (2, Parallel.TENSOR)
+    assert (contenders.parse_contender("served").gpus, contenders.parse_contender("served").parallel) == (
+        1,
+        Parallel.DATA,
+    )
+    settings = json.loads(contenders.write_settings(spread, tmp_path, tiny=True).read_text())
+    assert not {"gpus", "parallel"} & set(settings)
+
+
+def test_names_in_capitals_are_the_environment_s(tmp_path: Path) -> None:
+    threads = contenders.parse_contender("served:OMP_NUM_THREADS=4:max_num_seqs=2")
+    assert threads.environment == {"OMP_NUM_THREADS": "4"}
+    assert threads.engine_overrides == {"max_num_seqs": 2}
 
 
 @pytest.mark.parametrize("text", ["line", "line@0", "poster@3", "page@1:twice", "page@1*"])
