@@ -48,7 +48,7 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish a last time, take everything back and end the thread.
+        """Publish a last time and end the thread; what was published stays.
 
         Without effect where it never ran or has been stopped.
         """
