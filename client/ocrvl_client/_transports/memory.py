@@ -112,9 +112,8 @@ class Regions:
     def forget_dropped(self) -> list[str]:
         """The names of regions that were dropped so long ago that the server can be told to let go of them."""
         with self._lock:
-            if not self._dropped or self._dropped[0][0] > self._clock():
-                return []
-            due = [name for at, name in self._dropped if at <= self._clock()]
+            now = self._clock()
+            due = [name for at, name in self._dropped if at <= now]
             self._dropped = self._dropped[len(due) :]
             return due
 
