@@ -23,6 +23,9 @@ T = TypeVar("T")
 class OcrvlError(Exception):
     """Every error that this package raises for a request."""
 
+    is_answer: bool = False
+    """Whether the server itself said so, and so has done with the request. Where it is False it may still be at it."""
+
 
 class InvalidRequest(OcrvlError):
     """The request can not succeed as it is; the message names what to change."""
@@ -81,8 +84,14 @@ def error_from_server(message: str, status: str | None) -> OcrvlError:
     """
     code, text = untag_message(message)
     if code is not None:
-        return _BY_CODE[code](text)
+        return answered(_BY_CODE[code](text))
     return _BY_STATUS.get((status or "").removeprefix("StatusCode."), ServerError)(text)
+
+
+def answered(error: OcrvlError) -> OcrvlError:
+    """The error, marked as the server's own answer."""
+    error.is_answer = True
+    return error
 
 
 _MALFORMED: Final = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)

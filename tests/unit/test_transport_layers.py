@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client import InvalidRequest, RequestTimeout, ServerUnavailable, Tls
@@ -19,6 +20,7 @@ from ocrvl_client._transports.balance import AsyncBalancedTransport, Balance, Ba
 from ocrvl_client._transports.generate import decode_event, decode_refusal, encode_body
 from ocrvl_client._transports.memory import AsyncSharedMemoryTransport, Regions, SharedMemoryTransport
 from ocrvl_client._transports.protocol import Transport
+from ocrvl_client._transports.translate import translate, translate_grpc
 from tests.transports import AsyncRecordingTransport, RecordingTransport, readings
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -131,10 +133,18 @@ class TestSharedMemory:
         assert len(below.registered) == 1
         close(transport)
 
-    def test_a_region_of_a_request_that_was_given_up_is_not_used_again(self, shared: Shared) -> None:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RequestTimeout("oh"),
+            translate_grpc(InferenceServerException("Socket closed", "StatusCode.UNAVAILABLE"), "here:8001", 1),
+        ],
+        ids=str,
+    )
+    def test_a_region_of_a_request_that_was_given_up_is_not_used_again(self, shared: Shared, error: OcrvlError) -> None:
         transport, below = shared
-        below.answer = raising(RequestTimeout("oh"))
-        with pytest.raises(RequestTimeout):
+        below.answer = raising(error)
+        with pytest.raises(type(error)):
             ask(transport, REQUEST)
         below.answer = readings
         ask(transport, REQUEST)
@@ -143,11 +153,23 @@ class TestSharedMemory:
         close(transport)
         assert below.unregistered == [second]
 
-    def test_a_refusal_is_an_answer_so_the_next_request_has_the_region(self, shared: Shared) -> None:
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            InvalidRequest("no picture"),
+            translate(InferenceServerException("[UNAVAILABLE] every engine is down", "StatusCode.INTERNAL")),
+            translate(InferenceServerException("[CANCELLED] its time is over", "StatusCode.INTERNAL")),
+            translate(InferenceServerException("Exceeds maximum queue size", "StatusCode.UNAVAILABLE")),
+        ],
+        ids=str,
+    )
+    def test_a_refusal_is_an_answer_so_the_next_request_has_the_region(
+        self, shared: Shared, refusal: OcrvlError
+    ) -> None:
         transport, below = shared
         for _ in range(3):
-            below.answer = raising(InvalidRequest("no picture"))
-            with pytest.raises(InvalidRequest):
+            below.answer = raising(refusal)
+            with pytest.raises(type(refusal)):
                 ask(transport, REQUEST)
         below.answer = readings
         ask(transport, REQUEST)

@@ -96,9 +96,11 @@ class Regions:
     def end(self, region: Region, error: BaseException | None = None) -> None:
         """The request is over. The next one may have its region if the server has answered, so has done with it.
 
-        A refusal (`InvalidRequest`) is such an answer. After any other error the server may still read the region.
+        What the server refused it has answered. After a timeout or a lost connection it may still read the region.
         """
-        is_done_with = error is None or isinstance(error, InvalidRequest)
+        is_done_with = error is None or (
+            isinstance(error, OcrvlError) and (error.is_answer or isinstance(error, InvalidRequest))
+        )
         with self._lock:
             if region not in self._all:
                 return

@@ -7,7 +7,7 @@ from typing import Final
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import untag_message
-from ocrvl_client._errors import OcrvlError, RequestTimeout, ServerUnavailable, error_from_server
+from ocrvl_client._errors import OcrvlError, RequestTimeout, ServerUnavailable, answered, error_from_server
 
 _LOST: Final = (
     *("Socket closed", "Stream removed", "RST_STREAM", "GOAWAY", "Connection reset", "Broken pipe", "recvmsg"),
@@ -36,7 +36,7 @@ def translate(error: InferenceServerException) -> OcrvlError:
     """What Triton answered."""
     message = error.message() or ""
     if _is_untagged(error) and any(words in message for words in _REFUSED):
-        return ServerUnavailable(message)
+        return answered(ServerUnavailable(message))
     return error_from_server(message, error.status())
 
 
