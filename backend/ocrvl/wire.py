@@ -113,6 +113,9 @@ DEFAULT_TOKENS: Final = 4096
 STREAM_PARAMETER: Final = "ocrvl_stream"
 """The request parameter by which `ocr_stream` asks the engine for its text as it is generated."""
 
+PART_PARAMETER: Final = "ocrvl_part_of"
+"""The request parameter by which `document` says of its blocks that they are part of a request with its own line."""
+
 _TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
 
 

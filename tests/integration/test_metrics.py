@@ -99,3 +99,19 @@ def test_a_request_has_one_line_in_the_log_with_its_id_and_trace(
     (line,) = lines()
     assert "outcome=ok pictures=1" in line
     assert f"traceparent={trace}" in line
+
+
+def test_a_document_has_one_line_in_the_log_whatever_its_blocks(
+    server: TritonServer, server_log: list[str], png: bytes
+) -> None:
+    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        client.infer(Model.DOCUMENT.value, fill({Tensor.FILE: texts(png)}), request_id="report 7")
+
+    def lines() -> list[str]:
+        return [line for line in server_log if "report 7" in line]
+
+    wait_for(lambda: bool(lines()), 5)
+    # the lines of its blocks would have come before
+    (line,) = lines()
+    assert "document request_id" in line
+    assert "outcome=ok pages=1" in line

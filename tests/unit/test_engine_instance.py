@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from ocrvl.engine.record import RequestRecord
+from ocrvl.errors import InvalidArgument
 from ocrvl.instances.engine import EngineInstance
 from ocrvl.metrics.definitions import EngineState
 from ocrvl.metrics.mirror import Family, Kind
@@ -16,10 +19,17 @@ from ocrvl.wire import Model
 
 
 class Log:
-    def info(self, line: str) -> None:
-        raise AssertionError(line)
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
 
-    warning = info
+    def verbose(self, line: str) -> None:
+        self.lines.append(("verbose", line))
+
+    def info(self, line: str) -> None:
+        self.lines.append(("info", line))
+
+    def warning(self, line: str) -> None:
+        raise AssertionError(line)
 
 
 def no_metrics(name: str, description: str, kind: Kind) -> Family:
@@ -27,7 +37,12 @@ def no_metrics(name: str, description: str, kind: Kind) -> Family:
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineInstance]:
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[EngineInstance]:
     """An instance as Triton makes it, whose engine has not been started."""
     context = ModelContext(
         name=Model.ENGINE,
@@ -43,7 +58,7 @@ def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineInstance]:
     # pytest's folders make paths that are too long for sockets
     with TemporaryDirectory(prefix="o-") as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
-        instance = EngineInstance(context, no_metrics, Log())
+        instance = EngineInstance(context, no_metrics, log)
         yield instance
         instance._loop.stop()
 
@@ -53,3 +68,15 @@ def test_an_instance_is_ready_while_its_engine_is(instance: EngineInstance, stat
     assert not instance.is_ready
     instance._supervisor.state = state
     assert instance.is_ready is (state is EngineState.READY)
+
+
+@pytest.mark.parametrize(
+    ("is_part", "error", "level"),
+    [(False, None, "info"), (True, None, "verbose"), (True, InvalidArgument("no"), "info")],
+)
+def test_a_request_has_its_line_and_a_document_s_blocks_only_where_they_went_wrong(
+    instance: EngineInstance, log: Log, is_part: bool, error: Exception | None, level: str
+) -> None:
+    record = RequestRecord.of("id-7", time.monotonic(), error=error, is_part=is_part)
+    instance._on_finished(record)
+    assert log.lines == [(level, record.line())]

@@ -16,7 +16,7 @@ from ocrvl.hop import Reading
 from ocrvl.metrics.definitions import CancelReason, EngineState, Outcome
 from ocrvl.options import Options
 from ocrvl.sidechannel.messages import Delta, Done, Door, End, Taken
-from ocrvl.wire import STREAM_PARAMETER, FinishReason, Tensor
+from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER, FinishReason, Tensor
 from tests.benches import HostBench
 from tests.doubles import PATIENCE, MemoryCall, assert_failed, pack, wait_until
 
@@ -41,10 +41,16 @@ def test_pictures_are_answered_in_their_order(bench: HostBench) -> None:
     assert call.texts() == ["Soup of the day", "Bread", "Salt"]
     record = bench.record()
     assert (record.request_id, record.trace, record.outcome, record.error) == ("id-7", "00-trace", Outcome.OK, "")
+    assert not record.is_part
     assert (record.pictures, record.input_tokens, record.output_tokens) == (3, 15, 6)
     assert record.cancelled_by is None
     assert 0 < record.waited < record.seconds
     assert bench.heard == []
+
+
+def test_part_of_a_request_is_told_from_a_request(bench: HostBench) -> None:
+    assert bench.send(pack(), "Soup", **{PART_PARAMETER: True}).texts() == ["Soup"]
+    assert bench.record().is_part
 
 
 def test_nothing_is_kept_of_a_request_that_has_its_answer(bench: HostBench) -> None:

@@ -24,7 +24,7 @@ from ocrvl.sidechannel.engine_side import EngineChannel
 from ocrvl.sidechannel.messages import Delta, Done, End, Message, Taken
 from ocrvl.triton.context import TensorReader
 from ocrvl.triton.loop import LoopThread
-from ocrvl.wire import STREAM_PARAMETER, Tensor
+from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER, Tensor
 
 _LONG_TEXT: Final = 2000
 """Characters from which a text is post-processed off the event loop: below, a thread costs more than it frees."""
@@ -208,5 +208,6 @@ class EngineHost:
                 trace_headers=taken.job.trace_headers,
                 error=error,
                 cancelled_by=taken.work.reason,
+                is_part=PART_PARAMETER in taken.call.parameters,
             )
         )

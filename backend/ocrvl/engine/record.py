@@ -17,6 +17,7 @@ class RequestRecord:
     """One request. Times are in seconds; `waited` is the time at the engine's door, `seconds` all of it.
 
     `error` is empty for a request that was answered. `trace` is W3C's `traceparent`, where the caller sent one.
+    `is_part`: it belongs to a request that has a line of its own, as blocks belong to a document.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class RequestRecord:
     cancelled_by: CancelReason | None
     error: str
     trace: str
+    is_part: bool = False
 
     @classmethod
     def of(
@@ -42,6 +44,7 @@ class RequestRecord:
         trace_headers: Mapping[str, str] | None = None,
         error: Exception | None = None,
         cancelled_by: CancelReason | None = None,
+        is_part: bool = False,
     ) -> RequestRecord:
         """Of a request that is done now; `arrived` and `admitted` (0: never) are times of `time.monotonic`."""
         now = time.monotonic()
@@ -59,6 +62,7 @@ class RequestRecord:
             cancelled_by=cancelled_by or CancelReason.TIMEOUT if outcome is Outcome.CANCELLED else None,
             error=str(error or "") if outcome is not Outcome.INTERNAL else repr(error),
             trace=(trace_headers or {}).get("traceparent", ""),
+            is_part=is_part,
         )
 
     def line(self) -> str:

@@ -149,4 +149,6 @@ class EngineInstance:
         if record.cancelled_by:
             self._metrics.cancellations.labels(record.cancelled_by).inc()
         if self._settings.log_requests:
-            self._log.info(record.line())
+            # a document of many pages would bury the other requests; what goes wrong is always told
+            write = self._log.verbose if record.is_part and record.outcome is Outcome.OK else self._log.info
+            write(record.line())

@@ -31,9 +31,10 @@ def prepare_backends(triton: TritonInstallation, folder: Path) -> Path:
 
 
 def build_environment(triton: TritonInstallation, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for the server: this interpreter's library, packages and binaries first.
+    """The environment for the server: this interpreter's library, packages and binaries, before those it had.
 
-    The stub embeds an interpreter of its own, which knows nothing of the virtual environment it serves.
+    The stub embeds an interpreter of its own, which knows nothing of the virtual environment it serves. What this
+    interpreter's `.pth` files name is in its path already, in the order in which it looks itself.
     """
     environment = dict(environ)
     libraries = [str(sysconfig.get_config_var("LIBDIR"))]

@@ -21,7 +21,7 @@ import triton_python_backend_utils as pb_utils
 from ocrvl.errors import InternalError, InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.hop import Array
 from ocrvl.metrics.mirror import Family, Kind
-from ocrvl.wire import Model, Tensor
+from ocrvl.wire import PART_PARAMETER, Model, Tensor
 
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
@@ -161,7 +161,7 @@ async def ask_model(
         requested_output_names=[output.value for output in outputs],
         inputs=[pb_utils.Tensor(name.value, array) for name, array in tensors.items()],
         request_id=call.request_id,
-        parameters=call.trace_headers,
+        parameters={**call.trace_headers, PART_PARAMETER: True},
     )
     answer = await request.async_exec()
     if answer.has_error():
@@ -190,6 +190,10 @@ async def call_model(call: Call, model: Model, parameters: Mapping[str, str], ou
 
 class Logger:
     """The server's log."""
+
+    def verbose(self, line: str) -> None:
+        """A line for those who look for something; Triton leaves it out unless `log_verbose_level` is 1 or more."""
+        pb_utils.Logger.log_verbose(line)
 
     def info(self, line: str) -> None:
         """A line about what is as it should be."""

@@ -16,6 +16,9 @@ from ocrvl.wire import Model, Tensor
 class Log(Protocol):
     """The server's log."""
 
+    def verbose(self, line: str) -> None:
+        """A line for those who look for something."""
+
     def info(self, line: str) -> None:
         """A line about what is as it should be."""
 
