@@ -37,8 +37,8 @@ class Way(StrEnum):
 class Contender:
     """A way, and what its engine arguments have of their own.
 
-    `gpus` and `parallel` among them are no engine arguments but those of `ocrvl repository`, for `served`; names in
-    capitals are variables of its environment.
+    `gpus`, `engines` (on each of them) and `parallel` among them are no engine arguments but those of
+    `ocrvl repository`, for `served`; names in capitals are variables of its environment.
     """
 
     way: Way
@@ -48,6 +48,11 @@ class Contender:
     def gpus(self) -> int:
         """The first so many GPUs are used."""
         return int(self.overrides.get("gpus", 1))
+
+    @property
+    def engines(self) -> int:
+        """So many engines are on each."""
+        return int(self.overrides.get("engines", 1))
 
     @property
     def parallel(self) -> Parallel:
@@ -60,7 +65,7 @@ class Contender:
         return {
             key: value
             for key, value in self.overrides.items()
-            if key not in ("gpus", "parallel") and key not in self.environment
+            if key not in ("gpus", "engines", "parallel") and key not in self.environment
         }
 
     @property

@@ -85,7 +85,7 @@ def prepare_server(
         checkpoint=arguments["model"],
         device=Device.GPU if has_gpu else Device.CPU,
         gpus=tuple(range(contender.gpus)) if has_gpu else None,
-        engines=None if has_gpu else contender.gpus,
+        engines=contender.engines if has_gpu else contender.gpus * contender.engines,
         parallel=contender.parallel,
         faces=(Face.UNARY, Face.STREAM),
         max_num_seqs=arguments["max_num_seqs"],

@@ -126,6 +126,20 @@ def test_one_gpu_is_the_same_in_both_ways(source: Path) -> None:
     assert instances(data, Model.ENGINE, source) == [("KIND_GPU", 1, [5])]
 
 
+@pytest.mark.parametrize(("engines", "share"), [(1, None), (2, 0.45), (3, 0.3), (4, 0.22)])
+def test_engines_on_one_gpu_share_its_memory_out(engines: int, share: float | None, source: Path) -> None:
+    rendered = plan(16, gpus=(0, 1), engines=engines)
+    assert instances(rendered, Model.ENGINE, source) == [("KIND_GPU", engines, [0, 1])]
+    assert rendered.engines == 2 * engines
+    assert rendered.engine_args.get("gpu_memory_utilization") == share
+    assert instances(rendered, Model.PREPROCESS, source) == [("KIND_CPU", 16 - 2 * engines, [])]
+    assert ("on each GPU" in rendered.placement) is (engines > 1)
+
+
+def test_a_share_of_the_memory_that_was_asked_for_stays(source: Path) -> None:
+    assert plan(engines=2, gpu_memory_utilization=0.3).engine_args["gpu_memory_utilization"] == 0.3
+
+
 def test_the_first_gpu_is_used_where_none_is_named(source: Path) -> None:
     assert instances(plan(), Model.ENGINE, source) == [("KIND_GPU", 1, [0])]
 
@@ -389,7 +403,8 @@ def test_a_broken_config_is_named(content: str, reason: str, tmp_path: Path) -> 
         (["--gpus", "all"], "--gpus: 'all' is not a number"),
         (["--gpus", "99999999999"], "--gpus: 99999999999 is not between"),
         (["--gpus", "0", "--device", "cpu"], "--gpus: is for --device gpu"),
-        (["--engines", "2"], "--engines: is for --device cpu"),
+        (["--engines", "0"], "--engines: 0 is not between 1"),
+        (["--engines", "2", "--parallel", "tensor"], "--engines: several engines on a GPU are for --parallel data"),
         (["--device", "cpu", "--engines", "0"], "--engines: 0 is not between 1"),
         (["--device", "cpu", "--engines", "1000"], "--engines: 1000 wanted, each with a core of its own"),
         (["--device", "cpu", "--gpu-memory-utilization", "0.5"], "--gpu-memory-utilization: is for --device gpu"),

@@ -16,6 +16,9 @@ from ocrvl.images.grid import PixelGrid
 
 SETTINGS_FILE: Final = "model.json"
 
+GPU_MEMORY: Final = 0.9
+"""The share of a GPU's memory that engines on it may take together (vLLM's own for one)."""
+
 _OURS: Final[dict[str, Any]] = {
     # pictures do not repeat in OCR, so caches of pictures and prefixes only cost (vLLM's recipe for this model)
     "mm_processor_cache_gb": 0,
@@ -28,7 +31,7 @@ _OURS: Final[dict[str, Any]] = {
     # its steps are counted and end, where a caller's pattern makes the default backend hang (`ocrvl.structure`)
     "structured_outputs_config": {"backend": "guidance"},
     "max_num_seqs": 64,
-    "gpu_memory_utilization": 0.9,
+    "gpu_memory_utilization": GPU_MEMORY,
 }
 """What this project sets where `model.json` says nothing."""
 
@@ -107,6 +110,11 @@ class EngineSettings:
     def max_num_seqs(self) -> int:
         """Pictures that the engine runs at once."""
         return int(self.engine_args["max_num_seqs"])
+
+    @property
+    def measures_memory(self) -> bool:
+        """Whether vLLM finds out at its start how much memory there is for keys and values, as it does unless told."""
+        return self.engine_args.get("kv_cache_memory_bytes") is None
 
     @property
     def gpu_memory_utilization(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import prometheus_client
 
@@ -13,6 +14,7 @@ from ocrvl.engine.devices import device_environment
 from ocrvl.engine.host import Call, EngineHost
 from ocrvl.engine.record import RequestRecord
 from ocrvl.engine.supervisor import RestartPolicy, Supervisor
+from ocrvl.engine.turn import turn_to_start
 from ocrvl.engine.vllm_engine import VllmEngine, gpu_memory
 from ocrvl.engine.warmup import warm_up
 from ocrvl.engine.work import WorkRegistry
@@ -121,10 +123,16 @@ class EngineInstance:
         self._loop.stop()
 
     async def _start_engine(self) -> VllmEngine:
-        engine = await asyncio.to_thread(VllmEngine.start, self._engine_settings)
-        if self._settings.warm_up:
-            await warm_up(engine, self._engine_settings.grid, engine.max_num_batched_tokens)
-        return engine
+        async with self._turn_to_start():
+            engine = await asyncio.to_thread(VllmEngine.start, self._engine_settings)
+            if self._settings.warm_up:
+                await warm_up(engine, self._engine_settings.grid, engine.max_num_batched_tokens)
+            return engine
+
+    def _turn_to_start(self) -> AbstractAsyncContextManager[None]:
+        if self._context.kind != "GPU" or not self._engine_settings.measures_memory:
+            return nullcontext()
+        return turn_to_start(channel_folder() / f"start-gpu{self._context.device}.lock")
 
     def _on_state(self, state: EngineState) -> None:
         self._metrics.state.set(state)

@@ -99,6 +99,11 @@ class RepositoryOptions:
         """GPUs, or engines or ranks on a CPU."""
         return len(self.gpu_numbers) or self.engines or 1
 
+    @property
+    def engines_on_a_gpu(self) -> int:
+        """Engines that share each GPU."""
+        return (self.engines or 1) if self.device is Device.GPU else 1
+
     def arguments(self) -> list[str]:
         """The command's options that mean the same, word for word."""
         values = {
@@ -122,8 +127,8 @@ class RepositoryOptions:
 
     def _check_device(self) -> None:
         if self.device is Device.GPU:
-            if self.engines is not None:
-                raise OptionRefused("--engines: is for --device cpu; on GPUs there is one for each of --gpus")
+            if self.engines_on_a_gpu > 1 and self.parallel is Parallel.TENSOR:
+                raise OptionRefused("--engines: several engines on a GPU are for --parallel data")
             _check_gpus(self.gpu_numbers)
             return
         if self.gpus is not None:
@@ -179,7 +184,7 @@ def _check_gpus(numbers: tuple[int, ...]) -> None:
     for number in numbers:
         _check_range("--gpus", number, 0, _INT32)
         if numbers.count(number) > 1:
-            raise OptionRefused(f"--gpus: {number} is named twice: each GPU holds one engine or one rank")
+            raise OptionRefused(f"--gpus: {number} is named twice: --engines says how many engines share each")
 
 
 def _check_range(option: str, value: int | None, low: int, high: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from ocrvl.engine.settings import GPU_MEMORY
 from ocrvl.repository.checks import Checkpoint
 from ocrvl.repository.engine_args import parse_engine_args
 from ocrvl.repository.options import Device, OptionRefused, Parallel, RepositoryOptions
@@ -63,7 +65,7 @@ class Plan:
     @property
     def engines(self) -> int:
         """Engines, each with a scheduler of its own."""
-        return self.options.devices // self.tensor_parallel_size
+        return self.options.devices * self.options.engines_on_a_gpu // self.tensor_parallel_size
 
     @property
     def placement(self) -> str:
@@ -72,7 +74,8 @@ class Plan:
         on = "CPU" if options.device is Device.CPU else f"GPU {', '.join(map(str, options.gpu_numbers))}"
         cores = f", cores {self.cpu_cores}" if self.cpu_cores else ""
         way = f", {options.parallel} parallel" if options.devices > 1 else ""
-        return f"{on}{cores}{way}"
+        shared = f", {options.engines_on_a_gpu} on each GPU" if options.engines_on_a_gpu > 1 else ""
+        return f"{on}{cores}{way}{shared}"
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -93,6 +96,8 @@ class Plan:
         }
         if options.gpu_memory_utilization is not None:
             args["gpu_memory_utilization"] = options.gpu_memory_utilization
+        elif options.engines_on_a_gpu > 1:
+            args["gpu_memory_utilization"] = _share(options.engines_on_a_gpu)
         if self.tensor_parallel_size > 1:
             args["tensor_parallel_size"] = self.tensor_parallel_size
         return {**args, **parse_engine_args(options.engine_args)}
@@ -113,7 +118,11 @@ class Plan:
     @property
     def preprocess_instances(self) -> Size:
         """Processes that decode pictures."""
-        name, asked, busy = "preprocess instances", self.options.preprocess_instances, self.options.devices
+        name, asked, busy = (
+            "preprocess instances",
+            self.options.preprocess_instances,
+            self.engines * self.tensor_parallel_size,
+        )
         if asked is not None:
             return Size(name, asked, "--preprocess-instances")
         spare = len(self.cores) - busy
@@ -188,6 +197,15 @@ class Plan:
                 f"--parallel: tensor over {size} devices ({how_many}): {reason}; numbers of devices that work for "
                 f"this checkpoint: {sizes}"
             )
+
+
+def _share(engines: int) -> float:
+    """What each of some engines may take of the GPU that they share, so that together they take what one would.
+
+    >>> _share(2)
+    0.45
+    """
+    return math.floor(100 * GPU_MEMORY / engines) / 100
 
 
 def _as_ranges(cores: list[int]) -> str:

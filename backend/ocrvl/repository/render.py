@@ -59,7 +59,7 @@ def _change_engine(plan: Plan, config: Config) -> None:
         if gpus:
             config.parameters["gpus"].string_value = ",".join(map(str, gpus))
     elif plan.options.device is Device.GPU:
-        _set_instances(config, "KIND_GPU", 1, gpus)
+        _set_instances(config, "KIND_GPU", plan.options.engines_on_a_gpu, gpus)
     else:
         _set_instances(config, "KIND_CPU", plan.engines)
     if plan.cpu_cores:

@@ -22,7 +22,10 @@ def repository(
     gpus: Annotated[
         str | None, typer.Option(help="The numbers of the GPUs, such as 0,1; the first if not given.")
     ] = None,
-    engines: Annotated[int | None, typer.Option(help="On a CPU: engines, or ranks of one; 1 if not given.")] = None,
+    engines: Annotated[
+        int | None,
+        typer.Option(help="On each GPU, which they share; on a CPU engines, or ranks of one. 1 if not given."),
+    ] = None,
     parallel: Annotated[
         str, typer.Option(metavar="data|tensor", help="An engine on each device, or one engine split over all.")
     ] = "data",
