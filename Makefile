@@ -12,7 +12,7 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wameri
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lock sbom audit install browser system promtool demo serve test matrix faults documents soak hostile fuzz faces perf bench bench-document bench-gateway growth simulate-autoscaling lint format parity nano-score train-nano clean
+.PHONY: help lock sbom audit install browser system promtool demo serve test matrix faults documents soak hostile fuzz faces first perf bench bench-document bench-gateway growth simulate-autoscaling lint format parity nano-score train-nano clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ fuzz: install system ## fuzz every decoder and parser (FUZZ_SECONDS=60 for each)
 
 faces: install system ## what the doors cost: median ratios of throughput, with their intervals
 	$(BIN)/python -m perf.faces
+
+first: install system ## how fast a server answers its first request after a start, beside its tenth
+	$(BIN)/python -m perf.first
 
 perf: install system ## load a server with perf_analyzer and write a report (PROFILE=grpc, see perf/README.md)
 	$(BIN)/python -m perf.run $(PROFILE)
