@@ -70,6 +70,8 @@ def main(
 def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) -> list[Sample]:
     began = time.monotonic()
     with ExitStack() as stack:
+        # the ways of the next table start on all cores again
+        stack.callback(pin_threads, os.getpid(), *os.sched_getaffinity(0))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-bench-")))
         checkpoint = table.write_checkpoint(folder / "checkpoint")
 

@@ -73,11 +73,11 @@ def pin(way: Way, *, engine: int, others: int) -> None:
         pin_threads(process.pid, engine if alone or name == ENGINE else others)
 
 
-def pin_threads(pid: int, core: int) -> None:
-    """Keep the threads of a process on a core; those that they start later stay there as well."""
+def pin_threads(pid: int, *cores: int) -> None:
+    """Keep the threads of a process on these cores; those that they start later stay there as well."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), {core})
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def peak_memory(way: Way) -> int:
