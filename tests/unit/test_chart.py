@@ -179,6 +179,8 @@ def test_gpus_are_asked_for_and_engines_put_on_them() -> None:
     (server,) = server_of(values)["containers"]
     assert server["resources"]["limits"]["nvidia.com/mig-3g.40gb"] == 4
     assert "--gpus=0,1,2,3" in arguments(values, "render")
+    assert "--engines=1" in arguments(values, "render")
+    assert "--engines=2" in arguments({**values, "enginesPerGpu": 2}, "render")
     assert "--parallel=tensor" in arguments({**values, "parallel": "tensor"}, "render")
 
 
@@ -221,10 +223,10 @@ def test_with_tls_plain_http_leaves_the_pod_by_no_door() -> None:
     assert "http" not in [port["name"] for port in find(manifests, "Service")["spec"]["ports"]]
 
 
-@pytest.mark.parametrize(("parallel", "pictures"), [("data", 180), ("tensor", 90)])
-def test_autoscalers_aim_at_a_share_of_what_a_pod_reads_at_a_time(parallel: str, pictures: int) -> None:
-    values = {"gpus": 2, "maxNumSeqs": 128, "parallel": parallel, "autoscaling": {"targetUtilization": 0.705}}
-    values["autoscaling"] = {**values["autoscaling"], "kind": "keda"}  # type: ignore[dict-item]
+@pytest.mark.parametrize(("parallel", "engines", "pictures"), [("data", 1, 180), ("data", 2, 360), ("tensor", 1, 90)])
+def test_autoscalers_aim_at_a_share_of_what_a_pod_reads_at_a_time(parallel: str, engines: int, pictures: int) -> None:
+    values: dict[str, Any] = {"gpus": 2, "maxNumSeqs": 128, "parallel": parallel, "enginesPerGpu": engines}
+    values["autoscaling"] = {"targetUtilization": 0.705, "kind": "keda"}
     (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
     assert trigger["metadata"]["threshold"] == str(pictures)
     values["autoscaling"] = {"targetUtilization": 0.705, "kind": "hpa"}
@@ -275,6 +277,8 @@ def test_an_engine_over_machines_has_all_their_gpus_and_one_leader() -> None:
         ({"maxNumSeq": 4}, "maxNumSeq"),
         ({"gpus": 0}, "gpus"),
         ({"parallel": "pipeline"}, "parallel"),
+        ({"enginesPerGpu": 0}, "enginesPerGpu"),
+        ({"enginesPerGpu": 2, "parallel": "tensor"}, "set enginesPerGpu: 1"),
         ({"checkpoint": ""}, "checkpoint"),
         ({"engineArgs": {"max_num_seqs": 4}}, "max_num_seqs"),
         ({"sharedMemory": "8"}, "sharedMemory"),

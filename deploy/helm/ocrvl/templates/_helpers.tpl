@@ -56,7 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq .Values.parallel "tensor" -}}
 {{ int .Values.maxNumSeqs }}
 {{- else -}}
-{{ mul (int .Values.maxNumSeqs) (int .Values.gpus) }}
+{{ mul (int .Values.maxNumSeqs) (int .Values.gpus) (int .Values.enginesPerGpu) }}
 {{- end -}}
 {{- end -}}
 
@@ -85,6 +85,9 @@ scaleDown:
 
 {{- /* What values can not mean together; the schema can not say these. */ -}}
 {{- define "ocrvl.check" -}}
+{{- if and (gt (int .Values.enginesPerGpu) 1) (or (ne .Values.parallel "data") (ne .Values.device "gpu")) -}}
+{{- fail "enginesPerGpu: several engines on a GPU are for parallel: data and device: gpu; set enginesPerGpu: 1" -}}
+{{- end -}}
 {{- if and (eq .Values.workload "leaderworkerset") (ne .Values.parallel "tensor") -}}
 {{- fail "workload: leaderworkerset is one engine over several machines, which is tensor parallel; set parallel: tensor, or workload: deployment" -}}
 {{- end -}}

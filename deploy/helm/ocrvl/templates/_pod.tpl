@@ -90,6 +90,7 @@ capabilities: {drop: [ALL]}
     - --device={{ $values.device }}
     {{- if eq $values.device "gpu" }}
     - --gpus={{ until (int $values.gpus) | join "," }}
+    - --engines={{ int $values.enginesPerGpu }}
     {{- else }}
     - --engines={{ $values.gpus }}
     {{- end }}
