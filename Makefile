@@ -56,7 +56,7 @@ serve: install ## start a server and leave it running
 	$(BIN)/ocrvl serve
 
 test: install browser promtool lint ## everything that must hold
-	$(BIN)/pytest
+	$(BIN)/pytest --durations=30
 
 # The oldest vLLM that runs here beside the one of the lock, in an environment of its own on top of the first.
 $(VENV)-vllm-$(OLDEST_VLLM)/.installed: $(VENV)/.installed
