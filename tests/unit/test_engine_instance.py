@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -14,6 +16,7 @@ from ocrvl.instances.engine import EngineInstance
 from ocrvl.metrics.definitions import EngineState
 from ocrvl.metrics.mirror import Family, Kind
 from ocrvl.serving.locate import find_model_repository
+from ocrvl.sidechannel.address import channel_folder
 from ocrvl.triton.context import ModelContext
 from ocrvl.wire import Model
 
@@ -80,3 +83,21 @@ def test_a_request_has_its_line_and_a_document_s_blocks_only_where_they_went_wro
     record = RequestRecord.of("id-7", time.monotonic(), error=error, is_part=is_part)
     instance._on_finished(record)
     assert log.lines == [(level, record.line())]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "takes_turns"),
+    [("GPU", {}, True), ("GPU", {"kv_cache_memory_bytes": 2**30}, False), ("CPU", {}, False)],
+)
+def test_engines_that_measure_a_gpu_s_memory_start_one_after_another(
+    instance: EngineInstance, kind: str, arguments: dict[str, int], takes_turns: bool
+) -> None:
+    settings = instance._engine_settings
+    instance._context = replace(instance._context, kind=kind)
+    instance._engine_settings = replace(settings, engine_args={**settings.engine_args, **arguments})
+
+    async def locks() -> list[str]:
+        async with instance._turn_to_start():
+            return [file.name for file in channel_folder().glob("*.lock")]
+
+    assert asyncio.run(locks()) == (["start-gpu0.lock"] if takes_turns else [])

@@ -19,7 +19,7 @@ from ocrvl.engine.turn import turn_to_start
 
 async def hold():
     async with turn_to_start(Path(sys.argv[1])):
-        # as vLLM's processes are made on a CPU
+        # a child has the file open too
         child = os.fork()
         if child:
             print(child, flush=True)

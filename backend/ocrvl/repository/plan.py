@@ -118,11 +118,8 @@ class Plan:
     @property
     def preprocess_instances(self) -> Size:
         """Processes that decode pictures."""
-        name, asked, busy = (
-            "preprocess instances",
-            self.options.preprocess_instances,
-            self.engines * self.tensor_parallel_size,
-        )
+        name, asked = "preprocess instances", self.options.preprocess_instances
+        busy = self.engines * self.tensor_parallel_size
         if asked is not None:
             return Size(name, asked, "--preprocess-instances")
         spare = len(self.cores) - busy
