@@ -19,11 +19,11 @@ Record = dict[str, Any]
 
 def main(files: Annotated[list[Path], typer.Argument(help="results.jsonl of one run or several.")]) -> None:
     """Print the tables."""
-    print(render([record for run, file in enumerate(files) for record in _read(file, run)]))
+    print(render([record for run, file in enumerate(files) for record in read_run(file, run)]))
 
 
-def _read(file: Path, run: int) -> list[Record]:
-    """A run's records; a round of one run is not that of another."""
+def read_run(file: Path, run: int = 0) -> list[Record]:
+    """The records of a run's results.jsonl; a round of one run is not that of another."""
     records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     return [record | ({"round": (run, record["round"])} if "round" in record else {}) for record in records]
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrvl.repository.options import Parallel
-from perf.gpu import arithmetic, contenders, load, openai_server, report
+from perf.gpu import arithmetic, contenders, curves, load, openai_server, report
 
 TINY = arithmetic.Shape(
     vision_hidden=32,
@@ -224,3 +225,24 @@ def test_the_tables_tell_rates_costs_and_lengths_that_differ() -> None:
     assert "| a / b | 2.00 | 2.00 to 2.00 | 6 |" in text
     assert "| a | asking 10.0 | 30 | 201 |" in text
     assert "29, 30 (1 not as wanted)" in text
+
+
+def test_curves_are_of_all_rounds_by_requests_in_flight(tmp_path: Path) -> None:
+    slow = measured("a", 0, 10) | {"load": "line@32:stream", "firsts": [0.05] * 10}
+    fast = measured("a", 1, 20) | {"load": "line@32:stream", "firsts": [0.15] * 30}
+    records = [slow, fast, measured("a", 0, 4), measured("a", 0, 2) | {"load": "page@8"}, {"kind": "machine"}]
+    drawn = curves.collect_curves(records)
+    assert drawn == {
+        "line": [curves.Point(1, 2.0, 0.1, 0.1, None), curves.Point(32, 7.5, 0.1, 0.1, 0.15)],
+        "page": [curves.Point(8, 1.0, 0.1, 0.1, None)],
+    }
+    curves.draw_curves(drawn, "on a sheet of paper", tmp_path / "curves.svg")
+    svg = (tmp_path / "curves.svg").read_text("utf-8")
+    assert all(text in svg for text in ("lines", "pages", "first text, p50", "on a sheet of paper"))
+
+
+def test_curves_of_a_contender_that_was_not_measured_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text(json.dumps(measured("served", 0, 1)), "utf-8")
+    with pytest.raises(typer.BadParameter, match="no measurement of openai"):
+        curves.main(file, tmp_path / "curves.svg", "openai")
