@@ -22,17 +22,20 @@ def register() -> None:
     from vllm import ModelRegistry
 
     try:
-        importlib.import_module(_MODULE)
+        model = importlib.import_module(_MODULE)
     except (ImportError, TypeError) as error:
         logging.getLogger("vllm.ocrvl").warning(
             "vLLM's own class reads PaddleOCR-VL's pictures, one by one: this vLLM is not known, %s", error
         )
         return
-    ModelRegistry.register_model(ARCHITECTURE, f"{_MODULE}:PackedPaddleOCRVL")
+    # the class and not its name: to learn about a class that it knows by name, vLLM starts a process that imports all
+    # of vLLM again, at each start of an engine where its cache does not outlast the container
+    ModelRegistry.register_model(ARCHITECTURE, model.PackedPaddleOCRVL)
 
 
 def is_registered() -> bool:
     """Whether the packed class is what this process's vLLM takes for PaddleOCR-VL."""
     from vllm import ModelRegistry
 
-    return getattr(ModelRegistry.models.get(ARCHITECTURE), "module_name", "") == _MODULE
+    registered = getattr(ModelRegistry.models.get(ARCHITECTURE), "model_cls", None)
+    return getattr(registered, "__module__", "") == _MODULE
