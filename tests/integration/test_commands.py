@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests import pictures
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
 SHARED_MEMORY = Path("/dev/shm")
+ANY_PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
 
 
 def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -92,28 +94,28 @@ def test_a_model_that_fails_to_load_is_told_in_a_few_lines(
     repository = shutil.copytree(find_model_repository(), tmp_path / "repository")
     (repository / "paddleocr_vl/1/model.json").write_text(json.dumps(settings))
     log = tmp_path / "serve.log"
-    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
-    done = run("serve", "--model-repository", str(repository), "--log-file", str(log), *ports)
+    done = run("serve", "--model-repository", str(repository), "--face", "unary", "--log-file", str(log), *ANY_PORTS)
     assert done.returncode == 1
     assert re.search(cause, done.stderr), done.stderr
     assert len(done.stderr.splitlines()) <= 8
     assert "failed to load" in log.read_text()
 
 
-@pytest.fixture
-def serving(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+@contextmanager
+def serving(log: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`ocrvl serve` in a process of its own, ready, and where its gRPC port is."""
-    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
-    command = [OCRVL, "serve", *ports, "--log-file", str(tmp_path / "log")]
+    command = [OCRVL, "serve", *ANY_PORTS, "--log-file", str(log), *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if match := re.search(r"ready: gRPC (\S+),", line):
-                yield process, match[1]
-                break
-        else:
-            pytest.fail(f"not ready: {(tmp_path / 'log').read_text()[-2000:]}")
-        process.kill()
+        try:
+            for line in process.stderr:
+                if match := re.search(r"ready: gRPC (\S+),", line):
+                    yield process, match[1]
+                    break
+            else:
+                pytest.fail(f"not ready: {log.read_text()[-2000:]}")
+        finally:
+            process.kill()
 
 
 def listening(port: int) -> bool:
@@ -127,50 +129,46 @@ def read_a_hundred_times(client: Client, picture: Path) -> None:
         client.read(picture)
 
 
-def test_serve_leaves_nothing_behind_when_it_is_stopped(
-    serving: tuple[subprocess.Popen[str], str], receipt: Path
-) -> None:
-    process, url = serving
-    children = psutil.Process(process.pid).children(recursive=True)
-    commands = [" ".join(child.cmdline()) for child in children]
-    assert any("EngineCore" in command for command in commands)
-    (prefix,) = {match[1] for command in commands if (match := re.search(r"/(ocrvl-\w+)/backends", command))}
-    assert list(SHARED_MEMORY.glob(f"{prefix}*"))
-    with Client(url, retry=None) as client, ThreadPoolExecutor(12) as pool:
-        in_flight = [pool.submit(client.read, receipt) for _ in range(12)]
-        time.sleep(0.5)
-        process.send_signal(signal.SIGTERM)
-        # what was taken is answered
-        assert {bool(request.result(timeout=60).text) for request in in_flight} == {True}
-        with pytest.raises(ServerUnavailable):
-            read_a_hundred_times(client, receipt)
-    assert process.wait(timeout=60) == 0
-    _, alive = psutil.wait_procs(children, timeout=5)
-    assert alive == []
-    assert not listening(int(url.rpartition(":")[2]))
-    assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
+def test_serve_leaves_nothing_behind_when_it_is_stopped(tmp_path: Path, receipt: Path) -> None:
+    with serving(tmp_path / "log") as (process, url):
+        children = psutil.Process(process.pid).children(recursive=True)
+        commands = [" ".join(child.cmdline()) for child in children]
+        assert any("EngineCore" in command for command in commands)
+        (prefix,) = {match[1] for command in commands if (match := re.search(r"/(ocrvl-\w+)/backends", command))}
+        assert list(SHARED_MEMORY.glob(f"{prefix}*"))
+        with Client(url, retry=None) as client, ThreadPoolExecutor(12) as pool:
+            in_flight = [pool.submit(client.read, receipt) for _ in range(12)]
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            # what was taken is answered
+            assert {bool(request.result(timeout=60).text) for request in in_flight} == {True}
+            with pytest.raises(ServerUnavailable):
+                read_a_hundred_times(client, receipt)
+        assert process.wait(timeout=60) == 0
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert alive == []
+        assert not listening(int(url.rpartition(":")[2]))
+        assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
 
 
 @pytest.mark.timeout(400)
-def test_a_killed_stub_is_noticed_and_the_server_comes_back(
-    serving: tuple[subprocess.Popen[str], str], receipt: Path
-) -> None:
-    process, url = serving
-    (server,) = psutil.Process(process.pid).children()
-    (stub,) = (child for child in server.children() if "paddleocr_vl_0_0" in child.cmdline())
-    with Client(url, retry=Retry(attempts=40, maximum=4), timeout=240) as client, ThreadPoolExecutor(4) as pool:
-        # long enough to be under way when the stub is killed
-        read = partial(client.read, receipt, regex="[a-z]{500}", stop_repetition=False)
-        expected = read().text
-        in_flight = [pool.submit(read) for _ in range(4)]
-        time.sleep(0.5)
-        stub.kill()
-        # Triton itself notices nothing, so its process is ended by `serve`
-        psutil.wait_procs([server], timeout=20)
-        assert not server.is_running()
-        assert {request.result(timeout=240).text for request in in_flight} == {expected}
-    (again,) = psutil.Process(process.pid).children()
-    assert again.pid != server.pid
+def test_a_killed_stub_is_noticed_and_the_server_comes_back(tmp_path: Path, receipt: Path) -> None:
+    with serving(tmp_path / "log", "--face", "unary") as (process, url):
+        (server,) = psutil.Process(process.pid).children()
+        (stub,) = (child for child in server.children() if "paddleocr_vl_0_0" in child.cmdline())
+        with Client(url, retry=Retry(attempts=40, maximum=4), timeout=240) as client, ThreadPoolExecutor(4) as pool:
+            # long enough to be under way when the stub is killed
+            read = partial(client.read, receipt, regex="[a-z]{500}", stop_repetition=False)
+            expected = read().text
+            in_flight = [pool.submit(read) for _ in range(4)]
+            time.sleep(0.5)
+            stub.kill()
+            # Triton itself notices nothing, so its process is ended by `serve`
+            psutil.wait_procs([server], timeout=20)
+            assert not server.is_running()
+            assert {request.result(timeout=240).text for request in in_flight} == {expected}
+        (again,) = psutil.Process(process.pid).children()
+        assert again.pid != server.pid
 
 
 def test_a_plain_tritonserver_serves_the_repository_too(tmp_path: Path, receipt: Path) -> None:
