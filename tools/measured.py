@@ -54,9 +54,7 @@ def read_measured(path: Path = PERFORMANCE) -> Measured:
         rf"pages went from {number} to {number} a second and receipts from {number} to {number}"
     )
     (receipt_alone,) = find(rf"of a receipt {number}, \d+ and \d+ ms")
-    # a page alone was not measured: a step for each of its tokens is nearly all of it, as it is of a receipt
-    (page_tokens,) = find(r"pages of [\d,]+ patches \(1 Mpixel\) and (\d,?\d+) tokens")
-    (step_ms,) = find(rf"takes {number} ms for a step")
+    (page_alone,) = find(rf"A page alone takes {number} s")
     preprocess, front_end, triton = find(
         rf"ours takes {number} in `preprocess`, {number} in the engine's front end and {number} in Triton"
     )
@@ -65,7 +63,7 @@ def read_measured(path: Path = PERFORMANCE) -> Measured:
     (restart,) = find(rf"answered again after {number} s")
     (page_preprocess,) = find(rf"7 to {number} ms of a core for a page")
     return Measured(
-        alone_seconds={Work.RECEIPTS: receipt_alone / 1000, Work.PAGES: page_tokens * step_ms / 1000},
+        alone_seconds={Work.RECEIPTS: receipt_alone / 1000, Work.PAGES: page_alone},
         rate_at={
             Work.RECEIPTS: {few: receipts_few, many: receipts_many},
             Work.PAGES: {few: pages_few, many: pages_many},

@@ -51,7 +51,7 @@ class Size:
         gpus = math.ceil(pages / rates[AT_EASE])
         front_ms = measured.page_preprocess_ms + measured.front_end_ms + measured.triton_ms
         # the engine's process is busy whatever it reads: of a receipt's time and rate follows how many cores that is
-        engine_cores = math.ceil(measured.engine_ms * measured.rate_at[Work.RECEIPTS][AT_EASE] / 1000)
+        engine_cores = math.ceil(measured.engine_ms * measured.rate_at[Work.RECEIPTS][AT_MOST] / 1000)
         shared = 2 * IN_FLIGHT * PATCHES_MIB / 1024
         memory = measured.server_gib + WEIGHTS_GIB + DOCUMENTS_GIB + QUEUE * QUEUED_MIB / 1024 + shared
         return cls(
