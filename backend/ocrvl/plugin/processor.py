@@ -81,6 +81,15 @@ class PatchProcessingInfo(PaddleOCRVLProcessingInfo):  # type: ignore[misc, unus
 class PatchProcessor(PaddleOCRVLMultiModalProcessor):  # type: ignore[misc, unused-ignore]
     """The stock class, and patches as they are."""
 
+    def _hf_processor_applies_updates(self, prompt_text: str, mm_items: MultiModalDataItems, **arguments: Any) -> bool:
+        """Whether a prompt of text comes back from the checkpoint's processor with a place for each patch.
+
+        VLLM 0.28 asks; 0.32 does not, and finds out by itself.
+        """
+        if isinstance(mm_items.get("image"), PatchItems):
+            return False
+        return bool(super()._hf_processor_applies_updates(prompt_text=prompt_text, mm_items=mm_items, **arguments))
+
     def _get_prompt_updates(
         self, mm_items: MultiModalDataItems, hf_processor_mm_kwargs: Mapping[str, object], out_mm_kwargs: Any
     ) -> Sequence[PromptUpdate]:
