@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from random import Random
 
@@ -11,6 +12,11 @@ from ocrvl.serving.locate import find_model_repository
 from ocrvl.serving.server import ServerOptions, TritonServer
 from tools.nano.paint import Drawing
 from tools.nano.world import World
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell that runs the tests in the background has them ignore Ctrl-C, and what they start would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
