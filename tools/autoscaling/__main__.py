@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from tools.autoscaling.conditions import measured_conditions
-from tools.autoscaling.defaults import DEFAULTS_ROW, list_variants, read_defaults
+from tools.autoscaling.defaults import DEFAULTS_ROW, Variant, list_variants, read_defaults
 from tools.autoscaling.load import Day
 from tools.autoscaling.plots import draw_costs, draw_day
 from tools.autoscaling.report import PEAK_RATE, SEEDS, format_rows, measure
 from tools.autoscaling.simulation import simulate
 from tools.docs import write_part
+from tools.measured import Work, read_measured
 
 COMMAND = "make simulate-autoscaling"
 PAGE = Path("docs/autoscaling.md")
@@ -27,10 +29,19 @@ def main() -> None:
     table = format_rows(rows)
     print(table)
     write_part(PAGE, COMMAND, table)
+    print(_pages(variants[0]))
     day = Day(PEAK_RATE, seed=SEEDS[0])
     drawn = {one.name: simulate(one.settings, one.conditions, day) for one in variants if one.name in DRAWN}
     draw_day(PICTURES / "autoscaling-day.svg", day, drawn)
     draw_costs(PICTURES / "autoscaling-costs.svg", rows)
+
+
+def _pages(defaults: Variant) -> str:
+    """What the defaults do to as many pages as are the same share of what replicas can do."""
+    busiest = {work: max(rates.items())[1] for work, rates in read_measured().rate_at.items()}
+    peak = PEAK_RATE * busiest[Work.PAGES] / busiest[Work.RECEIPTS]
+    name = f"the defaults, pages, {peak:.0f} a second at the peak"
+    return format_rows([measure(replace(defaults, name=name, conditions=measured_conditions(Work.PAGES)), peak)])
 
 
 if __name__ == "__main__":
