@@ -13,7 +13,7 @@ from tools.autoscaling.simulation import Result, simulate
 from tools.docs import markdown_table
 
 PEAK_RATE: Final = 300.0
-"""Receipts a second at the busiest time of the day: five H100 at their limit by their measured rate, eight with room for bursts."""
+"""Receipts a second at the busiest time of the day: five H100 at their limit by what was measured, eight at ease."""
 
 SEEDS: Final = (1, 2, 3)
 """Days that differ in their bursts and in who comes when."""
