@@ -121,13 +121,14 @@ def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sampl
         for size in table.together:
             take_sample(way, size, 0, count=2, together=2)
     together = take_in_turn(many, [*table.together], rounds, table.together, _IN_FLIGHT)
-    alone = take_in_turn(many, [*table.alone], rounds, table.alone, 1)
+    # one picture at a time costs most of a round's time, and varies least
+    alone = take_in_turn(many, [*table.alone], (rounds + 1) // 2, table.alone, 1)
     samples = [sample for pair in zip_longest(together, alone) for sample in pair if sample]
     beside = []
     by_name = {way.name: way for way in ways}
     for number in range(rounds if {"d", OURS} <= by_name.keys() else 0):
         for name, in_flight in (("d", BESIDE), (OURS, BESIDE), (OURS, 3 * BESIDE)):
-            beside.append(take_sample(by_name[name], Size.LINE, number, count=2 * in_flight, together=in_flight))
+            beside.append(take_sample(by_name[name], Size.LINE, number, count=in_flight, together=in_flight))
     return samples, beside
 
 
