@@ -13,7 +13,6 @@ from ocrvl.serving.server import ServerOptions, TritonServer
 from tools.nano.paint import Drawing
 from tools.nano.world import World
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that runs the tests in the background has them ignore Ctrl-C, and what they start would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)

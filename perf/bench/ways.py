@@ -14,7 +14,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,7 +22,7 @@ import psutil
 import tritonclient.grpc.aio as triton_grpc
 
 from ocrvl.prompts import TASK_PROMPTS
-from ocrvl.serving.faces import Face, models_of
+from ocrvl.serving.faces import Face
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Task, Tensor
 from perf.bench.alone import EngineAlone
@@ -162,6 +161,7 @@ def open_ours(
         folder / "repository",
         parameters={"packed_encoder": "false"} if stock else {},
         engine_args=table.engine_args(checkpoint),
+        faces=(Face.UNARY,),
     )
     inputs = {
         size: [
@@ -177,8 +177,7 @@ def open_ours(
         ]
         for size, files in pictures.items()
     }
-    options = replace(_options(repository), models=tuple(model.value for model in models_of([Face.UNARY])))
-    with TritonServer(options) as server:
+    with TritonServer(_options(repository)) as server:
         server.wait_until_ready()
         name, title = ("c", "ours, vLLM's own class") if stock else ("ours", "ours")
         yield TritonWay(name, title, server, inputs)

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -101,10 +100,14 @@ def test_a_model_that_fails_to_load_is_told_in_a_few_lines(
     assert "failed to load" in log.read_text()
 
 
-@contextmanager
-def serving(log: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`ocrvl serve` in a process of its own, ready, and where its gRPC port is."""
-    command = [OCRVL, "serve", *ANY_PORTS, "--log-file", str(log), *arguments]
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`ocrvl serve` in a process of its own, ready, and where its gRPC port is. The last test that has it stops it.
+
+    It takes most of a minute to start here.
+    """
+    log = tmp_path_factory.mktemp("serve") / "log"
+    command = [OCRVL, "serve", *ANY_PORTS, "--face", "unary", "--log-file", str(log)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -129,46 +132,50 @@ def read_a_hundred_times(client: Client, picture: Path) -> None:
         client.read(picture)
 
 
-def test_serve_leaves_nothing_behind_when_it_is_stopped(tmp_path: Path, receipt: Path) -> None:
-    with serving(tmp_path / "log") as (process, url):
-        children = psutil.Process(process.pid).children(recursive=True)
-        commands = [" ".join(child.cmdline()) for child in children]
-        assert any("EngineCore" in command for command in commands)
-        (prefix,) = {match[1] for command in commands if (match := re.search(r"/(ocrvl-\w+)/backends", command))}
-        assert list(SHARED_MEMORY.glob(f"{prefix}*"))
-        with Client(url, retry=None) as client, ThreadPoolExecutor(12) as pool:
-            in_flight = [pool.submit(client.read, receipt) for _ in range(12)]
-            time.sleep(0.5)
-            process.send_signal(signal.SIGTERM)
-            # what was taken is answered
-            assert {bool(request.result(timeout=60).text) for request in in_flight} == {True}
-            with pytest.raises(ServerUnavailable):
-                read_a_hundred_times(client, receipt)
-        assert process.wait(timeout=60) == 0
-        _, alive = psutil.wait_procs(children, timeout=5)
-        assert alive == []
-        assert not listening(int(url.rpartition(":")[2]))
-        assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
-
-
 @pytest.mark.timeout(400)
-def test_a_killed_stub_is_noticed_and_the_server_comes_back(tmp_path: Path, receipt: Path) -> None:
-    with serving(tmp_path / "log", "--face", "unary") as (process, url):
-        (server,) = psutil.Process(process.pid).children()
-        (stub,) = (child for child in server.children() if "paddleocr_vl_0_0" in child.cmdline())
-        with Client(url, retry=Retry(attempts=40, maximum=4), timeout=240) as client, ThreadPoolExecutor(4) as pool:
-            # long enough to be under way when the stub is killed
-            read = partial(client.read, receipt, regex="[a-z]{500}", stop_repetition=False)
-            expected = read().text
-            in_flight = [pool.submit(read) for _ in range(4)]
-            time.sleep(0.5)
-            stub.kill()
-            # Triton itself notices nothing, so its process is ended by `serve`
-            psutil.wait_procs([server], timeout=20)
-            assert not server.is_running()
-            assert {request.result(timeout=240).text for request in in_flight} == {expected}
-        (again,) = psutil.Process(process.pid).children()
-        assert again.pid != server.pid
+def test_a_killed_stub_is_noticed_and_the_server_comes_back(
+    serving: tuple[subprocess.Popen[str], str], receipt: Path
+) -> None:
+    process, url = serving
+    (server,) = psutil.Process(process.pid).children()
+    (stub,) = (child for child in server.children() if "paddleocr_vl_0_0" in child.cmdline())
+    with Client(url, retry=Retry(attempts=40, maximum=4), timeout=240) as client, ThreadPoolExecutor(4) as pool:
+        # long enough to be under way when the stub is killed
+        read = partial(client.read, receipt, regex="[a-z]{500}", stop_repetition=False)
+        expected = read().text
+        in_flight = [pool.submit(read) for _ in range(4)]
+        time.sleep(0.5)
+        stub.kill()
+        # Triton itself notices nothing, so its process is ended by `serve`
+        psutil.wait_procs([server], timeout=20)
+        assert not server.is_running()
+        assert {request.result(timeout=240).text for request in in_flight} == {expected}
+    (again,) = psutil.Process(process.pid).children()
+    assert again.pid != server.pid
+
+
+def test_serve_leaves_nothing_behind_when_it_is_stopped(
+    serving: tuple[subprocess.Popen[str], str], receipt: Path
+) -> None:
+    process, url = serving
+    children = psutil.Process(process.pid).children(recursive=True)
+    commands = [" ".join(child.cmdline()) for child in children]
+    assert any("EngineCore" in command for command in commands)
+    (prefix,) = {match[1] for command in commands if (match := re.search(r"/(ocrvl-\w+)/backends", command))}
+    assert list(SHARED_MEMORY.glob(f"{prefix}*"))
+    with Client(url, retry=None) as client, ThreadPoolExecutor(12) as pool:
+        in_flight = [pool.submit(client.read, receipt) for _ in range(12)]
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        # what was taken is answered
+        assert {bool(request.result(timeout=60).text) for request in in_flight} == {True}
+        with pytest.raises(ServerUnavailable):
+            read_a_hundred_times(client, receipt)
+    assert process.wait(timeout=60) == 0
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert not listening(int(url.rpartition(":")[2]))
+    assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
 
 
 def test_a_plain_tritonserver_serves_the_repository_too(tmp_path: Path, receipt: Path) -> None:
