@@ -121,7 +121,7 @@ def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sampl
         for size in table.together:
             take_sample(way, size, 0, count=2, together=2)
     together = take_in_turn(many, [*table.together], rounds, table.together, _IN_FLIGHT)
-    # one picture at a time costs most of a round's time, and varies least
+    # of latencies the tables have medians without intervals, so they are taken in half of the rounds
     alone = take_in_turn(many, [*table.alone], (rounds + 1) // 2, table.alone, 1)
     samples = [sample for pair in zip_longest(together, alone) for sample in pair if sample]
     beside = []

@@ -93,7 +93,7 @@ def test_a_model_that_fails_to_load_is_told_in_a_few_lines(
     repository = shutil.copytree(find_model_repository(), tmp_path / "repository")
     (repository / "paddleocr_vl/1/model.json").write_text(json.dumps(settings))
     log = tmp_path / "serve.log"
-    done = run("serve", "--model-repository", str(repository), "--face", "unary", "--log-file", str(log), *ANY_PORTS)
+    done = run("serve", "--model-repository", str(repository), "--log-file", str(log), *ANY_PORTS)
     assert done.returncode == 1
     assert re.search(cause, done.stderr), done.stderr
     assert len(done.stderr.splitlines()) <= 8
@@ -107,7 +107,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproce
     It takes most of a minute to start here.
     """
     log = tmp_path_factory.mktemp("serve") / "log"
-    command = [OCRVL, "serve", *ANY_PORTS, "--face", "unary", "--log-file", str(log)]
+    command = [OCRVL, "serve", *ANY_PORTS, "--log-file", str(log)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
