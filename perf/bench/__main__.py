@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import zip_longest
@@ -75,14 +75,25 @@ def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) ->
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-bench-")))
         checkpoint = table.write_checkpoint(folder / "checkpoint")
 
+        # two at a time, as there are two cores
+        pool = stack.enter_context(ThreadPoolExecutor(2, "starts and stops"))
+
+        opened = {name: ExitStack() for name in names}
+
         def start(name: str) -> Way:
-            way = stack.enter_context(_WAYS[name](table, checkpoint, pictures, folder / name))
+            way = opened[name].enter_context(_WAYS[name](table, checkpoint, pictures, folder / name))
             _console.print(f"{way.title}: started, {time.monotonic() - began:.0f} s")
             return way
 
-        # two at a time, as there are two cores
-        pool = stack.enter_context(ThreadPoolExecutor(2, "starts"))
-        running = dict(zip(names, pool.map(start, names), strict=True))
+        starts = {name: pool.submit(start, name) for name in names}
+
+        def stop() -> None:
+            # what is still starting when another has failed is stopped as well
+            wait(starts.values())
+            list(pool.map(ExitStack.close, opened.values()))
+
+        stack.callback(stop)
+        running = {name: started.result() for name, started in starts.items()}
         share_cores(list(running.values()))
         samples, beside = _measure(table, list(running.values()), rounds)
         peaks = {name: peak_memory(way) for name, way in running.items()}
@@ -117,7 +128,7 @@ def share_cores(ways: Sequence[Way]) -> None:
 def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sample], list[Sample]]:
     many = [way for way in ways if way.name != "d"]
     for way in ways:
-        # connections, memory and kernels are there afterwards
+        # connections, memory and kernels are there afterwards, and ours has not been warmed at its start
         for size in table.together:
             take_sample(way, size, 0, count=2, together=2)
     together = take_in_turn(many, [*table.together], rounds, table.together, _IN_FLIGHT)

@@ -159,7 +159,8 @@ def open_ours(
     """Our server, with the plugin or with vLLM's own class."""
     repository = copy_repository(
         folder / "repository",
-        parameters={"packed_encoder": "false"} if stock else {},
+        # the first pictures warm it, as they do the others
+        parameters={"warm_up": "false", **({"packed_encoder": "false"} if stock else {})},
         engine_args=table.engine_args(checkpoint),
         faces=(Face.UNARY,),
     )
