@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -43,10 +44,21 @@ _HOP = (
 )
 
 
+class Comparison(StrEnum):
+    """What is compared."""
+
+    ENGINE = "engine"
+    STREAMS = "streams"
+
+
+_TITLES = {Comparison.ENGINE: "engine's model / bare unary model", Comparison.STREAMS: "ocr_stream / ocr"}
+
+
 def main(
     pairs: Annotated[int, typer.Option(help="Pairs of measurements.")] = 12,
     requests: Annotated[int, typer.Option(help="Requests of one measurement.")] = 256,
     in_flight: Annotated[int, typer.Option(help="Requests in flight.")] = 64,
+    only: Annotated[Comparison | None, typer.Option(help="One of the two comparisons.")] = None,
     output: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
 ) -> None:
     """Compare the engine's model with a bare one, and streams with unary requests."""
@@ -58,23 +70,25 @@ def main(
             server.wait_until_ready()
         hops = asyncio.run(_preprocess(served, pictures))
         ask = partial(_pictures_per_second, requests=requests, in_flight=in_flight)
-        measurements: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
-            "engine's model / bare unary model": (
+        measurements: dict[Comparison, tuple[Callable[[], float], Callable[[], float]]] = {
+            Comparison.ENGINE: (
                 lambda: ask(served, Model.ENGINE, hops),
                 lambda: ask(bare, Model.ENGINE, hops),
             ),
-            "ocr_stream / ocr": (
+            Comparison.STREAMS: (
                 lambda: ask(
                     served, Model.STREAM, [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]
                 ),
                 lambda: ask(served, Model.OCR, [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]),
             ),
         }
-        results = {}
-        for name, (first, second) in measurements.items():
+        results: dict[str, list[tuple[float, float]]] = {}
+        for comparison, (first, second) in measurements.items():
+            if only not in (None, comparison):
+                continue
             # the first of each is for what is set up once: connections, memory
             first(), second()
-            results[name] = measure_pairs(first, second, pairs)
+            results[_TITLES[comparison]] = measure_pairs(first, second, pairs)
     _print(results, in_flight)
     if output:
         output.write_text(json.dumps(results, indent=2))
