@@ -150,11 +150,10 @@ def command(models: tuple[str, ...] = (), extra_arguments: tuple[str, ...] = ())
     return build_command(options, Path("tritonserver"), Path("backends"), "ocrvl-")
 
 
-def test_trace_headers_are_forwarded_and_calls_between_models_have_threads() -> None:
+def test_trace_headers_are_forwarded() -> None:
     arguments = command()
     assert "--http-header-forward-pattern=(?i)^(traceparent|tracestate)$" in arguments
     assert "--grpc-header-forward-pattern=(?i)^(traceparent|tracestate)$" in arguments
-    assert "--backend-config=python,thread-pool-size=64" in arguments
 
 
 def test_all_models_are_loaded_unless_some_are_named() -> None:

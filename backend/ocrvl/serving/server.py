@@ -31,9 +31,6 @@ _POLL_SECONDS = 0.1
 _GROUP_END_SECONDS = 30.0
 """Killed processes are gone at once, but for those whose memory on a GPU the driver still has to free."""
 
-_CALL_THREADS = 64
-"""Threads in which calls from a Python model to other models are under way; Triton's default is one a core."""
-
 _STUB_SECONDS = 120
 """How long a Python model's process may take to come up: all start at once, and Triton's 30 are short on busy machines.
 """
@@ -243,7 +240,6 @@ def build_command(
         f"--model-repository={options.model_repository.resolve()}",
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
-        f"--backend-config=python,thread-pool-size={_CALL_THREADS}",
         f"--backend-config=python,stub-timeout-seconds={_STUB_SECONDS}",
         f"--http-header-forward-pattern={_TRACE_HEADERS}",
         f"--grpc-header-forward-pattern={_TRACE_HEADERS}",
