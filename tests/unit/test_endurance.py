@@ -279,3 +279,9 @@ def test_errands_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
     assert {plan.errand for plan in plans} == set(Errand)
     assert all(len(plan.pictures) == 1 for plan in plans if plan.errand is Errand.CANCELLED)
     assert all(len(plan.pictures) > 1 for plan in plans if plan.errand is Errand.SEVERAL)
+
+
+def test_errands_may_be_of_some_kinds_alone() -> None:
+    pictures = [Picture("line", b"x", "x")]
+    plans = plan_errands(pictures, 100, Random(7), {Errand.STREAM, Errand.BAD})
+    assert {plan.errand for plan in plans} == {Errand.STREAM, Errand.BAD}

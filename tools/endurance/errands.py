@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -58,9 +58,12 @@ class Plan:
     cancel_after: float = 0.0
 
 
-def plan_errands(pictures: Sequence[Picture], count: int, random: Random) -> list[Plan]:
-    """So many requests, mixed; the same for the same state of `random`."""
-    kinds = random.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=count)
+def plan_errands(
+    pictures: Sequence[Picture], count: int, random: Random, mixed: Collection[Errand] = tuple(Errand)
+) -> list[Plan]:
+    """So many requests of these kinds, mixed; the same for the same state of `random`."""
+    weights = {kind: weight for kind, weight in _WEIGHTS.items() if kind in mixed}
+    kinds = random.choices(list(weights), list(weights.values()), k=count)
     plans = []
     for kind in kinds:
         several = random.randint(2, 5) if kind in (Errand.SEVERAL, Errand.KEPT) or random.random() < 0.2 else 1

@@ -40,6 +40,7 @@ def main(
     requests: Annotated[int, typer.Option(min=100, help="How many, in all.")] = 2000,
     in_flight: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 24,
     seed: Annotated[int, typer.Option(help="Of pictures and requests.")] = 0,
+    only: Annotated[list[Errand] | None, typer.Option(help="Kinds of requests; all unless given.")] = None,
     report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
 ) -> None:
     """Start `ocrvl serve`, send it requests of every kind, and compare its memory at 10 % and at 100 % of them.
@@ -54,7 +55,7 @@ def main(
         repository = copy_repository(folder / "repository", engine_args={"num_gpu_blocks_override": _KV_BLOCKS})
         with ServeProcess(folder, ("--model-repository", str(repository))) as server:
             pictures = read_undisturbed(server.endpoints.grpc, draw_files(seed, 40, 20))
-            plans = plan_errands(pictures, requests, Random(seed))
+            plans = plan_errands(pictures, requests, Random(seed), only or tuple(Errand))
             outcomes, before = _send(console, server, plans[: requests // 10], in_flight)
             more, after = _send(console, server, plans[requests // 10 :], in_flight)
     except RuntimeError as error:
