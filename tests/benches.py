@@ -51,6 +51,7 @@ class Workshop:
     starts: int = 0
     states: list[EngineState] = field(default_factory=list)
     restarts: list[RestartReason] = field(default_factory=list)
+    returns: int = 0
     log: list[str] = field(default_factory=list)
     may_start: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,6 +63,9 @@ class Workshop:
             raise engine
         return engine
 
+    def _count_return(self) -> None:
+        self.returns += 1
+
     @asynccontextmanager
     async def supervisor(self, policy: RestartPolicy, look_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
         self.may_start.set()
@@ -70,6 +74,7 @@ class Workshop:
             policy,
             on_state=self.states.append,
             on_restart=self.restarts.append,
+            on_returned=self._count_return,
             log=self.log.append,
             look_seconds=look_seconds,
         )

@@ -136,7 +136,8 @@ class ScriptedEngine:
 
     The last reply is for all further pictures. `is_dying` makes it dead, which does not end what it is reading;
     `is_stepping` makes it do a step at any moment, otherwise its last one was when it was made. `looks` counts how
-    often it was asked whether it is dead, `pieces` those of text that it was asked for, `ends` says who ended it.
+    often it was asked whether it is dead, `pieces` those of text that it was asked for, `ends` says who ended it. Asked
+    to return memory it counts that in `returns`, says whether it `has_freed` any, and raises `keeps` where that is set.
     """
 
     def __init__(self, *replies: Reply) -> None:
@@ -147,6 +148,9 @@ class ScriptedEngine:
         self.at_work = 0
         self.pieces = 0
         self.looks = 0
+        self.returns = 0
+        self.has_freed = True
+        self.keeps: Exception | None = None
         self.ends: list[str] = []
 
     @property
@@ -177,6 +181,12 @@ class ScriptedEngine:
             return Reading(picture.index, reply, FinishReason.STOP, 5, len(reply.split()))
         finally:
             self.at_work -= 1
+
+    async def give_back_memory(self) -> bool:
+        self.returns += 1
+        if self.keeps:
+            raise self.keeps
+        return self.has_freed
 
     def kill(self) -> None:
         self.ends.append("killed")

@@ -33,7 +33,7 @@ from tools.nano.world import World
 
 FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
 RESTART_SECONDS = 150.0
-SETTINGS = {"stall_seconds": "5", "max_failures": "1"}
+SETTINGS = {"stall_seconds": "5", "max_failures": "1", "give_back_seconds": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,15 @@ def test_both_engines_read_and_read_the_same(two_engines: TritonServer) -> None:
     wait_for(lambda: metric(two_engines, "ocrvl_pictures_total") > load.outcomes["right"])
     shares = [metric(two_engines, "ocrvl_pictures_total", replica=replica) for replica in (FIRST, SECOND)]
     assert min(shares) > 0.25 * sum(shares)
+
+
+def test_engines_return_the_memory_that_they_have_freed(two_engines: TritonServer) -> None:
+    for replica in (FIRST, SECOND):
+        wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_returns_total", replica=replica) > 0)  # noqa: B023
+    with Load(two_engines):
+        # it never rests meanwhile
+        before = metric(two_engines, "ocrvl_engine_memory_returns_total", replica=FIRST)
+        wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_returns_total", replica=FIRST) > before)
 
 
 def test_the_engine_s_spans_belong_to_the_caller_s_trace(two_engines: TritonServer, collector: Collector) -> None:

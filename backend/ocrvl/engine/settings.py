@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.images.grid import PixelGrid
+from ocrvl.plugin.worker import EXTENSION
 
 SETTINGS_FILE: Final = "model.json"
 
@@ -32,6 +33,8 @@ _OURS: Final[dict[str, Any]] = {
     "structured_outputs_config": {"backend": "guidance"},
     "max_num_seqs": 64,
     "gpu_memory_utilization": GPU_MEMORY,
+    # lets its processes be told to return memory that they have freed
+    "worker_extension_cls": EXTENSION,
 }
 """What this project sets where `model.json` says nothing."""
 
@@ -115,6 +118,11 @@ class EngineSettings:
     def measures_memory(self) -> bool:
         """Whether vLLM finds out at its start how much memory there is for keys and values, as it does unless told."""
         return self.engine_args.get("kv_cache_memory_bytes") is None
+
+    @property
+    def gives_back_memory(self) -> bool:
+        """Whether the engine's processes can be told to return memory that they have freed."""
+        return bool(self.engine_args["worker_extension_cls"] == EXTENSION)
 
     @property
     def gpu_memory_utilization(self) -> float:

@@ -17,6 +17,8 @@ from ocrvl.metrics.definitions import EngineState, RestartReason
 
 _LOOK_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
+_REST_SECONDS: Final = 1.0
+"""Without a picture, after which an engine rests: shorter gaps come between the requests of a single caller."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class RunningEngine(Protocol):
     async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
         """Read one picture."""
 
+    async def give_back_memory(self) -> bool:
+        """Return memory that was freed to the system; whether there was any."""
+
     def kill(self) -> None:
         """End its processes at once. Blocks."""
 
@@ -57,7 +62,7 @@ class Supervisor:
     """An engine that comes back. Its coroutines belong to one event loop.
 
     `start` starts an engine, ready for the first request; `on_state` is told every change, `on_restart` the reason
-    of every restart, `log` a line for the operator.
+    of every restart, `on_returned` that the engine has returned memory, `log` a line for the operator.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Supervisor:
         *,
         on_state: Callable[[EngineState], None] = lambda _state: None,
         on_restart: Callable[[RestartReason], None] = lambda _reason: None,
+        on_returned: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda _line: None,
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
@@ -74,9 +80,15 @@ class Supervisor:
         self._policy = policy
         self._on_state = on_state
         self._on_restart = on_restart
+        self._on_returned = on_returned
         self._log = log
         self._look_seconds = look_seconds
         self._engine: RunningEngine | None = None
+        # its start is work too
+        self._has_worked = True
+        self._rests_since = self._returned_at = time.monotonic()
+        # the one that has failed to return memory
+        self._keeping: RunningEngine | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._readers: set[asyncio.Task[object]] = set()
         self._forsaken: set[asyncio.Task[object]] = set()
@@ -110,6 +122,7 @@ class Supervisor:
         if not self._readers:
             self._busy_since = time.monotonic()
         self._readers.add(task)
+        self._has_worked = True
         try:
             return await self._engine.read(picture, job, on_text)
         except asyncio.CancelledError:
@@ -123,6 +136,31 @@ class Supervisor:
         finally:
             self._readers.discard(task)
             self._forsaken.discard(task)
+            self._rests_since = time.monotonic()
+
+    async def give_back_memory(self, at_least_every: float) -> None:
+        """Have the engine, where there is one, return memory that it has freed since it was last told to.
+
+        To be called every second or so: nothing happens unless the engine has worked since, and then rests, or was told
+        last so many seconds ago. One that fails is not asked again.
+        """
+        engine = self._engine
+        if engine is None or engine is self._keeping or not self._may_have_freed(at_least_every):
+            return
+        self._has_worked, self._returned_at = bool(self._readers), time.monotonic()
+        try:
+            if await engine.give_back_memory():
+                self._on_returned()
+        except Exception as error:
+            self._keeping = engine
+            # of an engine that has died meanwhile there is more to say, elsewhere
+            if engine is self._engine and not engine.is_dead:
+                self._log(f"the engine does not return memory, and is not asked again: {error!r}")
+
+    def _may_have_freed(self, at_least_every: float) -> bool:
+        now = time.monotonic()
+        rests = not self._readers and now - self._rests_since >= _REST_SECONDS
+        return self._has_worked and (rests or now - self._returned_at >= at_least_every)
 
     @property
     def last_step(self) -> float | None:
@@ -169,6 +207,7 @@ class Supervisor:
             except Exception as error:
                 self._log(f"the engine could not be started again: {error!r}")
         self._log(f"the engine is ready again, {time.monotonic() - began:.1f} s after its restart began")
+        self._has_worked = True
         self._set_state(EngineState.READY)
 
     def _count_failure(self) -> int:

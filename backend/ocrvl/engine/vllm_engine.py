@@ -25,6 +25,7 @@ from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches
 from ocrvl.options import Options
+from ocrvl.plugin.worker import GIVE_BACK
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
 from ocrvl.wire import DEFAULT_TOKENS, FinishReason, Task
@@ -65,6 +66,9 @@ _TABLE_REPETITION: Final = {**_REPETITION, "min_count": 64}
 
 PaddleOCR, which cuts texts only afterwards, gives tables a hundred times the length of other texts
 (`truncate_repetitive_content` in PaddleX's pipeline: 5,000 characters against 50).
+"""
+_GIVE_BACK_SECONDS: Final = 5.0
+"""How long is waited for the engine to return memory. It is done between two steps, even where nobody waits any more.
 """
 _STOP_SECONDS = 20.0
 """How long the engine's process may take to end before it is killed; vLLM's own 5 s are just too few on a CPU."""
@@ -176,6 +180,17 @@ class VllmEngine:
     def max_num_batched_tokens(self) -> int:
         """Tokens that it takes in one step, of prompts and of pictures."""
         return int(self.llm.vllm_config.scheduler_config.max_num_batched_tokens)
+
+    async def give_back_memory(self) -> bool:
+        """Have the engine's processes return memory that they have freed, between two of its steps.
+
+        Whether they had any, as far as they have said so within some seconds. Raises what vLLM raises where they can
+        not.
+        """
+        if self._settings.gives_back_memory:
+            with suppress(TimeoutError):
+                return any(await asyncio.wait_for(self.llm.collective_rpc(GIVE_BACK), _GIVE_BACK_SECONDS))
+        return False
 
     async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
         """Generate one picture's text; `on_text` gets it piece by piece, in whole characters, as it comes.

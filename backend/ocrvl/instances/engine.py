@@ -32,6 +32,9 @@ from ocrvl.triton.loop import LoopThread
 _LOOK_SECONDS = 0.2
 """How often callers are looked at, whether they are still there."""
 
+_REST_LOOK_SECONDS = 0.5
+"""How often the engine is looked at, whether it rests."""
+
 
 class EngineInstance:
     """One engine. `take` is for `execute`; the other methods are called once each, `start` before everything."""
@@ -53,6 +56,7 @@ class EngineInstance:
             ),
             on_state=self._on_state,
             on_restart=lambda reason: self._metrics.restarts.labels(reason).inc(),
+            on_returned=self._metrics.memory_returns.inc,
             log=lambda line: log.warning(f"{context.replica}: {line}"),
         )
 
@@ -92,6 +96,12 @@ class EngineInstance:
             self._on_finished,
         )
         self._stop_looking = repeat(self._host.end_abandoned, _LOOK_SECONDS, "callers")
+        seconds = self._settings.give_back_seconds
+        self._stop_giving_back = (
+            repeat(lambda: self._loop.run(self._supervisor.give_back_memory(seconds)), _REST_LOOK_SECONDS, "memory")
+            if seconds
+            else lambda: None
+        )
         self._publisher = publish_metrics(
             self._metrics,
             self._context.replica,
@@ -115,6 +125,7 @@ class EngineInstance:
         """Wait for what is in flight, then stop everything."""
         self._loop.drain()
         self._stop_looking()
+        self._stop_giving_back()
         self._publisher.stop()
         self._loop.run(self._channel.stop())
         self._loop.run(self._supervisor.stop())

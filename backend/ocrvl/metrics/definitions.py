@@ -137,6 +137,9 @@ class EngineMetrics(ModelMetrics):
         self.pictures_in_flight = self._gauge("engine_pictures_in_flight", "Pictures that the engine has taken")
         self.picture_limit = self._gauge("engine_picture_limit", "Pictures that the engine takes at a time")
         self.restarts = self._counter("engine_restarts_total", "Restarts of the engine", "reason", RestartReason)
+        self.memory_returns = self._counter(
+            "engine_memory_returns_total", "Times that the engine's processes returned memory that they had freed"
+        )
         self.requests = self._counter("requests_total", "Requests answered by the engine's model", "outcome", Outcome)
         self.cancellations = self._cancellations()
         self.pictures = self._counter("pictures_total", "Pictures of requests that ended ok")
