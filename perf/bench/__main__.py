@@ -75,8 +75,8 @@ def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) ->
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-bench-")))
         checkpoint = table.write_checkpoint(folder / "checkpoint")
 
-        # two at a time, as there are two cores
-        pool = stack.enter_context(ThreadPoolExecutor(2, "starts and stops"))
+        # some at a time, as a start does not keep two cores busy
+        pool = stack.enter_context(ThreadPoolExecutor(3, "starts and stops"))
 
         opened = {name: ExitStack() for name in names}
 
@@ -132,12 +132,12 @@ def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sampl
         for size in table.together:
             take_sample(way, size, 0, count=2, together=2)
     together = take_in_turn(many, [*table.together], rounds, table.together, _IN_FLIGHT)
-    # of latencies the tables have medians without intervals, so they are taken in half of the rounds
-    alone = take_in_turn(many, [*table.alone], (rounds + 1) // 2, table.alone, 1)
+    # of latencies the tables have medians without intervals, so they are taken in fewer rounds
+    alone = take_in_turn(many, [*table.alone], (rounds + 2) // 3, table.alone, 1)
     samples = [sample for pair in zip_longest(together, alone) for sample in pair if sample]
     beside = []
     by_name = {way.name: way for way in ways}
-    for number in range(rounds if {"d", OURS} <= by_name.keys() else 0):
+    for number in range((rounds + 1) // 2 if {"d", OURS} <= by_name.keys() else 0):
         for name, in_flight in (("d", BESIDE), (OURS, BESIDE), (OURS, 3 * BESIDE)):
             beside.append(take_sample(by_name[name], Size.LINE, number, count=in_flight, together=in_flight))
     return samples, beside
