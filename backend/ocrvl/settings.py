@@ -105,11 +105,10 @@ class EngineModelSettings(ModelSettings):
         "project's plugin for vLLM; `false`: as floats and one by one, by vLLM's own class",
     )
     give_back_seconds: float = Field(
-        30.0,
+        60.0,
         ge=0,
         allow_inf_nan=False,
-        description="how often the engine's processes return memory that they have freed, between two steps; they do "
-        "when they come to rest too. 0: never",
+        description="how often an engine that has worked returns memory that it has freed, between two steps; 0: never",
     )
     gpus: Annotated[str, AfterValidator(_check_gpus)] | None = Field(
         None, description="the devices of an instance that has several (`tensor_parallel_size`)"

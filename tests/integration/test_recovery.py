@@ -127,7 +127,6 @@ def test_engines_return_the_memory_that_they_have_freed(two_engines: TritonServe
     for replica in (FIRST, SECOND):
         wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_returns_total", replica=replica) > 0)  # noqa: B023
     with Load(two_engines):
-        # it never rests meanwhile
         before = metric(two_engines, "ocrvl_engine_memory_returns_total", replica=FIRST)
         wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_returns_total", replica=FIRST) > before)
 

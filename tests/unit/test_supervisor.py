@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-import ocrvl.engine.supervisor as supervisor_module
 from ocrvl.engine.serve import Job
 from ocrvl.engine.supervisor import RestartPolicy, Supervisor
 from ocrvl.errors import InvalidArgument, Unavailable
@@ -276,13 +275,7 @@ def test_an_error_of_the_first_start_is_raised() -> None:
     asyncio.run(scenario())
 
 
-@pytest.fixture
-def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "_REST_SECONDS", 0.0)
-
-
-@pytest.mark.usefixtures("no_rest")
-def test_an_engine_returns_memory_when_it_has_worked_and_rests() -> None:
+def test_an_engine_returns_memory_when_it_has_worked_since() -> None:
     engine = ScriptedEngine("Soup")
 
     async def scenario() -> None:
@@ -290,70 +283,52 @@ def test_an_engine_returns_memory_when_it_has_worked_and_rests() -> None:
         async with workshop.supervisor(Policy()) as supervisor:
             # the start was work, and since then there was none
             for _ in range(2):
-                await supervisor.give_back_memory(FOR_EVER)
+                await supervisor.give_back_memory()
                 assert (engine.returns, workshop.returns) == (1, 1)
             await read(supervisor)
             engine.has_freed = False
             for _ in range(2):
-                await supervisor.give_back_memory(FOR_EVER)
+                await supervisor.give_back_memory()
                 assert (engine.returns, workshop.returns) == (2, 1)
 
     asyncio.run(scenario())
 
 
-def test_an_engine_that_has_just_worked_does_not_rest_yet() -> None:
-    engine = ScriptedEngine("Soup")
-
-    async def scenario() -> None:
-        async with Workshop([engine]).supervisor(Policy()) as supervisor:
-            await read(supervisor)
-            await supervisor.give_back_memory(FOR_EVER)
-            assert engine.returns == 0
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.usefixtures("no_rest")
-def test_an_engine_that_never_rests_returns_memory_all_the_same() -> None:
+def test_an_engine_that_reads_all_the_while_returns_memory_each_time() -> None:
     engine = ScriptedEngine(None)
 
     async def scenario() -> None:
         async with Workshop([engine]).supervisor(Policy()) as supervisor:
             (reading,) = await be_busy(supervisor, engine, 1)
-            await supervisor.give_back_memory(FOR_EVER)
-            returned = engine.returns
-            for number in (1, 2):
-                await asyncio.sleep(0.01)
-                await supervisor.give_back_memory(0.01)
-                assert engine.returns == returned + number
+            for number in (1, 2, 3):
+                await supervisor.give_back_memory()
+                assert engine.returns == number
             reading.cancel()
 
     asyncio.run(scenario())
 
 
-@pytest.mark.usefixtures("no_rest")
 def test_memory_is_returned_by_the_engine_that_is_there() -> None:
     first, second = ScriptedEngine(), ScriptedEngine()
 
     async def scenario() -> None:
         workshop = Workshop([first, second])
         async with workshop.supervisor(Policy()) as supervisor:
-            await supervisor.give_back_memory(FOR_EVER)
+            await supervisor.give_back_memory()
             assert (first.returns, second.returns) == (1, 0)
             workshop.may_start.clear()
             first.is_dying = True
             await until(lambda: supervisor.state is EngineState.STARTING)
-            await supervisor.give_back_memory(FOR_EVER)
+            await supervisor.give_back_memory()
             assert (first.returns, second.returns) == (1, 0)
             workshop.may_start.set()
             await until(lambda: supervisor.state is EngineState.READY)
-            await supervisor.give_back_memory(FOR_EVER)
+            await supervisor.give_back_memory()
             assert (first.returns, second.returns) == (1, 1)
 
     asyncio.run(scenario())
 
 
-@pytest.mark.usefixtures("no_rest")
 def test_an_engine_that_can_not_return_memory_is_asked_once_and_goes_on() -> None:
     engine = ScriptedEngine("Soup")
     engine.keeps = AttributeError("no such method")
@@ -362,7 +337,7 @@ def test_an_engine_that_can_not_return_memory_is_asked_once_and_goes_on() -> Non
         workshop = Workshop([engine])
         async with workshop.supervisor(Policy()) as supervisor:
             for _ in range(2):
-                await supervisor.give_back_memory(FOR_EVER)
+                await supervisor.give_back_memory()
                 assert engine.returns == 1
                 assert (await read(supervisor)).text == "Soup"
         wanted = "the engine does not return memory, and is not asked again: AttributeError('no such method')"
@@ -371,7 +346,6 @@ def test_an_engine_that_can_not_return_memory_is_asked_once_and_goes_on() -> Non
     asyncio.run(scenario())
 
 
-@pytest.mark.usefixtures("no_rest")
 def test_nothing_is_said_of_the_memory_of_an_engine_that_has_died() -> None:
     engine = ScriptedEngine("Soup")
     engine.keeps = ConnectionError("gone")
@@ -380,7 +354,7 @@ def test_nothing_is_said_of_the_memory_of_an_engine_that_has_died() -> None:
         workshop = Workshop([engine])
         async with workshop.supervisor(Policy(), look_seconds=60) as supervisor:
             engine.is_dying = True
-            await supervisor.give_back_memory(FOR_EVER)
+            await supervisor.give_back_memory()
         assert engine.returns == 1
         assert workshop.log == []
 

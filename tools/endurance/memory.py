@@ -11,13 +11,15 @@ from typing import Final
 
 import psutil
 
+from ocrvl.settings import EngineModelSettings
 from tools.endurance.server import Member
 from tools.endurance.traces import SHARED_MEMORY, mapped_regions
 
 MAX_GROWTH: Final = 0.05
 """Of a process between a tenth of the requests and all of them: what is kept for each request adds up to more."""
 
-_SETTLE_SECONDS: Final = 3.0
+_SETTLE_SECONDS: Final = EngineModelSettings().give_back_seconds + 5
+"""Until an engine has returned what it has freed."""
 _OWN_MEMORY: Final = re.compile(r"^Rss(?:Anon|File):\s+(\d+) kB$", re.MULTILINE)
 _PREFIX: Final = re.compile(r"ocrvl-[^-]+-")
 
@@ -61,7 +63,7 @@ class Growth:
 
 
 def read_memory(members: Sequence[Member]) -> Memory:
-    """Read it, once the server has had a moment to put away what it was doing."""
+    """Read it, once the server has had the time to put away what it was doing."""
     time.sleep(_SETTLE_SECONDS)
     resident = {
         Process(member.name, member.process.pid): rss

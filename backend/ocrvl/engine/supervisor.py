@@ -17,8 +17,6 @@ from ocrvl.metrics.definitions import EngineState, RestartReason
 
 _LOOK_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
-_REST_SECONDS: Final = 1.0
-"""Without a picture, after which an engine rests: shorter gaps come between the requests of a single caller."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,6 @@ class Supervisor:
         self._engine: RunningEngine | None = None
         # its start is work too
         self._has_worked = True
-        self._rests_since = self._returned_at = time.monotonic()
         # the one that has failed to return memory
         self._keeping: RunningEngine | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -136,18 +133,16 @@ class Supervisor:
         finally:
             self._readers.discard(task)
             self._forsaken.discard(task)
-            self._rests_since = time.monotonic()
 
-    async def give_back_memory(self, at_least_every: float) -> None:
-        """Have the engine, where there is one, return memory that it has freed since it was last told to.
+    async def give_back_memory(self) -> None:
+        """Have the engine, where there is one that has worked since the last time, return memory that it has freed.
 
-        To be called every second or so: nothing happens unless the engine has worked since, and then rests, or was told
-        last so many seconds ago. One that fails is not asked again.
+        One that fails is not asked again.
         """
         engine = self._engine
-        if engine is None or engine is self._keeping or not self._may_have_freed(at_least_every):
+        if engine is None or engine is self._keeping or not self._has_worked:
             return
-        self._has_worked, self._returned_at = bool(self._readers), time.monotonic()
+        self._has_worked = bool(self._readers)
         try:
             if await engine.give_back_memory():
                 self._on_returned()
@@ -156,11 +151,6 @@ class Supervisor:
             # of an engine that has died meanwhile there is more to say, elsewhere
             if engine is self._engine and not engine.is_dead:
                 self._log(f"the engine does not return memory, and is not asked again: {error!r}")
-
-    def _may_have_freed(self, at_least_every: float) -> bool:
-        now = time.monotonic()
-        rests = not self._readers and now - self._rests_since >= _REST_SECONDS
-        return self._has_worked and (rests or now - self._returned_at >= at_least_every)
 
     @property
     def last_step(self) -> float | None:

@@ -32,9 +32,6 @@ from ocrvl.triton.loop import LoopThread
 _LOOK_SECONDS = 0.2
 """How often callers are looked at, whether they are still there."""
 
-_REST_LOOK_SECONDS = 0.5
-"""How often the engine is looked at, whether it rests."""
-
 
 class EngineInstance:
     """One engine. `take` is for `execute`; the other methods are called once each, `start` before everything."""
@@ -98,7 +95,7 @@ class EngineInstance:
         self._stop_looking = repeat(self._host.end_abandoned, _LOOK_SECONDS, "callers")
         seconds = self._settings.give_back_seconds
         self._stop_giving_back = (
-            repeat(lambda: self._loop.run(self._supervisor.give_back_memory(seconds)), _REST_LOOK_SECONDS, "memory")
+            repeat(lambda: self._loop.run(self._supervisor.give_back_memory()), seconds, "memory")
             if seconds
             else lambda: None
         )
