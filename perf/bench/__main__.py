@@ -75,7 +75,7 @@ def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) ->
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-bench-")))
         checkpoint = table.write_checkpoint(folder / "checkpoint")
 
-        # two at a time, as there are two cores; with three, Triton 2.51 took a process for dead that came to nothing
+        # two at a time, as there are two cores; with three, Triton 2.51 took a model's process for dead
         pool = stack.enter_context(ThreadPoolExecutor(2, "starts and stops"))
 
         opened = {name: ExitStack() for name in names}
