@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -61,6 +61,14 @@ def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyP
     assert vllm_engine._executor_on_a_cpu({}) == {}
 
 
+@pytest.fixture(autouse=True)
+def _forget_the_library() -> Iterator[None]:
+    """Which is opened once in a process."""
+    vllm_engine._open_nvml.cache_clear()
+    yield
+    vllm_engine._open_nvml.cache_clear()
+
+
 class Nvml(ModuleType):
     """NVIDIA's library on a machine with these devices, by UUID: each has 80 bytes, its number of them in use."""
 
@@ -70,15 +78,12 @@ class Nvml(ModuleType):
     def __init__(self, *uuids: str) -> None:
         super().__init__("pynvml")
         self.uuids = uuids
-        self.open = 0
+        self.opened = 0
 
     def nvmlInit(self) -> None:  # noqa: N802 - the library's names
+        self.opened += 1
         if not self.uuids:
             raise self.NVMLError("no driver")
-        self.open += 1
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.open -= 1
 
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         return len(self.uuids)
@@ -115,18 +120,16 @@ def test_the_memory_is_that_of_the_devices_that_the_process_may_use_by_the_names
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert vllm_engine.gpu_memory() == {name: DeviceMemory(bytes_used, 80) for name, bytes_used in used.items()}
-    assert nvml.open == 0
-
-
-def test_the_library_is_closed_when_a_device_can_not_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml = Nvml("GPU-aa")
-    monkeypatch.setattr(vllm.third_party, "pynvml", nvml)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    with pytest.raises(Nvml.NVMLError):
-        vllm_engine.gpu_memory()
-    assert nvml.open == 0
 
 
 def test_there_is_no_memory_to_tell_of_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm.third_party, "pynvml", Nvml())
     assert vllm_engine.gpu_memory() == {}
+
+
+@pytest.mark.parametrize("uuids", [("GPU-aa",), ()])
+def test_the_library_is_looked_for_once(monkeypatch: pytest.MonkeyPatch, uuids: Sequence[str]) -> None:
+    nvml = Nvml(*uuids)
+    monkeypatch.setattr(vllm.third_party, "pynvml", nvml)
+    assert vllm_engine.gpu_memory() == vllm_engine.gpu_memory()
+    assert nvml.opened == 1
