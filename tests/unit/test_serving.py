@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
+import subprocess
 import sysconfig
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from ocrvl.serving.exposure import Endpoint
 from ocrvl.serving.limits import http_limit, http_limit_arguments
 from ocrvl.serving.locate import TritonInstallation, TritonNotFound, find_model_repository, find_triton
 from ocrvl.serving.log import LoadingLog, slow_start_hint
-from ocrvl.serving.runtime import build_environment, prepare_backends
+from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer, build_command
 from ocrvl_client.cli import app
 from ocrvl_client.cli.serve import _network_warning, _Reports
@@ -236,6 +238,36 @@ def test_the_environment_keeps_what_the_operator_set(tmp_path: Path) -> None:
     assert environment["PYTHONPATH"].endswith(":/mine")
     assert environment["PATH"].endswith(":/bin")
     assert environment["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Path:
+    """A link to a program that prints its argument and what glibc is told."""
+    program = tmp_path / "the program"
+    program.write_text('#!/bin/sh\necho "$1 ${GLIBC_TUNABLES-nothing}"\n')
+    program.chmod(0o755)
+    link = tmp_path / "stub"
+    link.symlink_to(program)
+    return link
+
+
+def test_triton_is_told_to_keep_less_freed_memory_and_its_models_are_not(stub: Path) -> None:
+    environment = keep_less_freed_memory(stub, {"PATH": os.environ["PATH"]})
+    assert "arena_max=1" in environment["GLIBC_TUNABLES"]
+    assert subprocess.check_output([stub, "a b"], env=environment, text=True) == "a b nothing\n"
+
+
+def test_what_the_operator_tells_glibc_is_for_all_processes(stub: Path) -> None:
+    environment = keep_less_freed_memory(stub, {"GLIBC_TUNABLES": "glibc.malloc.perturb=1"})
+    assert subprocess.check_output([stub, "a"], env=environment, text=True) == "a glibc.malloc.perturb=1\n"
+
+
+def test_models_start_where_nothing_may_be_started_from_the_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch, stub: Path
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert keep_less_freed_memory(stub, {"PATH": "/bin"}) == {"PATH": "/bin"}
+    assert stub.is_symlink()
 
 
 def test_a_machine_without_triton_is_told_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from ocrvl.serving.locate import TritonInstallation
+
+_TUNABLES: Final = "GLIBC_TUNABLES"
+_KEEP_LITTLE: Final = ":".join(
+    f"glibc.malloc.{name}"
+    for name in ("arena_max=1", "tcache_count=0", "mmap_threshold=65536", "trim_threshold=65536", "top_pad=0")
+)
+"""One heap, nothing put by for each of 270 threads, and large blocks given back: docs/decisions/0015."""
 
 
 def prepare_backends(triton: TritonInstallation, folder: Path) -> Path:
@@ -44,6 +53,25 @@ def build_environment(triton: TritonInstallation, environ: Mapping[str, str]) ->
     _prepend(environment, "PYTHONPATH", [path for path in sys.path if Path(path).is_dir() and _is_site(path)])
     _prepend(environment, "PATH", [str(Path(sys.executable).parent)])
     return environment
+
+
+def keep_less_freed_memory(stub: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which `tritonserver` keeps little of the memory that it has freed.
+
+    Models keep what glibc keeps by default, since engines are slower otherwise: `stub`, the link by which their
+    processes are started, becomes a script that starts them without the variable. As it was where the operator has
+    settings for glibc, or where nothing may be started from the link's folder.
+    """
+    if _TUNABLES in environment:
+        return dict(environment)
+    script = stub.with_suffix(".sh")
+    script.write_text(f'#!/bin/sh\nunset {_TUNABLES}\nexec {shlex.quote(str(stub.resolve()))} "$@"\n', "utf-8")
+    script.chmod(0o700)
+    # not on a file system that is mounted without the right to execute
+    if not os.access(script, os.X_OK):
+        return dict(environment)
+    script.replace(stub)
+    return {**environment, _TUNABLES: _KEEP_LITTLE}
 
 
 def _is_site(path: str) -> bool:

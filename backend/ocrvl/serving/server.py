@@ -22,7 +22,7 @@ from ocrvl.serving.group import end_group, kill_group
 from ocrvl.serving.limits import http_limit_arguments
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
-from ocrvl.serving.runtime import build_environment, prepare_backends
+from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
@@ -89,6 +89,8 @@ class TritonServer:
         self._shm_prefix = f"{folder.name}-"
         backends = prepare_backends(triton, folder / "backends")
         environment = build_environment(triton, {**os.environ, **self.options.environment})
+        if triton.stub:
+            environment = keep_less_freed_memory(backends / "python" / triton.stub.name, environment)
         http_limit = http_limit_arguments(
             triton.binary, environment, self.options.model_repository, self.options.models
         )
