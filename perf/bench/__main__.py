@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,9 @@ _WAYS: Final[Mapping[str, Callable[[Table, Path, Pictures, Path], AbstractContex
 _TABLES: Final = {table.name: table for table in (NANO, THIN, TOKENS)}
 _USUAL: Final = [NANO.name, THIN.name]
 _IN_FLIGHT: Final = 32
+_SECONDS: Final = 2.0
+"""That one measurement of pictures in flight should take: its beginning and its end, when fewer are in flight, count
+the less the longer it is. On slow cores the fewest that a table sends take longer already."""
 _console = Console(highlight=False, width=140)
 
 
@@ -126,21 +130,27 @@ def share_cores(ways: Sequence[Way]) -> None:
 
 
 def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sample], list[Sample]]:
+    by_name = {way.name: way for way in ways}
     many = [way for way in ways if way.name != "d"]
-    for way in ways:
-        # connections, memory and kernels are there afterwards, and ours has not been warmed at its start
-        for size in table.together:
-            take_sample(way, size, 0, count=2, together=2)
-    together = take_in_turn(many, [*table.together], rounds, table.together, _IN_FLIGHT)
+    # connections, memory and kernels are there afterwards, and ours has not been warmed at its start
+    counts = {size: _choose_count(many, size, *bounds) for size, bounds in table.together.items()}
+    if "d" in by_name:
+        take_sample(by_name["d"], Size.LINE, 0, count=2, together=2)
+    together = take_in_turn(many, [*table.together], rounds, counts, _IN_FLIGHT)
     # of latencies the tables have medians without intervals, so they are taken in fewer rounds
     alone = take_in_turn(many, [*table.alone], (rounds + 2) // 3, table.alone, 1)
     samples = [sample for pair in zip_longest(together, alone) for sample in pair if sample]
     beside = []
-    by_name = {way.name: way for way in ways}
     for number in range((rounds + 1) // 2 if {"d", OURS} <= by_name.keys() else 0):
         for name, in_flight in (("d", BESIDE), (OURS, BESIDE), (OURS, 3 * BESIDE)):
             beside.append(take_sample(by_name[name], Size.LINE, number, count=in_flight, together=in_flight))
     return samples, beside
+
+
+def _choose_count(ways: Sequence[Way], size: Size, least: int, most: int) -> int:
+    """How many pictures one measurement sends: what these ways read in its time on this machine, within bounds."""
+    rates = [take_sample(way, size, 0, count=least, together=_IN_FLIGHT).pictures_per_second for way in ways]
+    return min(max(least, round(_SECONDS * statistics.median(rates))), most)
 
 
 if __name__ == "__main__":

@@ -69,10 +69,14 @@ class EngineAlone:
         return found
 
     async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
-        """Read pictures; all of one call come back together, so they share its time."""
+        """Read pictures one by one, or all in one call, of which the engine runs as many together as it may.
+
+        All of one call come back together, so they share its time.
+        """
         answers = []
-        for start in range(0, count, together):
-            self._pipe.send((size, [first + number for number in range(start, min(start + together, count))]))
+        many = 1 if together == 1 else count
+        for start in range(0, count, many):
+            self._pipe.send((size, [first + number for number in range(start, start + many)]))
             answers += await asyncio.to_thread(self._receive)
         return answers
 

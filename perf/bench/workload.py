@@ -30,15 +30,15 @@ _PICTURES: Final = 32
 class Table:
     """One table of figures: a checkpoint, and how many tokens a picture may become.
 
-    `together` is how many pictures one measurement sends at once, `alone` how many one after the other; sizes that are
-    in neither are not measured. `ways` are those that are compared.
+    `together` is how many pictures one measurement sends at once, at least and at most; `alone` how many one after the
+    other. Sizes that are in neither are not measured. `ways` are those that are compared.
     """
 
     name: str
     says: str
     ways: Sequence[str]
     max_tokens: Mapping[Size, int]
-    together: Mapping[Size, int]
+    together: Mapping[Size, tuple[int, int]]
     alone: Mapping[Size, int]
 
     def write_checkpoint(self, folder: Path) -> Path:
@@ -72,7 +72,7 @@ NANO: Final = Table(
     "the embedded nano checkpoint, float32, the engine on one core and everything else on another",
     ways=("ours", "a", "b", "c", "d", "e"),
     max_tokens={Size.LINE: 32, Size.RECEIPT: 64, Size.PAGE: 64},
-    together={Size.LINE: 32, Size.RECEIPT: 8, Size.PAGE: 3},
+    together={Size.LINE: (32, 64), Size.RECEIPT: (8, 64), Size.PAGE: (3, 12)},
     alone={Size.LINE: 3, Size.RECEIPT: 1, Size.PAGE: 1},
 )
 THIN: Final = Table(
@@ -80,7 +80,7 @@ THIN: Final = Table(
     "random weights, one layer of 64, so that what is left is everything but the model; 1 token a picture",
     ways=("ours", "a", "b", "c", "e"),
     max_tokens={Size.LINE: 1, Size.RECEIPT: 1, Size.PAGE: 1},
-    together={Size.LINE: 32, Size.RECEIPT: 32, Size.PAGE: 6},
+    together={Size.LINE: (32, 64), Size.RECEIPT: (32, 64), Size.PAGE: (6, 12)},
     alone={Size.LINE: 5, Size.RECEIPT: 5, Size.PAGE: 1},
 )
 TOKENS: Final = Table(
@@ -88,7 +88,7 @@ TOKENS: Final = Table(
     "the model of `thin`, but 400 tokens a line: what a token costs",
     ways=("ours", "a"),
     max_tokens=dict.fromkeys(Size, 400),
-    together={Size.LINE: 32},
+    together={Size.LINE: (32, 32)},
     alone={},
 )
 _THIN_TEXT: Final = {
