@@ -171,16 +171,19 @@ def test_every_caller_gets_its_own_text_under_load(server: TritonServer) -> None
             assert readings == [alone[index] for index in pair]
 
 
-@pytest.mark.parametrize("before", [1, 24])
-def test_short_requests_finish_before_long_ones_that_came_first(server: TritonServer, png: bytes, before: int) -> None:
+@pytest.mark.parametrize(("before", "letters"), [(1, 3000), (24, 1000)])
+def test_short_requests_finish_before_long_ones_that_came_first(
+    server: TritonServer, png: bytes, before: int, letters: int
+) -> None:
+    pattern = f"[a-z]{{{letters}}}"
     with ThreadPoolExecutor(before + 24) as threads, client(server, "grpc") as connection:
-        long = [threads.submit(connection.read, png, regex="[a-z]{1000}", stop_repetition=False) for _ in range(before)]
+        long = [threads.submit(connection.read, png, regex=pattern, stop_repetition=False) for _ in range(before)]
         wait(long, timeout=1.0)
         short = [threads.submit(connection.read, png, max_tokens=5) for _ in range(24)]
         for future in short:
             future.result(timeout=120)
         assert not any(future.done() for future in long)
-        assert {len(future.result(timeout=200).text) for future in long} == {1000}
+        assert {len(future.result(timeout=200).text) for future in long} == {letters}
 
 
 @pytest.mark.parametrize("enlarged", [0.9, 1.5, 2.5, 5.0])
