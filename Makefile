@@ -95,7 +95,7 @@ first: install system ## how fast a server answers its first request after a sta
 perf: install system ## load a server with perf_analyzer and write a report (PROFILE=grpc, see perf/README.md)
 	$(BIN)/python -m perf.run $(PROFILE)
 
-bench: install system ## ours against other ways to serve the same model, side by side (8 to 15 minutes)
+bench: install system ## ours against other ways to serve the same model, side by side (8 minutes on fast cores)
 	$(BIN)/python -m perf.bench
 
 bench-document: install system ## documents against the engine alone, memory of 300 pages, waits beside them (15 minutes)
