@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import tritonclient.grpc.aio as triton_grpc
 
 from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.serving.faces import Face
+from ocrvl.serving.ports import find_free_port
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Task, Tensor
 from perf.bench.alone import EngineAlone
@@ -291,9 +291,7 @@ def run_http(
 ) -> Iterator[tuple[psutil.Process, str]]:
     """Run a Python program that serves HTTP, with `--port`, and wait until its `/health` answers."""
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(  # noqa: S603 - a program of this project, or vLLM
             [sys.executable, *command, f"--port={port}"],

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from ocrvl.serving.ports import find_free_port
 from perf.gpu.load import Answer, Ask, OpenSize
 
 _MODEL: Final = "PaddleOCR-VL"
@@ -71,7 +71,7 @@ def build_command(engine_args: Mapping[str, Any]) -> list[str]:
 
 async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitStack) -> OpenSize:
     """Start the server with these engine arguments and wait until it answers. Raises `RuntimeError` where it ends."""
-    port = _free_port()
+    port = find_free_port()
     command = [sys.executable, "-m", *build_command(engine_args), "--host=127.0.0.1", f"--port={port}"]
     # the one that asks sets VLLM_PLUGINS
     server = subprocess.Popen(command, env={**_ENVIRONMENT, **os.environ})  # noqa: S603, ASYNC220
@@ -141,12 +141,6 @@ async def _is_ready(session: aiohttp.ClientSession) -> bool:
         async with session.get("/health") as response:
             return response.status == 200
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from ocrvl.serving.locate import find_model_repository, find_triton
+from ocrvl.serving.ports import find_free_port
 from ocrvl.serving.runtime import build_environment, prepare_backends
 from ocrvl.serving.server import TritonServer
 from ocrvl_client import Client, Retry, ServerUnavailable
@@ -180,9 +181,7 @@ def test_serve_leaves_nothing_behind_when_it_is_stopped(
 
 def test_a_plain_tritonserver_serves_the_repository_too(tmp_path: Path, receipt: Path) -> None:
     triton = find_triton()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_free_port()
     command = [
         str(triton.binary),
         f"--model-repository={find_model_repository()}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,18 +12,12 @@ import pytest
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, RepositoryOptions
 from ocrvl.serving.faces import Face
+from ocrvl.serving.ports import find_free_port
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl_client import Client
 from tests import pictures
 
 ON_LOOPBACK = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.timeout(400)
@@ -33,7 +26,7 @@ def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
         "tensor_parallel_size": 2,
         "nnodes": 2,
         "master_addr": "127.0.0.1",
-        "master_port": free_port(),
+        "master_port": find_free_port(),
         "distributed_executor_backend": "mp",
     }
     words = tuple(f"{name}={value}" for name, value in spanning.items())

@@ -13,11 +13,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ocrvl.serving import locate
+from ocrvl.serving import locate, ports
 from ocrvl.serving.exposure import Endpoint
 from ocrvl.serving.limits import http_limit, http_limit_arguments
 from ocrvl.serving.locate import TritonInstallation, TritonNotFound, find_model_repository, find_triton
 from ocrvl.serving.log import LoadingLog, slow_start_hint
+from ocrvl.serving.ports import bind_to_free_port, find_free_port
 from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer, build_command
 from ocrvl_client.cli import app
@@ -343,6 +344,33 @@ def test_free_ports_are_three_different_ones() -> None:
     for _ in range(50):
         options = TritonServer(ServerOptions(Path(), http_port=0, grpc_port=0, metrics_port=0)).options
         assert len({options.http_port, options.grpc_port, options.metrics_port}) == 3
+
+
+def test_a_free_port_is_none_that_a_connection_gets_while_the_server_starts() -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    chosen = [find_free_port() for _ in range(50)]
+    assert all(1024 <= port < first or port > last for port in chosen)
+    assert len(set(chosen)) > 1
+
+
+@pytest.mark.parametrize("given_out", ["1024 65535", "nonsense", None])
+def test_where_the_kernel_gives_out_all_ports_any_free_one_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given_out: str | None
+) -> None:
+    file = tmp_path / "ip_local_port_range"
+    if given_out:
+        file.write_text(given_out)
+    monkeypatch.setattr(ports, "_GIVEN_OUT", file)
+    with socket.socket() as listener:
+        assert listener.getsockname()[1] == 0
+        assert bind_to_free_port(listener, "127.0.0.1") == listener.getsockname()[1] > 0
+
+
+def test_a_taken_port_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken, socket.socket() as listener:
+        port = bind_to_free_port(taken, "127.0.0.1")
+        monkeypatch.setattr(ports, "_not_given_out", lambda: [port])
+        assert bind_to_free_port(listener, "127.0.0.1") != port
 
 
 @pytest.mark.parametrize(

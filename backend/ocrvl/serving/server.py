@@ -22,6 +22,7 @@ from ocrvl.serving.group import end_group, kill_group
 from ocrvl.serving.limits import http_limit_arguments
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
+from ocrvl.serving.ports import bind_to_free_port
 from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 
 _PR_SET_PDEATHSIG = 1
@@ -266,17 +267,18 @@ def _choose_port(host: str, port: int, option: str, held: contextlib.ExitStack) 
     Raises `ServerFailed` naming the option.
     """
     probe = held.enter_context(socket.socket())
-    # a port of a server that has just ended may be used again; a free one must not be another's
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(port != 0))
     try:
+        if not port:
+            return bind_to_free_port(probe, host)
+        # a port of a server that has just ended may be used again
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
     except OSError as error:
         raise ServerFailed(
             f"port {port} on {host} can not be used ({error.strerror}): end what listens there, "
             f"or choose another with {option}"
         ) from None
-    chosen: int = probe.getsockname()[1]
-    return chosen
+    return port
 
 
 def _end_with_parent() -> None:
