@@ -21,7 +21,13 @@ import triton_python_backend_utils as pb_utils
 from ocrvl.errors import InternalError, InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.hop import Array
 from ocrvl.metrics.mirror import Family, Kind
+from ocrvl.triton.lines import SpreadLines
 from ocrvl.wire import PART_PARAMETER, Model, Tensor
+
+_WAY = threading.Lock()
+"""The one way to the server that lines for its log and questions about callers have, see `SpreadLines`."""
+
+_LINES = SpreadLines(_WAY)
 
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
@@ -106,7 +112,7 @@ class Call:
 
     def is_abandoned(self) -> bool:
         """Whether the caller has gone away, as far as Triton knows: not for requests inside an ensemble."""
-        with self._lock:
+        with _WAY, self._lock:
             return not self._is_answered and bool(self._sender.is_cancelled())
 
     def send(self, tensors: Mapping[Tensor, Array]) -> None:
@@ -138,12 +144,13 @@ class Call:
                 self._sender.send(last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
-def release_requests() -> None:
-    """Free the requests that only cycles still hold, as the last thing that a model does.
+def finish() -> None:
+    """The last thing that a model does: its lines are in the log, and requests that only cycles still hold are freed.
 
     Left to the interpreter's end they would be freed after the memory that they share with the server, and those that
     had been asked whether they are cancelled then end the stub with a segmentation fault (seen with Triton 2.51).
     """
+    _LINES.flush()
     gc.collect()
 
 
@@ -189,15 +196,15 @@ async def call_model(call: Call, model: Model, parameters: Mapping[str, str], ou
 
 
 class Logger:
-    """The server's log."""
+    """The server's log. Warnings are written at once, what is as it should be a few milliseconds later."""
 
     def verbose(self, line: str) -> None:
         """A line for those who look for something; Triton leaves it out unless `log_verbose_level` is 1 or more."""
-        pb_utils.Logger.log_verbose(line)
+        _LINES.add(pb_utils.Logger.log_verbose, line)
 
     def info(self, line: str) -> None:
         """A line about what is as it should be."""
-        pb_utils.Logger.log_info(line)
+        _LINES.add(pb_utils.Logger.log_info, line)
 
     def warning(self, line: str) -> None:
         """A line that an operator should see."""

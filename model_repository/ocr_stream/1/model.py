@@ -23,4 +23,4 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._instance.stop()
-        backend.release_requests()
+        backend.finish()

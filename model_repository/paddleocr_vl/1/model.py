@@ -26,4 +26,4 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._instance.stop()
-        backend.release_requests()
+        backend.finish()

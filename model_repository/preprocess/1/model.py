@@ -21,7 +21,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._instance.stop()
-        backend.release_requests()
+        backend.finish()
 
     def _respond(self, request: backend.Request) -> backend.Response:
         try:
