@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import psutil
 
@@ -47,3 +48,17 @@ def test_a_job_is_done_again_and_again_until_it_is_stopped() -> None:
         pass
     time.sleep(0.05)
     assert not done.acquire(blocking=False)
+
+
+def test_a_job_that_takes_long_is_done_less_often() -> None:
+    began: list[float] = []
+
+    def work() -> None:
+        began.append(time.monotonic())
+        time.sleep(0.05)
+
+    stop = repeat(work, 0.001, "test")
+    while len(began) < 3:
+        time.sleep(0.01)
+    stop()
+    assert all(later - earlier >= 0.05 * 10 for earlier, later in pairwise(began))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,17 +18,24 @@ from ocrvl.processes import descendants, kill
 from ocrvl.triton.context import Log
 
 _SERVER_LOOK_SECONDS: Final = 1.0
+_PAUSE_FOR_WORK: Final = 9
 _HUNG_SECONDS: Final = 120.0
 """After which a process in which no Python thread could run is beyond hope; loading a large library takes seconds."""
 
 
 def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], None]:
-    """Do a job again and again, so many seconds apart, in a thread of its own; what is returned stops it."""
+    """Do a job again and again, so many seconds apart, in a thread of its own; what is returned stops it.
+
+    A job that takes long is done less often, so that it never takes more than a tenth of the time.
+    """
     stopped = threading.Event()
 
     def run() -> None:
-        while not stopped.wait(seconds):
+        pause = seconds
+        while not stopped.wait(pause):
+            began = time.monotonic()
             job()
+            pause = max(seconds, _PAUSE_FOR_WORK * (time.monotonic() - began))
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +35,8 @@ class EngineChannel:
         self._path = path
         self._on_cancel = on_cancel
         self._faces: dict[str, asyncio.StreamWriter] = {}
-        self._door = Door.DOWN
+        self._door = self._wanted = Door.DOWN
+        self._setting = threading.Lock()
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -50,8 +52,12 @@ class EngineChannel:
         self._path.unlink(missing_ok=True)
 
     def set_door(self, door: Door) -> None:
-        """Tell every face; from any thread."""
-        self._loop.call_soon_threadsafe(self._announce, door)
+        """Tell every face, if it is another than before; from any thread."""
+        # said with every request that comes in, and the loop, where every answer passes, is not woken for nothing
+        with self._setting:
+            if door is not self._wanted:
+                self._wanted = door
+                self._loop.call_soon_threadsafe(self._announce, door)
 
     def knows(self, face: str) -> bool:
         """Whether a face of this name is connected."""
@@ -63,10 +69,9 @@ class EngineChannel:
             self._write(writer, message)
 
     def _announce(self, door: Door) -> None:
-        if door is not self._door:
-            self._door = door
-            for writer in list(self._faces.values()):
-                self._write(writer, DoorState(door))
+        self._door = door
+        for writer in list(self._faces.values()):
+            self._write(writer, DoorState(door))
 
     def _write(self, writer: asyncio.StreamWriter, message: Message) -> None:
         if writer.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
