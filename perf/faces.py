@@ -1,7 +1,7 @@
 """What the doors cost: the engine's model against one with nothing in it but the engine; streams against unary.
 
-Starts two servers side by side, sends the same pictures to both in turn, 64 in flight, and prints median ratios of
-pictures per second with their 95 % intervals.
+Sends the same pictures to both in turn, 64 in flight, and prints median ratios of pictures per second with their 95 %
+intervals.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
@@ -51,6 +51,9 @@ class Comparison(StrEnum):
     STREAMS = "streams"
 
 
+_Side = tuple[TritonServer, Model, Sequence[list[Any]]]
+"""A server, the model that is asked, and its inputs."""
+
 _TITLES = {Comparison.ENGINE: "engine's model / bare unary model", Comparison.STREAMS: "ocr_stream / ocr"}
 
 
@@ -63,29 +66,13 @@ def main(
 ) -> None:
     """Compare the engine's model with a bare one, and streams with unary requests."""
     pictures = [World(Random(number)).line().png() for number in range(64)]
-    with ExitStack() as stack:
-        served = stack.enter_context(TritonServer(_options(find_model_repository())))
-        bare = stack.enter_context(TritonServer(_options(_bare_repository(stack), ("paddleocr_vl",))))
-        for server in (served, bare):
-            server.wait_until_ready()
-        hops = asyncio.run(_preprocess(served, pictures))
-        ask = partial(_pictures_per_second, requests=requests, in_flight=in_flight)
-        measurements: dict[Comparison, tuple[Callable[[], float], Callable[[], float]]] = {
-            Comparison.ENGINE: (
-                lambda: ask(served, Model.ENGINE, hops),
-                lambda: ask(bare, Model.ENGINE, hops),
-            ),
-            Comparison.STREAMS: (
-                lambda: ask(
-                    served, Model.STREAM, [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]
-                ),
-                lambda: ask(served, Model.OCR, [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]),
-            ),
-        }
-        results: dict[str, list[tuple[float, float]]] = {}
-        for comparison, (first, second) in measurements.items():
-            if only not in (None, comparison):
-                continue
+    ask = partial(_pictures_per_second, requests=requests, in_flight=in_flight)
+    results: dict[str, list[tuple[float, float]]] = {}
+    for comparison, prepare in ((Comparison.ENGINE, _engines), (Comparison.STREAMS, _streams)):
+        if only not in (None, comparison):
+            continue
+        with ExitStack() as stack:
+            first, second = (partial(ask, *side) for side in prepare(stack, pictures))
             # the first of each is for what is set up once: connections, memory
             first(), second()
             results[_TITLES[comparison]] = measure_pairs(first, second, pairs)
@@ -94,13 +81,32 @@ def main(
         output.write_text(json.dumps(results, indent=2))
 
 
-def _options(repository: Path, models: tuple[str, ...] = ()) -> ServerOptions:
-    return ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, models=models)
+def _engines(stack: ExitStack, pictures: Sequence[bytes]) -> tuple[_Side, _Side]:
+    """The engine's model and a bare one, in servers that have nothing else but `preprocess`."""
+    models = (Model.ENGINE.value, Model.PREPROCESS.value)
+    served, bare = (_start(stack, repository, models) for repository in (find_model_repository(), _bare(stack)))
+    hops = asyncio.run(_preprocess(served, pictures))
+    return (served, Model.ENGINE, hops), (bare, Model.ENGINE, hops)
 
 
-def _bare_repository(stack: ExitStack) -> Path:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-perf-")))
-    shutil.copytree(find_model_repository() / Model.ENGINE, folder / Model.ENGINE)
+def _streams(stack: ExitStack, pictures: Sequence[bytes]) -> tuple[_Side, _Side]:
+    """Streams and unary requests to the same server."""
+    server = _start(stack, find_model_repository())
+    inputs = [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]
+    return (server, Model.STREAM, inputs), (server, Model.OCR, inputs)
+
+
+def _start(stack: ExitStack, repository: Path, models: tuple[str, ...] = ()) -> TritonServer:
+    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, models=models)
+    server = stack.enter_context(TritonServer(options))
+    server.wait_until_ready()
+    return server
+
+
+def _bare(stack: ExitStack) -> Path:
+    """A repository that differs in the engine's model alone."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-perf-"))) / "repository"
+    shutil.copytree(find_model_repository(), folder)
     shutil.copy(_BASELINE, folder / Model.ENGINE / "1/model.py")
     return folder
 
