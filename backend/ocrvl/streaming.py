@@ -149,11 +149,16 @@ class StreamHost:
             if stream.replica == replica:
                 stream.events.put_nowait(_Lost())
 
-    def end_abandoned(self) -> None:
-        """End the streams of callers that have gone away. Asks the server about each: not for an event loop."""
-        for stream in tuple(self._streams.values()):
+    def end_abandoned(self) -> int:
+        """End the streams of callers that have gone away. Asks the server about each: not for an event loop.
+
+        About how many it asked.
+        """
+        asked = tuple(self._streams.values())
+        for stream in asked:
             if (task := stream.task) and stream.call.is_abandoned():
                 task.get_loop().call_soon_threadsafe(stream.end)
+        return len(asked)
 
     async def _serve(self, call: StreamCall, deadline: float | None) -> None:
         stream = _Stream(call, deadline, task=asyncio.current_task())

@@ -164,12 +164,17 @@ class DocumentHost:
         """End the processes that waited for more pages to draw; after the last document."""
         self._drawers.close()
 
-    def end_abandoned(self) -> None:
-        """End the documents of callers that have gone away. Asks the server about each: not for an event loop."""
-        for document in tuple(self._documents):
+    def end_abandoned(self) -> int:
+        """End the documents of callers that have gone away. Asks the server about each: not for an event loop.
+
+        About how many it asked.
+        """
+        asked = tuple(self._documents)
+        for document in asked:
             if (task := document.task) and document.call.is_abandoned():
                 document.reason = CancelReason.CALLER
                 task.get_loop().call_soon_threadsafe(task.cancel)
+        return len(asked)
 
     def _file(self, call: DocumentCall) -> bytes:
         data: bytes = call.read(Tensor.FILE).item()

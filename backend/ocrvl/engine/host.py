@@ -135,11 +135,16 @@ class EngineHost:
         taken.admitted = time.monotonic()
         loop.submit(self._serve(taken))
 
-    def end_abandoned(self) -> None:
-        """End the work of callers that have gone away. Asks the server about each: not for an event loop."""
-        for taken in tuple(self._taken):
+    def end_abandoned(self) -> int:
+        """End the work of callers that have gone away. Asks the server about each: not for an event loop.
+
+        About how many it asked.
+        """
+        asked = tuple(self._taken)
+        for taken in asked:
             if taken.call.is_abandoned():
                 taken.work.end(CancelReason.CALLER)
+        return len(asked)
 
     async def _serve(self, taken: _Taken) -> None:
         error: Exception | None = None

@@ -21,7 +21,7 @@ from ocrvl.errors import InvalidArgument, OcrError
 from ocrvl.hop import Array, PackedPictures, decode_texts, encode_texts
 from ocrvl.images.grid import PixelGrid
 from ocrvl.images.patches import cut_patches, resize_to_grid
-from ocrvl.instances.background import end_with_server, publish_metrics, repeat
+from ocrvl.instances.background import end_with_server, look_after_callers, publish_metrics
 from ocrvl.layout.options import LayoutOptions
 from ocrvl.layout.regions import Region, decode_regions
 from ocrvl.metrics.definitions import DocumentMetrics, Outcome
@@ -106,7 +106,7 @@ class DocumentInstance:
         )
         end_with_server()
         self._loop.run(self._channel.start())
-        self._stop_looking = repeat(self._host.end_abandoned, _LOOK_SECONDS, "callers")
+        self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
         self._publisher = publish_metrics(
             self._metrics, context.replica, families, log, before_publish=[self._set_gauges]
         )

@@ -18,7 +18,7 @@ from ocrvl.engine.turn import turn_to_start
 from ocrvl.engine.vllm_engine import VllmEngine, gpu_memory
 from ocrvl.engine.warmup import warm_up
 from ocrvl.engine.work import WorkRegistry
-from ocrvl.instances.background import end_with_server, publish_metrics, repeat
+from ocrvl.instances.background import end_with_server, look_after_callers, publish_metrics, repeat
 from ocrvl.metrics.definitions import EngineMetrics, EngineState, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.postprocess import load_paddle_functions
@@ -92,7 +92,7 @@ class EngineInstance:
             self._engine_settings.grid,
             self._on_finished,
         )
-        self._stop_looking = repeat(self._host.end_abandoned, _LOOK_SECONDS, "callers")
+        self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
         seconds = self._settings.give_back_seconds
         self._stop_giving_back = (
             repeat(lambda: self._loop.run(self._supervisor.give_back_memory()), seconds, "memory")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ocrvl.instances.background import end_with_server, publish_metrics, repeat
+from ocrvl.instances.background import end_with_server, look_after_callers, publish_metrics
 from ocrvl.metrics.definitions import StreamMetrics
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.settings import StreamSettings, parse_parameters
@@ -43,7 +43,7 @@ class StreamInstance:
         self._host.channel = self._channel
         end_with_server()
         self._loop.run(self._channel.start())
-        self._stop_looking = repeat(self._host.end_abandoned, _LOOK_SECONDS, "callers")
+        self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
         self._publisher = publish_metrics(
             self._metrics,
             context.replica,
