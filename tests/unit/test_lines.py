@@ -6,6 +6,7 @@ import threading
 import time
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,22 @@ def test_lines_that_come_together_are_written_apart() -> None:
     assert all(later - earlier >= 0.001 for earlier, later in pairwise(times))
 
 
-def test_lines_of_a_fifth_of_a_second_are_written_together() -> None:
+def test_of_many_lines_each_gets_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(lines, "time", SimpleNamespace(sleep=slept.append))
+    way = threading.Lock()
+    spread = SpreadLines(way)
+    with way:
+        for _ in range(1000):
+            spread.add(str, "")
+    while len(slept) < 1000:
+        time.sleep(0.01)
+    assert slept == sorted(slept)
+    assert slept[0] == pytest.approx(0.0001)
+    assert slept[-1] == 0.001
+
+
+def test_a_line_waits_a_fifth_of_a_second_for_others() -> None:
     woken: list[float] = []
     spread = SpreadLines(threading.Lock())
     began = time.monotonic()

@@ -51,13 +51,17 @@ class SpreadLines:
     def _write_all(self) -> None:
         while True:
             first = self._lines.get()
-            # a thread that wakes for every line takes twice the time, and takes it from an engine on the same cores
+            # a thread that wakes for every line takes more time, and takes it from an engine on the same cores
             self._is_flushed.wait(_GATHER_SECONDS)
-            for write, line in [first, *(self._lines.get() for _ in range(self._lines.qsize()))]:
-                with self._way:
-                    try:
-                        write(line)
-                    except Exception:  # a line that is lost must not cost those that follow
-                        traceback.print_exc()
-                    if not self._is_flushed.is_set():
-                        time.sleep(min(_APART_SECONDS, _BEHIND_SECONDS / (1 + self._lines.qsize())))
+            self._write(*first)
+            for _ in range(self._lines.qsize()):
+                self._write(*self._lines.get())
+
+    def _write(self, write: Write, line: str) -> None:
+        with self._way:
+            try:
+                write(line)
+            except Exception:  # a line that is lost must not cost those that follow
+                traceback.print_exc()
+            if not self._is_flushed.is_set():
+                time.sleep(min(_APART_SECONDS, _BEHIND_SECONDS / (1 + self._lines.qsize())))
