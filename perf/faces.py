@@ -28,11 +28,11 @@ from rich.table import Table
 from ocrvl.serving.locate import find_model_repository
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
+from perf.bare import lay_bare
 from perf.compare import Ratio, measure_pairs
 from perf.requests import encode_inputs, encode_text
 from tools.nano.world import World
 
-_BASELINE = Path(__file__).parent / "baselines/direct_unary/model.py"
 _HOP = (
     Tensor.PATCHES,
     Tensor.GRID_THW,
@@ -107,7 +107,7 @@ def _bare(stack: ExitStack) -> Path:
     """A repository that differs in the engine's model alone."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-perf-"))) / "repository"
     shutil.copytree(find_model_repository(), folder)
-    shutil.copy(_BASELINE, folder / Model.ENGINE / "1/model.py")
+    lay_bare(folder)
     return folder
 
 

@@ -26,11 +26,20 @@ class Way(StrEnum):
     """The same with the packed encoder."""
     SERVED = "served"
     """Encoded pictures through this project's whole server over gRPC."""
+    ENGINE = "engine"
+    """Patches that are there already, over gRPC to the engine's model, in a server that has no other."""
+    BARE = "bare"
+    """The same to a model with nothing in it but the engine."""
 
     @property
     def is_packed(self) -> bool:
         """Whether the plugin's class reads its pictures."""
-        return self in (Way.READY, Way.OPENAI_PACKED, Way.SERVED)
+        return self not in (Way.STOCK, Way.OPENAI)
+
+    @property
+    def is_triton(self) -> bool:
+        """Whether Triton is between the pictures and the engine."""
+        return self in (Way.SERVED, Way.ENGINE, Way.BARE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Contender:
     """A way, and what its engine arguments have of their own.
 
     `gpus`, `engines` (on each of them) and `parallel` among them are no engine arguments but those of
-    `ocrvl repository`, for `served`; names in capitals are variables of its environment.
+    `ocrvl repository`, where there is Triton; names in capitals are variables of its environment.
     """
 
     way: Way
@@ -89,8 +98,10 @@ def parse_contender(text: str) -> Contender:
 
     >>> parse_contender("ready:max_num_seqs=32:quantization=fp8").overrides
     {'max_num_seqs': 32, 'quantization': 'fp8'}
+    >>> parse_contender('ready:additional_config={"gather":{"seconds":0.05}}:max_num_seqs=32').overrides
+    {'additional_config': {'gather': {'seconds': 0.05}}, 'max_num_seqs': 32}
     """
-    way, *settings = text.split(":")
+    way, *settings = re.split(r":(?=\w+=)", text)
     pairs = (setting.partition("=") for setting in settings)
     return Contender(Way(way), {key: _read(value) for key, _, value in pairs})
 
@@ -140,4 +151,4 @@ def _read(value: str) -> Any:
 
 
 def _write(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -27,7 +27,7 @@ import typer
 from ocrvl.serving.server import ServerFailed, TritonServer
 from perf.gpu.contenders import Contender, Way, write_settings
 from perf.gpu.load import Ask, Opened
-from perf.gpu.sizes import SIZES, draw_pictures
+from perf.gpu.sizes import PICTURES, SIZES, draw_pictures
 from perf.gpu.usage import GpuWatch, role_of
 from perf.gpu.ways import open_way, prepare_server
 
@@ -96,7 +96,8 @@ async def _kill(in_flight: int, gpus: int, *, tiny: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
         async with AsyncExitStack() as stack:
             way = await open_way(contender, write_settings(contender, Path(name), tiny=tiny), stack)
-            ask = way.size(draw_pictures(SIZES["receipt"]), 4 if tiny else SIZES["receipt"].tokens)
+            tokens = 4 if tiny else SIZES["receipt"].tokens
+            ask = way.size(draw_pictures(SIZES["receipt"]), [tokens] * PICTURES)
             await asyncio.gather(*(ask(number, False) for number in range(in_flight)))
             workers = [asyncio.create_task(_ask_on(ask, number, outcomes, done)) for number in range(in_flight)]
             await asyncio.sleep(_BEFORE_SECONDS)

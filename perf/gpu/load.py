@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from perf.gpu.sizes import SIZES
+from perf.gpu.sizes import PICTURES, SIZES
 
-_LOAD: Final = re.compile(r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?")
+_LOAD: Final = re.compile(
+    r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<varied>:varied)?(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Answer:
 Ask = Callable[[int, bool], Awaitable[Answer]]
 """Reads the picture of this number, as a stream where asked for one."""
 
-OpenSize = Callable[[list[bytes], int], Ask]
-"""Encoded pictures and the number of output tokens to what reads one of them."""
+OpenSize = Callable[[list[bytes], list[int]], Ask]
+"""Encoded pictures and the number of output tokens of each to what reads one of them."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,24 @@ class Load:
     requests: int | None = None
     tokens: int | None = None
     """Output tokens of a picture, if not its size's own."""
+    varied: bool = False
+    """Whether texts have from half to one and a half times that, so that they do not end together."""
     rounds: int | None = None
     """Rounds in which it is measured, if not in all."""
 
     @property
-    def output_tokens(self) -> int:
-        """Tokens that every picture's text has."""
-        return self.tokens or SIZES[self.size].tokens
+    def output_tokens(self) -> list[int]:
+        """Tokens that the texts of the pictures have, one after the other."""
+        mean = self.tokens or SIZES[self.size].tokens
+        if not self.varied:
+            return [mean] * PICTURES
+        # those that follow each other differ
+        return [max(1, round(mean * (0.5 + number * 37 % PICTURES / (PICTURES - 1)))) for number in range(PICTURES)]
 
     @property
     def name(self) -> str:
         """As `parse_load` reads it."""
-        return f"{self.size}@{self.in_flight}{':stream' if self.stream else ''}"
+        return f"{self.size}@{self.in_flight}{':varied' if self.varied else ''}{':stream' if self.stream else ''}"
 
     def shortened(self) -> Load:
         """What is enough to set up and compile what the load needs."""
@@ -91,16 +99,18 @@ def parse_load(text: str, *, seconds: float, waves: int, tokens: int | None = No
     Pages, which take seconds each, are counted: so many waves of them. Raises `ValueError`.
 
     >>> parse_load("line@32", seconds=3, waves=2)
-    Load(size='line', in_flight=32, stream=False, seconds=3, requests=None, tokens=None, rounds=None)
+    Load(size='line', in_flight=32, stream=False, seconds=3, requests=None, tokens=None, varied=False, rounds=None)
     >>> parse_load("page@1:stream*5", seconds=3, waves=2)
-    Load(size='page', in_flight=1, stream=True, seconds=0.0, requests=2, tokens=None, rounds=5)
+    Load(size='page', in_flight=1, stream=True, seconds=0.0, requests=2, tokens=None, varied=False, rounds=5)
     """
     match = _LOAD.fullmatch(text)
     if match is None or match["size"] not in SIZES or int(match["in_flight"]) < 1:
-        raise ValueError(f"{text}: SIZE@IN_FLIGHT[:stream][*ROUNDS] is wanted, of {', '.join(SIZES)}")
+        raise ValueError(f"{text}: SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS] is wanted, of {', '.join(SIZES)}")
     in_flight = int(match["in_flight"])
     rounds = int(match["rounds"]) if match["rounds"] else None
-    load = Load(match["size"], in_flight, bool(match["stream"]), tokens=tokens, rounds=rounds)
+    load = Load(
+        match["size"], in_flight, bool(match["stream"]), tokens=tokens, rounds=rounds, varied=bool(match["varied"])
+    )
     return replace(load, requests=waves * in_flight) if load.size == "page" else replace(load, seconds=seconds)
 
 

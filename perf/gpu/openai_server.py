@@ -89,8 +89,11 @@ async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitSta
     return partial(_open_size, session)
 
 
-def _open_size(session: aiohttp.ClientSession, files: list[bytes], tokens: int) -> Ask:
-    bodies = {stream: [encode_request(file, tokens, stream=stream) for file in files] for stream in (False, True)}
+def _open_size(session: aiohttp.ClientSession, files: list[bytes], tokens: list[int]) -> Ask:
+    bodies = {
+        stream: [encode_request(file, length, stream=stream) for file, length in zip(files, tokens, strict=True)]
+        for stream in (False, True)
+    }
 
     async def ask(number: int, stream: bool) -> Answer:
         headers = {"Content-Type": "application/json"}

@@ -36,7 +36,7 @@ def main(
         list[str], typer.Argument(help=f"{', '.join(Way)}, and :KEY=VALUE for each engine argument of its own.")
     ],
     output: Annotated[Path, typer.Option(help="A folder for results.jsonl, added to, and for logs.")],
-    loads: Annotated[str, typer.Option(help="SIZE@IN_FLIGHT[:stream][*ROUNDS] each.")] = "line@32,page@32",
+    loads: Annotated[str, typer.Option(help="SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS] each.")] = "line@32,page@32",
     rounds: Annotated[int, typer.Option(help="Rounds: pairs of each two contenders.")] = 10,
     seconds: Annotated[float, typer.Option(help="Of a measurement of lines or receipts, and what is under way.")] = 3.0,
     waves: Annotated[int, typer.Option(help="Of a measurement of pages: so many times those in flight.")] = 2,
@@ -141,7 +141,7 @@ def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: 
         seconds=measurement.seconds,
         latencies=[round(seconds, 4) for seconds in measurement.latencies],
         firsts=[round(seconds, 4) for seconds in measurement.firsts],
-        wanted_tokens=load.output_tokens,
+        wanted_tokens=sorted(set(load.output_tokens)),
         tokens=Counter(measurement.tokens),
         prompt_tokens=Counter(measurement.prompt_tokens),
         processor_seconds={role: seconds - before.get(role, 0.0) for role, seconds in after.items()},

@@ -89,7 +89,7 @@ def _describe_ratio(each: list[float]) -> list[str]:
         ratio = Ratio.of(each)
     except ValueError:
         return [f"{statistics.median(each):.2f}", "too few pairs", str(len(each))]
-    return [f"{ratio.median:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}", str(ratio.pairs)]
+    return [f"{ratio.median:.3f}", f"{ratio.low:.3f} to {ratio.high:.3f}", str(ratio.pairs)]
 
 
 def _describe_speed(records: Sequence[Record]) -> list[str]:
@@ -116,7 +116,7 @@ def _describe_costs(records: Sequence[Record]) -> list[str]:
         seconds.update(record["processor_seconds"])
         tokens.update(record["tokens"])
         prompts.update(record["prompt_tokens"])
-    wanted = {str(record["wanted_tokens"]) for record in records}
+    wanted = {str(length) for record in records for length in record["wanted_tokens"]}
     costs = ", ".join(f"{role} {1000 * spent / pictures:.1f}" for role, spent in seconds.most_common() if spent > 0)
     return [costs, _describe_lengths(tokens, wanted), _describe_lengths(prompts, set(prompts))]
 

@@ -27,7 +27,11 @@ SIZES: Final = {
 """0.1, 0.3 and 1 million pixels."""
 
 
-def draw_pictures(size: Size, count: int = 64) -> list[bytes]:
+PICTURES: Final = 64
+"""Different ones of a size."""
+
+
+def draw_pictures(size: Size, count: int = PICTURES) -> list[bytes]:
     """JPEG files of noise that compresses as pages do: smooth at first, then sharpened by scaling."""
     files = []
     for number in range(count):

@@ -16,12 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import tritonclient.grpc.aio as triton_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from ocrvl import plugin
 from ocrvl.engine.serve import Job
 from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.engine.vllm_engine import VllmEngine
+from ocrvl.hop import PackedPictures
 from ocrvl.images.decode import PictureLimits
 from ocrvl.images.pipeline import Preprocessor
 from ocrvl.options import Options
@@ -30,9 +32,11 @@ from ocrvl.repository.options import Device, RepositoryOptions
 from ocrvl.serving.faces import Face
 from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Task, Tensor
+from perf.bare import lay_bare
 from perf.gpu.contenders import Contender, Way
 from perf.gpu.load import Answer, Ask, Opened, OpenSize
 from perf.gpu.openai_server import open_openai_server
+from perf.requests import encode_inputs, encode_text
 
 
 async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
@@ -41,7 +45,7 @@ async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) 
     os.environ["VLLM_PLUGINS"] = plugin.NAME if way.is_packed else ""
     os.environ.update(contender.environment)
     engine_settings = EngineSettings.from_file(settings)
-    if way is Way.SERVED:
+    if way.is_triton:
         return await _open_triton(contender, settings, stack)
     if way in (Way.OPENAI, Way.OPENAI_PACKED):
         return Opened(await open_openai_server(engine_settings.engine_args, stack))
@@ -51,12 +55,9 @@ async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) 
 
 
 def _ready(engine: VllmEngine, settings: EngineSettings) -> OpenSize:
-    def open_size(files: list[bytes], tokens: int) -> Ask:
-        options = Options(max_tokens=tokens, stop_repetition=False, raw=True)
-        preprocessor = Preprocessor(settings.grid, PictureLimits())
-        packed = [
-            picture for file in files for picture in preprocessor.preprocess([file], [Task.OCR], options).pictures()
-        ]
+    def open_size(files: list[bytes], tokens: list[int]) -> Ask:
+        messages = _preprocess(files, tokens, settings)
+        packed = [(picture, message.options) for message in messages for picture in message.pictures()]
 
         async def ask(number: int, stream: bool) -> Answer:
             asked, first = time.perf_counter(), None
@@ -65,13 +66,24 @@ def _ready(engine: VllmEngine, settings: EngineSettings) -> OpenSize:
                 nonlocal first
                 first = first or time.perf_counter() - asked
 
-            picture = packed[number % len(packed)]
+            picture, options = packed[number % len(packed)]
             reading = await engine.read(picture, Job.begin(options), on_text if stream else None)
             return Answer(reading.num_output_tokens, reading.num_input_tokens, first)
 
         return ask
 
     return open_size
+
+
+def _options(tokens: int) -> Options:
+    return Options(max_tokens=tokens, stop_repetition=False, raw=True)
+
+
+def _preprocess(files: list[bytes], tokens: list[int], settings: EngineSettings) -> list[PackedPictures]:
+    """Each file as what the engine's model takes."""
+    preprocessor = Preprocessor(settings.grid, PictureLimits())
+    pairs = zip(files, map(_options, tokens), strict=True)
+    return [preprocessor.preprocess([file], [Task.OCR], options) for file, options in pairs]
 
 
 def prepare_server(
@@ -93,11 +105,16 @@ def prepare_server(
     make_repository(repository, options)
     rendered = repository / Model.ENGINE / "1" / SETTINGS_FILE
     rendered.write_text(json.dumps(json.loads(rendered.read_text("utf-8")) | arguments), "utf-8")
-    return ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, environment=dict(environment))
+    if contender.way is Way.BARE:
+        lay_bare(repository)
+    models = () if contender.way is Way.SERVED else (Model.ENGINE.value,)
+    return ServerOptions(
+        repository, http_port=0, grpc_port=0, metrics_port=0, models=models, environment=dict(environment)
+    )
 
 
 def _pictures_by_engine(metrics: str) -> dict[str, float]:
-    """What vLLM has read, by instance of the engine's model."""
+    """What vLLM has read, by instance of the engine's model; nothing where that is bare."""
     with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     counts: dict[str, float] = defaultdict(float)
@@ -109,45 +126,51 @@ def _pictures_by_engine(metrics: str) -> dict[str, float]:
 
 
 async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
-    import tritonclient.grpc.aio as triton_grpc
-
-    from perf.requests import encode_inputs, encode_text
-
     server = stack.enter_context(TritonServer(prepare_server(contender, settings), on_line=print))
     await asyncio.to_thread(server.wait_until_ready)
     client = await stack.enter_async_context(triton_grpc.InferenceServerClient(server.grpc_url))
+    metrics = f"{server.options.host}:{server.metrics_port}"
+    is_whole, engine_settings = contender.way is Way.SERVED, EngineSettings.from_file(settings)
 
-    def open_size(files: list[bytes], tokens: int) -> Ask:
-        asked_for = {"max_tokens": tokens, "stop_repetition": False, "raw": True}
-        encoded = encode_text(json.dumps(asked_for).encode())
-        inputs = [encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: encoded}) for file in files]
+    def encode_files(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
+        options = (_options(length).model_dump_json(exclude_defaults=True).encode() for length in tokens)
+        return [
+            encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: encode_text(asked)})
+            for file, asked in zip(files, options, strict=True)
+        ]
+
+    def encode_patches(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
+        return [encode_inputs(packed.encode_tensors()) for packed in _preprocess(files, tokens, engine_settings)]
+
+    def open_size(files: list[bytes], tokens: list[int]) -> Ask:
+        inputs = (encode_files if is_whole else encode_patches)(files, tokens)
 
         async def ask(number: int, stream: bool) -> Answer:
             tensors = inputs[number % len(inputs)]
             if stream:
-                return await ask_stream(tensors)
-            answer = await client.infer(Model.OCR.value, tensors)
-            return count(answer)
-
-        async def ask_stream(tensors: list[Any]) -> Answer:
-            async def request() -> Any:
-                yield {"model_name": Model.STREAM.value, "inputs": tensors}
-
-            asked, first = time.perf_counter(), None
-            counted = Answer(0, 0)
-            async for answer, error in client.stream_infer(request()):
-                if error:
-                    raise error
-                first = first or time.perf_counter() - asked
-                if answer.as_numpy(Tensor.NUM_OUTPUT_TOKENS.value) is not None:
-                    counted = count(answer)
-            return Answer(counted.tokens, counted.prompt_tokens, first)
+                return await _ask_stream(client, tensors)
+            return _count(await client.infer(Model.OCR if is_whole else Model.ENGINE, tensors))
 
         return ask
 
-    def count(answer: Any) -> Answer:
-        outputs, inputs = Tensor.NUM_OUTPUT_TOKENS, Tensor.NUM_INPUT_TOKENS
-        return Answer(*(int(answer.as_numpy(name.value).sum()) for name in (outputs, inputs)))
-
-    metrics = f"{server.options.host}:{server.metrics_port}"
     return Opened(open_size, partial(_pictures_by_engine, metrics))
+
+
+async def _ask_stream(client: Any, tensors: list[Any]) -> Answer:
+    async def request() -> Any:
+        yield {"model_name": Model.STREAM.value, "inputs": tensors}
+
+    asked, first = time.perf_counter(), None
+    counted = Answer(0, 0)
+    async for answer, error in client.stream_infer(request()):
+        if error:
+            raise error
+        first = first or time.perf_counter() - asked
+        if answer.as_numpy(Tensor.NUM_OUTPUT_TOKENS.value) is not None:
+            counted = _count(answer)
+    return Answer(counted.tokens, counted.prompt_tokens, first)
+
+
+def _count(answer: Any) -> Answer:
+    outputs, inputs = Tensor.NUM_OUTPUT_TOKENS, Tensor.NUM_INPUT_TOKENS
+    return Answer(*(int(answer.as_numpy(name.value).sum()) for name in (outputs, inputs)))

@@ -101,13 +101,13 @@ async def _answer(contender: Contender, settings: Path, connection: Connection) 
         began = time.perf_counter()
         way = await open_way(contender, settings, stack)
         connection.send(time.perf_counter() - began)
-        opened: dict[tuple[str, int], Ask] = {}
+        opened: dict[tuple[str, bool], Ask] = {}
         while True:
             try:
                 load = await asyncio.to_thread(connection.recv)
             except EOFError:
                 return
-            key = (load.size, load.output_tokens)
+            key = (load.size, load.varied)
             if key not in opened:
                 opened[key] = await asyncio.to_thread(_open, way.size, load)
             before = await asyncio.to_thread(way.pictures_by_engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import typer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrvl.repository.options import Parallel
-from perf.gpu import arithmetic, contenders, curves, load, openai_server, report
+from perf.gpu import arithmetic, contenders, curves, load, openai_server, report, ways
 
 TINY = arithmetic.Shape(
     vision_hidden=32,
@@ -168,6 +169,42 @@ def test_a_load_that_makes_no_sense_is_refused_by_name(text: str) -> None:
         load.parse_load(text, seconds=1, waves=1)
 
 
+def test_texts_of_varied_length_have_their_size_s_on_average_and_neighbours_differ() -> None:
+    lengths = load.parse_load("line@64:varied", seconds=1, waves=1).output_tokens
+    assert (min(lengths), max(lengths), len(lengths)) == (15, 45, 64)
+    assert sum(lengths) / len(lengths) == pytest.approx(30, abs=0.5)
+    assert all(abs(first - second) > 5 for first, second in pairwise(lengths))
+
+
+def test_a_load_is_named_as_it_is_read() -> None:
+    names = ["line@1", "page@32:varied", "receipt@8:stream", "line@2:varied:stream"]
+    assert [load.parse_load(f"{name}*3", seconds=1, waves=1).name for name in names] == names
+
+
+def test_a_bare_contender_differs_from_the_engine_s_model_in_that_model_alone(tmp_path: Path) -> None:
+    options = {}
+    for way in ("engine", "bare"):
+        contender = contenders.parse_contender(way)
+        settings = contenders.write_settings(contender, tmp_path, tiny=True)
+        options[way] = ways.prepare_server(contender, settings)
+        assert options[way].models == ("paddleocr_vl",)
+    engine, bare = (read_files(options[way].model_repository) for way in ("engine", "bare"))
+    assert {path for path in engine if engine[path] != bare[path]} == {"paddleocr_vl/1/model.py"}
+    laid = options["bare"].model_repository / "paddleocr_vl/1/model.py"
+    assert laid.read_bytes() == Path("perf/baselines/direct_unary/model.py").read_bytes()
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The files of a repository, without the lines that say where it was rendered."""
+    return {
+        str(path.relative_to(folder)): b"".join(
+            line for line in path.read_bytes().splitlines(keepends=True) if not line.startswith(b"#")
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def test_a_load_keeps_as_many_requests_in_flight_as_it_says_and_counts_tokens() -> None:
     flying, most = 0, 0
 
@@ -204,7 +241,7 @@ def measured(contender: str, number: int, pictures: int, tokens: str = "30") -> 
         "seconds": 2.0,
         "latencies": [0.1] * pictures,
         "firsts": [],
-        "wanted_tokens": 30,
+        "wanted_tokens": [30],
         "tokens": {tokens: pictures},
         "prompt_tokens": {"201": pictures},
         "processor_seconds": {"asking": 0.01 * pictures, "EngineCore": 0.0},
@@ -222,7 +259,7 @@ def test_the_tables_tell_rates_costs_and_lengths_that_differ() -> None:
     records = [measured("a", number, 20) for number in range(6)] + [measured("b", number, 10) for number in range(6)]
     text = report.render([*records, measured("b", 6, 1, tokens="29")])
     assert "| a | 10.00 | 300 |" in text
-    assert "| a / b | 2.00 | 2.00 to 2.00 | 6 |" in text
+    assert "| a / b | 2.000 | 2.000 to 2.000 | 6 |" in text
     assert "| a | asking 10.0 | 30 | 201 |" in text
     assert "29, 30 (1 not as wanted)" in text
 
