@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 TRAIN ?= --device cpu --work 6000 --seconds 40000 --score-seconds 1800
 OLDEST_VLLM := 0.28.0
 ENGINE_TESTS := tests/unit/test_vllm_engine.py tests/unit/test_plugin.py tests/unit/test_plugin_processor.py \
-  tests/unit/test_structure.py tests/contract/test_settings_docs.py tests/integration
+  tests/unit/test_plugin_scheduler.py tests/unit/test_structure.py tests/contract/test_settings_docs.py tests/integration
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ocrvl.engine import settings, vllm_engine
+from ocrvl.plugin.scheduler import GatherSettings
 from ocrvl.settings import (
     DocumentSettings,
     EngineModelSettings,
@@ -114,3 +115,8 @@ def test_every_variable_that_is_set_is_in_the_table_with_its_value_and_no_other(
         for variable, value, _ in rows(section("Environment variables"))
     }
     assert documented == vllm_engine._ENVIRONMENT
+
+
+def test_how_long_pictures_gather_is_as_the_page_says() -> None:
+    gather = GatherSettings().model_dump_json().replace(":", ": ").replace(",", ", ")
+    assert f'`{{"gather": {gather}}}`' in section("`model.json`: vLLM's arguments")

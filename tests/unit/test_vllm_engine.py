@@ -13,9 +13,11 @@ from vllm.sampling_params import StructuredOutputsParams
 from vllm.utils.import_utils import resolve_obj_by_qualname
 from vllm.v1.executor import Executor
 
+from ocrvl import plugin
 from ocrvl.engine import vllm_engine
 from ocrvl.engine.vllm_engine import DeviceMemory
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
+from ocrvl.plugin.scheduler import SCHEDULER, make_scheduler
 from ocrvl.wire import FinishReason
 
 
@@ -59,6 +61,21 @@ def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyP
     assert vllm_engine._executor_on_a_cpu({"tensor_parallel_size": 2}) == {}
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
     assert vllm_engine._executor_on_a_cpu({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("on_cpu", "is_packed", "scheduler"), [(False, True, SCHEDULER), (True, True, None), (False, False, None)]
+)
+def test_pictures_gather_on_a_gpu_that_reads_them_together(
+    monkeypatch: pytest.MonkeyPatch, on_cpu: bool, is_packed: bool, scheduler: str | None
+) -> None:
+    monkeypatch.setattr(type(vllm.platforms.current_platform), "is_cpu", lambda _platform: on_cpu)
+    monkeypatch.setattr(plugin, "is_registered", lambda: is_packed)
+    assert vllm_engine._scheduler() == scheduler
+
+
+def test_vllm_finds_the_scheduler_by_its_name() -> None:
+    assert resolve_obj_by_qualname(SCHEDULER) is make_scheduler
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.images.grid import PixelGrid
+from ocrvl.plugin.scheduler import GatherSettings
 from ocrvl.plugin.worker import EXTENSION
 
 SETTINGS_FILE: Final = "model.json"
@@ -39,6 +40,12 @@ _OURS: Final[dict[str, Any]] = {
 """What this project sets where `model.json` says nothing."""
 
 
+class _AdditionalConfig(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    gather: GatherSettings = GatherSettings()
+
+
 class _Arguments(BaseModel):
     """The engine arguments that are checked before vLLM starts, which would say less, and later."""
 
@@ -54,6 +61,7 @@ class _Arguments(BaseModel):
     dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
     disable_log_stats: bool
     structured_outputs_config: dict[str, Any]
+    additional_config: _AdditionalConfig | None = None
 
     @field_validator("pipeline_parallel_size")
     @classmethod

@@ -26,6 +26,7 @@ from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches
 from ocrvl.options import Options
+from ocrvl.plugin.scheduler import SCHEDULER
 from ocrvl.plugin.worker import GIVE_BACK
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
@@ -143,8 +144,9 @@ class VllmEngine:
         try:
             # vLLM's client makes sockets for an event loop, and asks for one even where it is not running
             asyncio.set_event_loop(asyncio.new_event_loop())
-            args = {**_executor_on_a_cpu(settings.engine_args), **settings.engine_args}
-            llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args), stat_loggers=[steps.logger_factory()])
+            args = AsyncEngineArgs(**{**_executor_on_a_cpu(settings.engine_args), **settings.engine_args})
+            args.scheduler_cls = args.scheduler_cls or _scheduler()
+            llm = AsyncLLM.from_engine_args(args, stat_loggers=[steps.logger_factory()])
         except BaseException:
             kill(descendants() - before)
             raise
@@ -309,6 +311,16 @@ def _executor_on_a_cpu(engine_args: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     # by its path: the name "uni" is overruled on a CPU
     return {"distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor"}
+
+
+def _scheduler() -> str | None:
+    """The scheduler for an engine whose `model.json` names none, which has loaded vLLM's plugins; None for vLLM's own.
+
+    A CPU has nothing to launch that pictures could share, and vLLM's own class reads them one by one in any case.
+    """
+    from vllm.platforms import current_platform
+
+    return SCHEDULER if plugin.is_registered() and not current_platform.is_cpu() else None
 
 
 class StepWatch:
