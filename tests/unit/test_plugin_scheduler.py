@@ -243,7 +243,7 @@ def test_pictures_that_come_apart_begin_together_and_read_the_same(tmp_path: Pat
     code = "import sys; from tests.unit.test_plugin_scheduler import report_reading_apart as r; r(*sys.argv[1:])"
     report = tmp_path / "report.json"
     command = [sys.executable, "-c", code, str(path), str(report)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     seen = json.loads(report.read_text("utf-8"))
     assert seen["texts"] == ["Soup of the day"] * 7

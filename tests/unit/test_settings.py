@@ -52,9 +52,6 @@ def test_our_defaults_yield_to_the_file(tmp_path: Path) -> None:
         ("enforce_eager", 1, "enforce_eager: 1: Input should be a valid boolean"),
         ("dtype", "fp16", """dtype: "fp16": Input should be 'auto', 'half', 'float16', 'bfloat16'"""),
         ("disable_log_stats", True, "disable_log_stats: true: the metrics, and noticing an engine that has stalled"),
-        ("additional_config", {"gather": {"seconds": -1}}, "Input should be greater than or equal to 0"),
-        ("additional_config", {"gather": {"tokens": 0}}, "Input should be greater than or equal to 1"),
-        ("additional_config", {"gather": {"second": 1}}, "Extra inputs are not permitted"),
         ("structured_outputs_config", {"backend": "auto"}, '"backend": "guidance" is wanted'),
         ("structured_outputs_config", {"disable_any_whitespace": True}, '"backend": "guidance" is wanted'),
     ],
@@ -66,6 +63,23 @@ def test_wrong_engine_arguments_are_refused_when_they_are_read(
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         EngineSettings.from_file(path)
     assert str(caught.value).startswith(f"{path}: {key}: ")
+
+
+@pytest.mark.parametrize(
+    ("gather", "reason"),
+    [
+        ({"seconds": -1}, "seconds: -1: Input should be greater than or equal to 0"),
+        ({"tokens": 0}, "tokens: 0: Input should be greater than or equal to 1"),
+        ({"second": 1}, "second: 1: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_wrong_within_an_engine_argument_is_named_by_its_path(
+    tmp_path: Path, gather: dict[str, float], reason: str
+) -> None:
+    path = write(tmp_path, {"model": "nano", "additional_config": {"gather": gather}})
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        EngineSettings.from_file(path)
+    assert str(caught.value) == f"{path}: additional_config.gather.{reason}"
 
 
 def test_every_wrong_engine_argument_has_a_line(tmp_path: Path) -> None:

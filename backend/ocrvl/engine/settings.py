@@ -144,7 +144,7 @@ def _check_arguments(args: Mapping[str, Any], source: Path) -> None:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False):
-            key = str(problem["loc"][0])
+            key = ".".join(map(str, problem["loc"]))
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{source}: {key}: {json.dumps(args[key])}: {message}")
+            lines.append(f"{source}: {key}: {json.dumps(problem['input'])}: {message}")
         raise ValueError("\n".join(lines)) from None

@@ -7,7 +7,8 @@ while texts are being generated, the first to come waits for others: until as mu
 until a short time has passed.
 
 VLLM 0.24 to 0.32 have what this takes: a step that begins nothing, with which ranks of data parallelism begin prompts
-at the same time. With a vLLM that lacks it nothing waits, and that is said once.
+at the same time. With a vLLM that lacks it nothing waits, and that is said once. Where more wait than `max_num_seqs`
+lets in, vLLM has no step begin nothing: each begins as soon as there is room.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import inspect
 import logging
 import time
 from collections import deque
-from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,7 +32,7 @@ class GatherSettings(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # measured on an H100 (docs/performance.md): of 0.06, 0.12 and 0.25 s none was faster, nor of 2500 and 1000 tokens
+    # measured on an H100 (docs/performance.md): 0.12 and 0.25 s were no faster, 1000 tokens were slower
     seconds: float = Field(0.06, ge=0)
     tokens: int = Field(2500, ge=1)
 
@@ -88,7 +88,6 @@ def can_hold(scheduler: type) -> bool:
     return "throttle_prefills" in inspect.signature(scheduler.schedule).parameters  # type: ignore[attr-defined]
 
 
-@cache
 def _gathering(own: Any) -> Any:
     class GatheringScheduler(own):
         def __init__(self, gathering: Gathering, *args: Any, **kwargs: Any) -> None:
