@@ -126,6 +126,7 @@ class FakeScheduler:
     def __init__(self, vllm_config: Any) -> None:
         self.waiting: list[Any] = []
         self.running: list[Any] = []
+        self.max_num_running_reqs = 8
         self.told: list[bool] = []
 
     def add_request(self, request: Any) -> None:
@@ -161,6 +162,17 @@ def test_steps_hold_while_texts_are_in_progress_and_none_is_half_read(monkeypatc
     scheduler.add_request(request(tokens=600))
     scheduler.schedule()
     assert scheduler.told == [False, True, False, True, False]
+
+
+def test_only_what_there_are_places_for_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = make_fake(monkeypatch, {"seconds": 60, "tokens": 200})
+    for _ in range(4):
+        scheduler.add_request(request())
+    for places in (0, 1, 2):
+        scheduler.running = [request()] * (8 - places)
+        scheduler.schedule()
+    # nothing can begin, one waits for a second, two begin
+    assert scheduler.told == [False, True, False]
 
 
 def test_what_vllm_itself_holds_back_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,11 +214,8 @@ class Steps:
 async def read_apart(engine: VllmEngine, picture: PackedPicture, steps: Steps) -> dict[str, Any]:
     """Three readings that begin apart while a long text is generated, which ends before their time is over."""
     plain = Options()
-    endless = Options(max_tokens=2000, stop_repetition=False, raw=True, regex="[a-z]{2000}")
     texts = [(await engine.read(picture, Job.begin(plain))).text for _ in range(4)]
-    began = asyncio.Event()
-    long = asyncio.create_task(engine.read(picture, Job.begin(endless), lambda _text: began.set()))
-    await began.wait()
+    long = await begin_long_text(engine, picture)
     before = len(steps.prompts)
     waiting = []
     for _ in range(3):
@@ -218,8 +227,36 @@ async def read_apart(engine: VllmEngine, picture: PackedPicture, steps: Steps) -
     return {"texts": texts, "one": steps.prompts[0], "meanwhile": meanwhile, "afterwards": steps.prompts[before:]}
 
 
-def report_reading_apart(model: str, report: str) -> None:
-    """Write what `read_apart` has seen in an engine with these settings to a file, since vLLM prints."""
+async def read_more_than_fit(engine: VllmEngine, picture: PackedPicture, steps: Steps) -> dict[str, Any]:
+    """Six readings at once, of which one in two ends early, while a long text takes one of three places."""
+    for _ in range(4):
+        await engine.read(picture, Job.begin(Options()))
+    long = await begin_long_text(engine, picture)
+    before = len(steps.prompts)
+    lengths = [2, 5] * 3
+    readings = await asyncio.gather(*(engine.read(picture, Job.begin(Options(max_tokens=n))) for n in lengths))
+    is_over = long.done()
+    long.cancel()
+    return {
+        "lengths": [reading.num_output_tokens for reading in readings],
+        "is_over": is_over,
+        "pictures": [tokens // steps.prompts[0] for tokens in steps.prompts[before:]],
+    }
+
+
+async def begin_long_text(engine: VllmEngine, picture: PackedPicture) -> asyncio.Task[Any]:
+    options = Options(max_tokens=2000, stop_repetition=False, raw=True, regex="[a-z]{2000}")
+    began = asyncio.Event()
+    task = asyncio.create_task(engine.read(picture, Job.begin(options), lambda _text: began.set()))
+    await began.wait()
+    return task
+
+
+SCENES = {scene.__name__: scene for scene in (read_apart, read_more_than_fit)}
+
+
+def report_scene(scene: str, model: str, report: str) -> None:
+    """Write what a scene has seen in an engine with these settings to a file, since vLLM prints."""
     steps = Steps()
     AsyncLLM.from_engine_args = steps.watched(AsyncLLM.from_engine_args)
     settings = EngineSettings.from_file(Path(model))
@@ -228,25 +265,37 @@ def report_reading_apart(model: str, report: str) -> None:
     engine = VllmEngine.start(settings)
     try:
         with asyncio.Runner() as runner:
-            seen = runner.run(read_apart(engine, next(packed.pictures()), steps))
+            seen = runner.run(SCENES[scene](engine, next(packed.pictures()), steps))
         Path(report).write_text(json.dumps(seen), "utf-8")
     finally:
         engine.stop()
 
 
-def test_pictures_that_come_apart_begin_together_and_read_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "model.json"
-    arguments = {"enforce_eager": True, "max_model_len": 4096, "scheduler_cls": SCHEDULER}
-    gather = {"seconds": 30, "tokens": 10_000}
-    path.write_text(json.dumps({"model": "nano", **arguments, "additional_config": {"gather": gather}}), "utf-8")
-    # in a process of its own, whose environment and metrics are the engine's afterwards
-    code = "import sys; from tests.unit.test_plugin_scheduler import report_reading_apart as r; r(*sys.argv[1:])"
-    report = tmp_path / "report.json"
-    command = [sys.executable, "-c", code, str(path), str(report)]
+def run_scene(scene: str, folder: Path, **arguments: Any) -> dict[str, Any]:
+    """What a scene has seen, in a process of its own, whose environment and metrics are the engine's afterwards."""
+    path, report = folder / "model.json", folder / "report.json"
+    common = {"model": "nano", "enforce_eager": True, "max_model_len": 4096, "scheduler_cls": SCHEDULER}
+    path.write_text(json.dumps(common | arguments), "utf-8")
+    code = "import sys; from tests.unit.test_plugin_scheduler import report_scene as r; r(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, scene, str(path), str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(report.read_text("utf-8"))
+    seen: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    return seen
+
+
+def test_pictures_that_come_apart_begin_together_and_read_the_same(tmp_path: Path) -> None:
+    gather = {"seconds": 30, "tokens": 10_000}
+    seen = run_scene("read_apart", tmp_path, additional_config={"gather": gather})
     assert seen["texts"] == ["Soup of the day"] * 7
     assert seen["meanwhile"] == []
     # nothing waits any longer than texts are in progress
     assert seen["afterwards"] == [3 * seen["one"]]
+
+
+def test_pictures_begin_together_though_more_wait_than_there_are_places_for(tmp_path: Path) -> None:
+    # a place that becomes free waits for the next, since two prompts, of 30 tokens each, are worth a step
+    gather = {"seconds": 30, "tokens": 50}
+    seen = run_scene("read_more_than_fit", tmp_path, max_num_seqs=3, additional_config={"gather": gather})
+    assert (seen["lengths"], seen["is_over"]) == ([2, 5] * 3, False)
+    assert seen["pictures"] == [2, 2, 2]

@@ -7,8 +7,7 @@ while texts are being generated, the first to come waits for others: until as mu
 until a short time has passed.
 
 VLLM 0.24 to 0.32 have what this takes: a step that begins nothing, with which ranks of data parallelism begin prompts
-at the same time. With a vLLM that lacks it nothing waits, and that is said once. Where more wait than `max_num_seqs`
-lets in, vLLM has no step begin nothing: each begins as soon as there is room.
+at the same time. With a vLLM that lacks it nothing waits, and that is said once.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import inspect
 import logging
 import time
 from collections import deque
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -99,12 +99,21 @@ def _gathering(own: Any) -> Any:
             super().add_request(request)
 
         def schedule(self, throttle_prefills: bool = False) -> Any:
-            return super().schedule(throttle_prefills or self._gathering.holds(time.monotonic(), self._held_tokens()))
+            holds = self._gathering.holds(time.monotonic(), self._held_tokens())
+            if holds:
+                # vLLM has nothing held back while more wait than its last step could begin: always, with more in
+                # flight than `max_num_seqs`, while places become free one by one as texts end
+                self.prefill_capacity_bound = False
+            return super().schedule(throttle_prefills or holds)
 
         def _held_tokens(self) -> int:
-            """Tokens that wait for texts in progress, 0 where there are none; what is half read is not interrupted."""
-            if not self.waiting or not self.running or any(request.is_prefill_chunk for request in self.running):
+            """Tokens that wait for texts in progress, of as many pictures as there are places for.
+
+            0 where no text is in progress; what is half read is not interrupted.
+            """
+            if not self.running or any(request.is_prefill_chunk for request in self.running):
                 return 0
-            return sum(request.num_prompt_tokens for request in self.waiting)
+            places = max(0, self.max_num_running_reqs - len(self.running))
+            return sum(request.num_prompt_tokens for request in islice(self.waiting, places))
 
     return GatheringScheduler
