@@ -240,7 +240,8 @@ async def read_more_than_fit(engine: VllmEngine, picture: PackedPicture, steps: 
     return {
         "lengths": [reading.num_output_tokens for reading in readings],
         "is_over": is_over,
-        "pictures": [tokens // steps.prompts[0] for tokens in steps.prompts[before:]],
+        "one": steps.prompts[0],
+        "afterwards": steps.prompts[before:],
     }
 
 
@@ -298,4 +299,4 @@ def test_pictures_begin_together_though_more_wait_than_there_are_places_for(tmp_
     gather = {"seconds": 30, "tokens": 50}
     seen = run_scene("read_more_than_fit", tmp_path, max_num_seqs=3, additional_config={"gather": gather})
     assert (seen["lengths"], seen["is_over"]) == ([2, 5] * 3, False)
-    assert seen["pictures"] == [2, 2, 2]
+    assert seen["afterwards"] == [2 * seen["one"]] * 3

@@ -111,9 +111,12 @@ def _gathering(own: Any) -> Any:
 
             0 where no text is in progress; what is half read is not interrupted.
             """
-            if not self.running or any(request.is_prefill_chunk for request in self.running):
+            places = self.max_num_running_reqs - len(self.running)
+            # mostly nothing can begin, and then the step looks at no request for it
+            if not self.waiting or not self.running or places <= 0:
                 return 0
-            places = max(0, self.max_num_running_reqs - len(self.running))
+            if any(request.is_prefill_chunk for request in self.running):
+                return 0
             return sum(request.num_prompt_tokens for request in islice(self.waiting, places))
 
     return GatheringScheduler
