@@ -132,12 +132,18 @@ class Caller:
 
 
 @contextlib.contextmanager
-def on_a_port(app: FastAPI | Callable[[], FastAPI]) -> Iterator[str]:
+def on_a_port(app: FastAPI | Callable[[], FastAPI], http: Any = "auto") -> Iterator[str]:
     """An application, or what makes it in the server's loop, on a free port with uvicorn: its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(
-            uvicorn.Config(app, factory=not isinstance(app, FastAPI), log_level="warning", timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                app,
+                factory=not isinstance(app, FastAPI),
+                http=http,
+                log_level="warning",
+                timeout_graceful_shutdown=1,
+            )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

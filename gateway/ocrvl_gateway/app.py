@@ -47,6 +47,8 @@ def create_app(settings: GatewaySettings, reader: Reader, *, fetcher: Fetcher | 
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.openapi else None,
+        # a path with a slash too many is no route, and not another one
+        redirect_slashes=False,
     )
     app.state.parts = parts
     keys = Keys([key.get_secret_value() for key in settings.api_keys])
@@ -60,6 +62,7 @@ def create_app(settings: GatewaySettings, reader: Reader, *, fetcher: Fetcher | 
         app.add_exception_handler(kind, _answer_error)
     app.add_middleware(
         Door,
+        router=app.router,
         keys=keys,
         rate=RateLimit(settings.rate),
         metrics=parts.metrics,
@@ -79,4 +82,4 @@ def create_app(settings: GatewaySettings, reader: Reader, *, fetcher: Fetcher | 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     request_id = request.state.request_id
-    return problem_of(error, request_id).response(request.url.path, request_id)
+    return problem_of(error, request_id).response(request.state.route, request_id)

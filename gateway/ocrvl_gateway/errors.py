@@ -24,7 +24,7 @@ from ocrvl_client import (
     ServerUnavailable,
 )
 
-ENVELOPE_PATHS: Final = ("/layout-parsing", "/restructure-pages")
+ENVELOPE_ROUTES: Final = ("/layout-parsing", "/restructure-pages")
 
 CLIENT_GONE: Final = 499
 """Nobody sees it but the metrics (nginx's status for a caller that went away)."""
@@ -60,6 +60,12 @@ class NoSuchModel(Refusal):
     """A model that is not served here."""
 
     status, code = 404, "model_not_found"
+
+
+class NoSuchRoute(Refusal):
+    """A path that leads nowhere."""
+
+    status, code = 404, "not_found"
 
 
 class TooLarge(Refusal):
@@ -129,9 +135,9 @@ class Problem:
         message = json.dumps(self.fields) if self.fields else self.message
         return {"logId": log_id, "errorCode": self.status, "errorMsg": message}
 
-    def response(self, path: str, log_id: str) -> Response:
-        """The answer, in the form that the clients of this path know."""
-        in_envelope = path in ENVELOPE_PATHS
+    def response(self, route: str | None, log_id: str) -> Response:
+        """The answer, in the form that the clients of this route know; None is no route."""
+        in_envelope = route in ENVELOPE_ROUTES
         # PaddleOCR's service has 422 for all that is wrong with a request
         problem = replace(self, status=422) if in_envelope and self.status == 400 else self
         body = problem.as_envelope(log_id) if in_envelope else problem.as_error()

@@ -11,29 +11,32 @@ import uuid
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ocrvl_gateway.door.access import Access, access_of
 from ocrvl_gateway.door.body import check_length, limit_body
 from ocrvl_gateway.door.keys import Keys
 from ocrvl_gateway.door.metrics import GatewayMetrics
 from ocrvl_gateway.door.rate import RateLimit
-from ocrvl_gateway.errors import CLIENT_GONE, Busy, Refusal, TooManyRequests, Unauthorized, problem_of
+from ocrvl_gateway.errors import CLIENT_GONE, Busy, NoSuchRoute, Refusal, TooManyRequests, Unauthorized, problem_of
 
-WORK_PATHS: Final = frozenset({"/v1/chat/completions", "/layout-parsing", "/restructure-pages", "/api/document"})
-"""Requests that give the server work: limits are for these."""
-
-_KEYED_PREFIX: Final = "/v1/"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Door:
-    """ASGI middleware. `scope["state"]["request_id"]` is the caller's `X-Request-Id`, or a new one."""
+    """ASGI middleware around the application whose `router` it is.
+
+    `scope["state"]` gets the `request_id`, the caller's `X-Request-Id` or a new one, and the `route` as it was declared;
+    None is no route. What is no HTTP is closed.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
+        router: Router,
         keys: Keys,
         rate: RateLimit,
         metrics: GatewayMetrics,
@@ -41,6 +44,7 @@ class Door:
         max_body_bytes: int,
     ) -> None:
         self._app = app
+        self._router = router
         self._keys = keys
         self._rate = rate
         self._metrics = metrics
@@ -50,14 +54,18 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it with why it may not."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1003})
             return
         headers = Headers(scope=scope)
         request_id = headers.get("x-request-id", "")
         if not _SANE_ID.fullmatch(request_id):
             request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        access = access_of(self._router.routes, scope)
+        scope.setdefault("state", {}).update(request_id=request_id, route=access.path if access else None)
         status = CLIENT_GONE
 
         async def named(message: Message) -> None:
@@ -69,32 +77,24 @@ class Door:
 
         began = time.perf_counter()
         try:
-            await self._pass(scope, headers, receive, named)
+            await self._pass(access, scope, headers, receive, named)
+        except Exception:
+            status = 500  # answered around the door
+            raise
         finally:
-            # the router has put the route there
-            handler = getattr(scope.get("route"), "path", "none")
+            handler = access.path if access else "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, handler, status).inc()
             self._metrics.seconds.labels(method, handler).observe(time.perf_counter() - began)
 
-    async def _pass(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        # a preflight brings neither key nor work
-        has_work = path in WORK_PATHS and scope["method"] != "OPTIONS"
+    async def _pass(self, access: Access | None, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            caller = (scope.get("client") or ("",))[0]
-            if self._keys.are_wanted and scope["method"] != "OPTIONS" and (has_work or path.startswith(_KEYED_PREFIX)):
-                key = self._keys.find(headers.get("authorization"))
-                if key is None:
-                    raise Unauthorized("a known API key is wanted: Authorization: Bearer …")
-                caller = key
-            check_length(headers, self._max_body_bytes)
-            if has_work:
-                self._check_load(caller)
+            has_work = self._check(access, scope, headers)
         except Refusal as refusal:
             self._metrics.refused.labels(refusal.code).inc()
             problem = problem_of(refusal, scope["state"]["request_id"])
-            await problem.response(path, scope["state"]["request_id"])(scope, receive, send)
+            response = problem.response(scope["state"]["route"], scope["state"]["request_id"])
+            await response(scope, receive, send)
             return
         receive = limit_body(receive, self._max_body_bytes)
         if not has_work:
@@ -107,6 +107,21 @@ class Door:
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
+
+    def _check(self, access: Access | None, scope: Scope, headers: Headers) -> bool:
+        """Whether the request has work for the server. Raises `Refusal`."""
+        if access is None:
+            raise NoSuchRoute("nothing is served at this path")
+        caller = (scope.get("client") or ("",))[0]
+        if self._keys.are_wanted and access.needs_key:
+            key = self._keys.find(headers.get("authorization"))
+            if key is None:
+                raise Unauthorized("a known API key is wanted: Authorization: Bearer …")
+            caller = key
+        check_length(headers, self._max_body_bytes)
+        if access.has_work:
+            self._check_load(caller)
+        return access.has_work
 
     def _check_load(self, caller: str) -> None:
         if self._in_flight >= self._max_in_flight:
