@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +13,7 @@ import pytest
 from ocrvl_client.cli.reading.problems import CanNotWrite, Exit, InputProblem, RunEnded
 from ocrvl_client.cli.reading.record import FILE_NAME, Record, modified_at
 from ocrvl_client.cli.reading.sources import Input
-from ocrvl_client.cli.reading.writing import write_file
+from ocrvl_client.cli.reading.writing import check_name, write_file
 
 
 def named(*names: str) -> list[Input]:
@@ -36,6 +37,11 @@ def places(folder: Path, inputs: Sequence[Input]) -> list[str]:
         # a document's files are scan/scan.md and so on
         (["scan.pdf", "scan/scan.png"], ["scan", "scan/scan.png"]),
         (["stdin"], ["stdin"]),
+        # nor what looks the same: é as one character, and as two
+        (["\u00e9.png", "e\u0301.png"], ["\u00e9", "e\u0301.png"]),
+        # a result has a longer suffix than its input
+        (["n" * 251 + ".png", "n" * 251 + ".pdf"], ["n" * 250, "n" * 248 + "-2"]),
+        (["\u4e2d" * 84 + ".png"], ["\u4e2d" * 83]),
     ],
 )
 def test_no_two_inputs_have_the_same_name_for_their_results(
@@ -70,6 +76,17 @@ def test_what_is_done_and_unchanged_is_known_in_the_next_run(output: Path, scan:
 def test_a_name_is_kept_for_later_runs_and_from_other_inputs(output: Path, scan: Input) -> None:
     (other,) = named("scan.png")
     assert places(output, [other, scan]) == ["scan.png", "scan"]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names can not be had there")
+def test_a_name_that_is_no_utf_8_is_known_in_the_next_run(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    path.write_bytes(b"picture")
+    one = Input(str(path), str(path), PurePosixPath(path.name), path)
+    with Record(tmp_path / "out") as record:
+        record.add(one, "this", b"picture", modified_at(path), {})
+    with Record(tmp_path / "out") as record:
+        assert record.is_done(one, "this")
 
 
 def test_a_file_that_was_only_touched_counts_as_unchanged_by_its_bytes(output: Path, scan: Input) -> None:
@@ -147,3 +164,14 @@ def test_a_name_of_the_server_s_never_leads_out_of_the_folder(tmp_path: Path, na
 def test_a_name_that_is_too_long_is_a_problem_of_its_input_alone(tmp_path: Path) -> None:
     with pytest.raises(InputProblem, match="too long"):
         write_file(tmp_path, f"{'a' * 300}.md", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("a/b.md", "is a folder"), ("c/b.md", "Not a directory"), ("d/" * 3000 + "b.md", "too long")]
+)
+def test_a_result_that_can_not_be_written_is_known_before_there_is_one(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "a/b.md").mkdir(parents=True)
+    (tmp_path / "c").touch()
+    with pytest.raises(InputProblem, match=problem):
+        check_name(tmp_path, name)
+    check_name(tmp_path, "new/b.md")

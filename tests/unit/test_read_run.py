@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -347,6 +348,64 @@ def test_a_run_that_is_interrupted_ends_what_is_under_way_and_keeps_the_rest(
     assert written(out).items() <= ALL.items()
     assert read(Scripted(), scans, output=out) is Exit.READ
     assert written(out) == ALL
+
+
+ESCAPE = "\x1b]0;owned\x07\x9b2J"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder of names that a shell, a terminal, Rich or Unicode could stumble over."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in (f"{ESCAPE}.png", "[bold]a.png", "new\nline.png", os.fsdecode(b"caf\xe9.png")):
+        (folder / name).write_bytes(name.encode("utf-8", "replace"))
+    return folder
+
+
+ESCAPED = ("\\x1b]0;owned\\x07\\x9b2J.png", "[bold]a.png", "new\\nline.png", "caf\\xe9.png")
+
+
+@pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN, Format.JSON, Format.HTML])
+def test_any_name_is_written_and_known_in_the_next_run(hostile: Path, out: Path, form: Format) -> None:
+    asked = Asked(to_files=True, formats=(form,), layout=False)
+    assert read(Scripted(), hostile, asked=asked, output=out) is Exit.READ
+    again = Scripted()
+    assert read(again, hostile, asked=asked, output=out) is Exit.READ
+    assert again.asked == []
+
+
+@pytest.mark.parametrize("output", [True, False])
+def test_no_name_or_message_gives_a_terminal_commands(
+    hostile: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, output: bool
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    client = Scripted(refuse(b"line", InvalidRequest(f"it is {ESCAPE}")))
+    assert read(client, hostile, asked=TEXTS, output=out if output else None) is Exit.SOME_FAILED
+    told, failed = capsys.readouterr()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told + failed)
+    assert f"{hostile}/new\\nline.png: it is \\x1b]0;owned" in failed
+    for name in ESCAPED[:2]:
+        assert (name.replace(".png", ".txt") if output else f"==> {hostile}/{name} <==") in told
+
+
+def test_a_program_is_given_names_and_texts_as_they_are(
+    hostile: Path, out: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    read(Scripted(), hostile, output=out)
+    assert os.fsencode(out) + b"/caf\xe9.txt\n" in capfdbinary.readouterr().out
+    read(Scripted(), hostile / f"{ESCAPE}.png", asked=Asked())
+    assert capfdbinary.readouterr().out.decode() == f"{ESCAPE}.png\n"
+
+
+def test_json_is_valid_for_any_name_and_shows_a_terminal_nothing_to_obey(
+    hostile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(Scripted(), hostile, asked=Asked(formats=(Format.JSON,)))
+    told = capsys.readouterr().out
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told)
+    names = {Path(json.loads(line)["file"]).name for line in told.splitlines()}
+    assert names == {f"{ESCAPE}.png", "[bold]a.png", "new\nline.png", "caf\\xe9.png"}
 
 
 def test_html_on_the_screen_is_one_page(scans: Path) -> None:

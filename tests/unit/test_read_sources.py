@@ -52,6 +52,25 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
     assert places(f"{tmp_path}/scan[1].png") == ["scan[1].png"]
 
 
+def test_a_pattern_below_a_folder_with_brackets_is_matched_there(tmp_path: Path) -> None:
+    fill(tmp_path, "scans [2026]/a.png", "scans 2/b.png")
+    assert places(f"{tmp_path}/scans [2026]/*.png") == ["a.png"]
+    assert places(f"{tmp_path}/scans [2026]") == ["a.png"]
+    assert places(f"{tmp_path}/scans [0-9]/*.png") == ["scans 2/b.png"]
+
+
+def test_what_no_file_can_be_called_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    long = f"{tmp_path}/{'a' * 300}.png"
+    (one,) = find_inputs([long])
+    assert isinstance(one, Input)
+    with pytest.raises(InputProblem, match="too long"):
+        one.load(1)
+    assert problems(f"{long}*") == ["no file matches it"]
+    assert problems(f"{tmp_path}/a**b") == [
+        "it is no pattern: Invalid pattern: '**' can only be an entire path component"
+    ]
+
+
 def test_what_is_named_twice_is_read_once(tmp_path: Path) -> None:
     fill(tmp_path, "a.png")
     assert places(f"{tmp_path}/a.png", str(tmp_path), "-", "-") == ["a.png", "stdin"]

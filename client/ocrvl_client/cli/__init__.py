@@ -10,9 +10,11 @@ from ocrvl_client.cli.probe import probe
 from ocrvl_client.cli.read import HELP, read
 from ocrvl_client.cli.repository import repository
 from ocrvl_client.cli.serve import serve
+from ocrvl_client.cli.terminal import Group
 
 app = typer.Typer(
     name="ocrvl",
+    cls=Group,
     help="PaddleOCR-VL on Triton: serve it, read pictures with it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from ocrvl_client._probe import ProbeSettings, examine
 from ocrvl_client._scrape import HttpFetch
@@ -17,6 +15,7 @@ from ocrvl_client.cli.checkup import hardware, models, packages
 from ocrvl_client.cli.checkup.facts import Facts
 from ocrvl_client.cli.checkup.findings import Finding, Level
 from ocrvl_client.cli.reading.connection import split_url
+from ocrvl_client.cli.terminal import Console, dump_json, echo
 
 CHECKS: Final[tuple[Callable[[Facts], Finding | list[Finding] | None], ...]] = (
     packages.check_python,
@@ -73,7 +72,7 @@ def doctor(
     )
     findings = examine_facts(facts)
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+        echo(dump_json([asdict(finding) for finding in findings], indent=1))
     else:
         _print(findings)
     if any(finding.level is Level.FAIL for finding in findings):
@@ -90,12 +89,12 @@ def examine_facts(facts: Facts) -> list[Finding]:
 
 
 def _print(findings: Iterable[Finding]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console()
     for finding in findings:
         console.print(f"{finding.level:<5}", style=_STYLES[finding.level], end="")
-        console.print(f"{finding.name:<15} {finding.seen}", markup=False)
+        console.print(f"{finding.name:<15} {finding.seen}")
         if finding.advice:
-            console.print(f"     {'':<15} {finding.advice}", style="dim", markup=False)
+            console.print(f"     {'':<15} {finding.advice}", style="dim")
 
 
 def _probe(url: str, metrics_url: str) -> tuple[bool, str]:

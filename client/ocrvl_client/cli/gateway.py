@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 
 import typer
-from rich.console import Console
+
+from ocrvl_client.cli.terminal import Console
 
 _PACKAGES = ("aiohttp", "fastapi", "ocrvl_gateway", "prometheus_client", "pybase64", "pydantic_settings", "uvicorn")
 
@@ -17,16 +20,22 @@ def gateway(context: typer.Context) -> None:
 
     Example: ocrvl gateway --server localhost:8001 --port 8080
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True)
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         console.print(f"not installed: {', '.join(missing)}; for the gateway, install ocrvl with its extra 'gateway'")
         raise typer.Exit(1)
     from ocrvl_gateway.settings import BadSettings, read_settings
 
+    said = StringIO()
     try:
-        settings = read_settings(context.args)
+        with redirect_stderr(said):
+            settings = read_settings(context.args)
+    except SystemExit:
+        # argparse repeats what it does not know
+        console.print(said.getvalue(), end="")
+        raise
     except BadSettings as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red")
         raise typer.Exit(2) from None
     from ocrvl_gateway.serve import serve
 

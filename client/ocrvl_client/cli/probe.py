@@ -8,6 +8,7 @@ import typer
 
 from ocrvl_client._probe import ProbeSettings, examine
 from ocrvl_client._scrape import Fetch, HttpFetch
+from ocrvl_client.cli.terminal import echo
 
 
 def probe(
@@ -41,9 +42,9 @@ def probe(
     verdict = examine(settings, _fetch(url, "--url"), metrics)
     if verbose and not quiet:
         for line in verdict.seen:
-            typer.echo(line)
+            echo(line)
     if not quiet:
-        typer.echo(f"{'healthy' if verdict.healthy else 'unhealthy'}: {verdict.reason}")
+        echo(f"{'healthy' if verdict.healthy else 'unhealthy'}: {verdict.reason}")
     raise typer.Exit(0 if verdict.healthy else 1)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from ocrvl_client.cli.terminal import Console
 
 if TYPE_CHECKING:
     from ocrvl.repository.plan import Plan
@@ -81,7 +82,7 @@ def repository(
     from ocrvl.serving.faces import Face
     from ocrvl.serving.locate import TritonNotFound
 
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True)
     try:
         options = RepositoryOptions(
             checkpoint=checkpoint,
@@ -101,14 +102,14 @@ def repository(
         )
         plan = make_repository(out, options, force=force)
     except OptionRefused as error:
-        errors.print(str(error), style="red", markup=False)
+        errors.print(str(error), style="red")
         raise typer.Exit(2) from None
     except (OSError, TritonNotFound) as error:
-        errors.print(f"OUT: {out} can not be written: {error}", style="red", markup=False)
+        errors.print(f"OUT: {out} can not be written: {error}", style="red")
         raise typer.Exit(1) from None
     for warning in plan.warnings:
-        errors.print(warning, style="yellow", markup=False)
-    _print_plan(Console(highlight=False, soft_wrap=True), out, plan)
+        errors.print(warning, style="yellow")
+    _print_plan(Console(), out, plan)
 
 
 def _print_plan(console: Console, out: Path, plan: Plan) -> None:
@@ -118,10 +119,10 @@ def _print_plan(console: Console, out: Path, plan: Plan) -> None:
         ("engines", f"{plan.engines}, {plan.placement}"),
         *((size.name, f"{size.value}, {size.reason}") for size in plan.sizes),
     ]
-    console.print(f"rendered {out}", markup=False)
+    console.print(f"rendered {out}")
     for name, text in lines:
-        console.print(f"  {name:<22}{text}", markup=False)
+        console.print(f"  {name:<22}{text}")
     folder = shlex.quote(str(out))
     console.print("serve it with either of:")
-    console.print(f"  ocrvl serve --model-repository {folder}", markup=False)
-    console.print(f"  tritonserver --model-repository {folder}", markup=False)
+    console.print(f"  ocrvl serve --model-repository {folder}")
+    console.print(f"  tritonserver --model-repository {folder}")

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
-from rich.console import Console
 from rich.status import Status
 
 from ocrvl_client._scrape import EngineState, HttpFetch, read_engine_states
+from ocrvl_client.cli.terminal import Console
 
 if TYPE_CHECKING:
     from ocrvl.serving.exposure import Endpoint
@@ -75,7 +75,7 @@ def serve(
 
     Example: ocrvl serve --http-port 0 --grpc-port 8001 -- --log-verbose=1
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True)
     if missing := [name for name in ("vllm", "PIL", "pydantic", "psutil") if find_spec(name) is None]:
         console.print(f"not installed: {', '.join(missing)}; to serve, install ocrvl with its extra 'server'")
         raise typer.Exit(1)
@@ -97,7 +97,7 @@ def serve(
         )
         policy = RecoveryPolicy(recovery_drain, max_failures if recovery else 0, failure_window)
         if warning := _network_warning(host):
-            console.print(warning, style="yellow", markup=False)
+            console.print(warning, style="yellow")
         with _log_sink(console, log_file) as on_line, _Reports(console) as reports:
             supervisor = _supervise(options, policy, reports, on_line)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -105,10 +105,10 @@ def serve(
             supervisor.run()
     except (ServerFailed, TritonNotFound) as error:
         console.print("the server could not be started:", style="red")
-        console.print("\n".join(f"  {line}" for line in str(error).splitlines()), markup=False)
+        console.print("\n".join(f"  {line}" for line in str(error).splitlines()))
         raise typer.Exit(1) from None
     except GaveUp as error:
-        console.print(f"gave up: {error}", style="red", markup=False)
+        console.print(f"gave up: {error}", style="red")
         raise typer.Exit(1) from None
 
 
@@ -221,7 +221,7 @@ class _Reports:
         self._status.update(text)
         if seconds > SLOW_START_SECONDS and not self._hinted:
             self._hinted = True
-            self._console.print(slow_start_hint(models), markup=False)
+            self._console.print(slow_start_hint(models))
 
     def ready(self, recovery_seconds: float | None) -> None:
         self._end_status()
@@ -232,7 +232,7 @@ class _Reports:
 
     def broken(self, trouble: str) -> None:
         self._end_status()
-        self._console.print(f"broken: {trouble}", style="yellow", markup=False)
+        self._console.print(f"broken: {trouble}", style="yellow")
 
     def stopping(self) -> None:
         self._console.print("stopping: waiting for requests in flight")

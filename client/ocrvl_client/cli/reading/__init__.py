@@ -4,7 +4,8 @@ problems    what can go wrong, and the exit status that says so
 sources     arguments to inputs: files, folders, patterns, URLs, standard input
 download    a URL's bytes
 asked       what is wanted of each input
-record      which input has which name in the output folder, and what is done there
+places      which input has which name in the output folder
+record      what is done there
 batch       inputs to results: many at a time, in order, past what can not be read
 render      results as text, Markdown and JSON
 html        Markdown as a page of its own

@@ -14,6 +14,7 @@ from ocrvl_client.cli.reading.problems import InputProblem, NoServer, ServerLost
 from ocrvl_client.cli.reading.reader import Reader, Result
 from ocrvl_client.cli.reading.record import modified_at
 from ocrvl_client.cli.reading.sources import Input, Nothing
+from ocrvl_client.cli.terminal import printable
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Batch:
             self.left_over = [result for result in ended if isinstance(result, Result)]
 
     async def _read(self, one: Input | Nothing) -> Result:
-        result = Result(one.name)
+        result = Result(printable(one.name))
         if isinstance(one, Nothing):
             result.problems.append(one.problem)
             return result
@@ -100,6 +101,7 @@ class Batch:
         if await asyncio.to_thread(self._reader.is_done, one, data):
             result.skipped = True
             return
+        self._reader.check_place(one, data)
         await self._wait_for_server()
         if self._reader.is_document(data):
             async with self._documents:

@@ -6,9 +6,10 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+
+from ocrvl_client.cli.terminal import Console
 
 
 class Bar:

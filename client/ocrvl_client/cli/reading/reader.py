@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,8 @@ from ocrvl_client.cli.reading.problems import InputProblem
 from ocrvl_client.cli.reading.record import Record
 from ocrvl_client.cli.reading.render import describe_pages, render_document, render_reading
 from ocrvl_client.cli.reading.sources import Input
-from ocrvl_client.cli.reading.writing import write_file
+from ocrvl_client.cli.reading.writing import check_name, write_file
+from ocrvl_client.cli.terminal import dump_json
 
 Files = Mapping[str, int]
 """Results: their sizes by their names below the output folder."""
@@ -76,6 +76,13 @@ class Reader:
         output = self._output
         return output is not None and not output.force and output.record.is_done(one, self._asked.digest, data)
 
+    def check_place(self, one: Input, data: bytes) -> None:
+        """See that an input's results can be written. Raises `InputProblem`."""
+        if self._output is not None:
+            asked = self._asked.for_file(data)
+            for each in asked.formats:
+                check_name(self._output.folder, f"{self._stem(one, asked)}{each.suffix}")
+
     def note_done(self, one: Input, data: bytes, modified: int, files: Files) -> None:
         """Note for later runs that an input is done. Raises `CanNotWrite`."""
         if self._output is not None:
@@ -125,7 +132,7 @@ class Reader:
             raise InputProblem("the server has ended the document without its last part")
         texts = {each: render_document(whole, pages, one.name, each) for each in asked.formats}
         if self._output is not None and Format.JSON in texts:
-            texts[Format.JSON] = json.dumps(describe_pages(pages), ensure_ascii=False, indent=1)
+            texts[Format.JSON] = dump_json(describe_pages(pages), indent=1)
         more = {".docx": whole.docx} if whole.docx else {}
         return {**images, **await self._finish(one, asked, texts, more, result)}
 
@@ -136,14 +143,20 @@ class Reader:
         if self._output is None:
             result.text = texts[asked.formats[0]]
             return {}
-        place = self._output.record.place_of(one)
-        if asked.document:
-            place = f"{place}/{place.rpartition('/')[2]}"
+        place = self._stem(one, asked)
         # the first format last, so that where it is the rest is
         files = {f"{place}{suffix}": file for suffix, file in more.items()}
-        files |= {f"{place}{each.suffix}": texts[each].encode() for each in reversed(list(texts))}
+        files |= {
+            f"{place}{each.suffix}": texts[each].encode("utf-8", "backslashreplace") for each in reversed(list(texts))
+        }
         result.written = self._output.folder / list(files)[-1]
         return await self._write(files)
+
+    def _stem(self, one: Input, asked: AskedOfOne) -> str:
+        """An input's main results below the folder, without their suffixes."""
+        assert self._output is not None
+        place = self._output.record.place_of(one)
+        return f"{place}/{place.rpartition('/')[2]}" if asked.document else place
 
     async def _write(self, files: Mapping[str, bytes]) -> dict[str, int]:
         assert self._output is not None

@@ -1,4 +1,4 @@
-"""Which input has which name in an output folder, and what is done there: what an interrupted run goes on from."""
+"""What is done in an output folder: what an interrupted run goes on from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from ocrvl_client.cli.reading.places import Places
 from ocrvl_client.cli.reading.problems import RunEnded
 from ocrvl_client.cli.reading.sources import Input
 from ocrvl_client.cli.reading.writing import can_not_write
@@ -45,8 +46,6 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._done: dict[str, Done] = {}
-        self._places: dict[str, str] = {}
-        self._taken: set[str] = set()
         self._stack = ExitStack()
 
     def __enter__(self) -> Record:
@@ -59,17 +58,19 @@ class Record:
         if not _lock(self._file.fileno()):
             self._stack.close()
             raise RunEnded(f"another ocrvl is writing to {self._folder}: wait for it, or choose another folder")
+        self._places = Places(self._folder)
         self._file.seek(0)
         lines = self._file.read().split(b"\n")
         # a line that was cut off must not swallow the next
         self._start = b"\n" if lines[-1] else b""
         for line in lines:
             try:
-                done = Done(**json.loads(line))
+                # names of files may be no UTF-8, and are written as they are
+                done = Done(**json.loads(line.decode("utf-8", "surrogateescape")))
             except (ValueError, TypeError):
                 continue
             self._done[done.key] = done
-            self._take(done.key, done.place)
+            self._places.take(done.key, done.place)
         return self
 
     def __exit__(
@@ -78,19 +79,8 @@ class Record:
         self._stack.close()
 
     def place_of(self, one: Input) -> str:
-        """Where this input's results go below the folder, without a suffix: the same in every run, and no other's.
-
-        `a/scan` for `a/scan.png`; where another input has that, `a/scan.png`, then `a/scan.png-2` and so on.
-        """
-        if one.key in self._places:
-            return self._places[one.key]
-        stem, number = str(one.place.with_suffix("")), 1
-        place = stem
-        while {place.casefold(), _inside(place)} & self._taken:
-            place = str(one.place) if number == 1 else f"{one.place}-{number}"
-            number += 1
-        self._take(one.key, place)
-        return place
+        """Where this input's results go below the folder, without a suffix: the same in every run, and no other's."""
+        return self._places.of(one)
 
     def is_done(self, one: Input, asked: str, data: bytes | None = None) -> bool:
         """Whether results of this input are there, asked for in the same way, and it has not changed since.
@@ -122,11 +112,6 @@ class Record:
         except OSError:
             return False
 
-    def _take(self, key: str, place: str) -> None:
-        self._places[key] = place
-        # a document's files are inside a folder of its name
-        self._taken |= {place.casefold(), _inside(place)}
-
 
 def modified_at(path: Path | None) -> int:
     """When a file was changed last, in nanoseconds; 0 for what is no file."""
@@ -139,10 +124,6 @@ def _stat(path: Path) -> tuple[int, int]:
     except OSError:
         return (-1, 0)
     return found.st_size, found.st_mtime_ns
-
-
-def _inside(place: str) -> str:
-    return f"{place}/{place.rpartition('/')[2]}".casefold()
 
 
 def _lock(descriptor: int) -> bool:

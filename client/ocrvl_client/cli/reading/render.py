@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ocrvl_client.cli.reading.asked import Format
+from ocrvl_client.cli.terminal import dump_json, printable
 
 if TYPE_CHECKING:
     from ocrvl_client import Document, Page, Reading
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def render_reading(reading: Reading, name: str, format: Format) -> str:  # noqa: A002 - the option's name
     """What was read of a picture as a whole: its text is Markdown, where it is a table HTML."""
     if format is Format.JSON:
-        return json.dumps({"file": name, **asdict(reading)}, ensure_ascii=False)
+        return dump_json({"file": name, **asdict(reading)})
     return _page(reading.text, name, []) if format is Format.HTML else reading.text
 
 
@@ -29,7 +29,7 @@ def render_document(document: Document, pages: Sequence[Page], name: str, format
             return _page(document.markdown, name, pages)
         case Format.JSON:
             content = {"file": name, "markdown": document.markdown, "pages": describe_pages(pages)}
-            return json.dumps(content, ensure_ascii=False)
+            return dump_json(content)
         case Format.TEXT:
             return "\n\n".join(text for page in pages for block in page.blocks if (text := _plain(block)))
 
@@ -51,4 +51,4 @@ def _page(markdown: str, name: str, pages: Sequence[Page]) -> str:
     from ocrvl_client.cli.reading.html import render_page
 
     images = {image: data for page in pages for image, data in page.images.items()}
-    return render_page(markdown, name, images)
+    return render_page(markdown, printable(name), images)

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from ocrvl_client.cli.reading.asked import Asked, Format
 from ocrvl_client.cli.reading.batch import Batch, Limits
@@ -24,6 +23,7 @@ from ocrvl_client.cli.reading.reader import Output, Reader, Result
 from ocrvl_client.cli.reading.record import Record
 from ocrvl_client.cli.reading.sources import Input, Nothing, find_inputs
 from ocrvl_client.cli.reading.writing import can_not_write
+from ocrvl_client.cli.terminal import Console, echo, echo_path
 
 
 @dataclass
@@ -50,7 +50,7 @@ def read_all(
     arguments: Sequence[str], server: Server, asked: Asked, limits: Limits, output: Path | None, *, force: bool
 ) -> Exit:
     """Read everything and print results on standard output, everything else on standard error."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True)
     inputs = list(find_inputs(arguments, leave_out=output))
     if output is None and Format.HTML in asked.formats and len(inputs) > 1:
         raise typer.BadParameter("pages of HTML of several inputs need a folder to go to", param_hint="--output")
@@ -69,7 +69,7 @@ def read_all(
             asyncio.run(_read(inputs, server, asked, limits, into, tally, bar, errors))
     except RunEnded as error:
         ended = error.status
-        errors.print(str(error), style="red", markup=False)
+        errors.print(str(error), style="red")
     except KeyboardInterrupt:
         ended = Exit.INTERRUPTED
         errors.print("interrupted", style="red")
@@ -112,16 +112,16 @@ async def _read(
 
 def _print(result: Result, asked: Asked, *, many: bool, errors: Console) -> None:
     for warning in result.warnings:
-        errors.print(f"{result.name}: {warning}", style="yellow", markup=False)
+        errors.print(f"{result.name}: {warning}", style="yellow")
     if result.skipped or not (result.written or result.text or not result.problems):
         return
     try:
         if result.written:
-            typer.echo(str(result.written))
+            echo_path(result.written)
             return
         if many and Format.JSON not in asked.formats:
-            typer.echo(f"==> {result.name} <==")
-        typer.echo(result.text)
+            echo(f"==> {result.name} <==")
+        echo(result.text)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
@@ -133,7 +133,7 @@ def _sum_up(tally: Tally, output: Path | None, ended: Exit, errors: Console) -> 
     for result in tally.failed:
         for problem in result.problems:
             text = problem.removeprefix(f"{result.name}: ")
-            errors.print(f"{result.name}: {text}", style="red", markup=False)
+            errors.print(f"{result.name}: {text}", style="red")
     total = tally.read + tally.skipped + len(tally.failed) + tally.rest
     if total == 1 and not tally.skipped:
         return
@@ -145,4 +145,4 @@ def _sum_up(tally: Tally, output: Path | None, ended: Exit, errors: Console) -> 
         "; the same command goes on from there" if output is not None and tally.rest and ended != Exit.REFUSED else ""
     )
     if output is not None or tally.failed or tally.rest:
-        errors.print(f"{', '.join(parts)}{again}", markup=False)
+        errors.print(f"{', '.join(parts)}{again}")

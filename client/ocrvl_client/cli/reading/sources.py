@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -79,9 +79,9 @@ def _find(argument: str, leave_out: Path | None) -> Iterator[Input | Nothing]:
         yield Input("standard input", STDIN, PurePosixPath("stdin"))
     elif re.match(r"https?://", argument, re.IGNORECASE):
         yield Input(argument, argument, PurePosixPath(_name_of(argument)))
-    elif path.is_dir():
+    elif _is_there(path, Path.is_dir):
         yield from _search(path, leave_out)
-    elif _MAGIC.search(argument) and not path.exists():
+    elif _MAGIC.search(argument) and not _is_there(path):
         yield from _match(argument, leave_out)
     else:
         yield _file(path, path.name)
@@ -114,19 +114,37 @@ def _search(folder: Path, leave_out: Path | None) -> Iterator[Input | Nothing]:
 
 def _match(pattern: str, leave_out: Path | None) -> Iterator[Input | Nothing]:
     parts = Path(pattern).parts
-    first = next(place for place, part in enumerate(parts) if _MAGIC.search(part))
+    # folders that exist are meant as they are called, whatever is in their names
+    first = next(place for place in range(len(parts)) if not _is_there(Path(*parts[: place + 1])))
     root = Path(*parts[:first])
     left_out = leave_out.resolve() if leave_out else None
     found = False
-    for path in sorted(root.glob(str(Path(*parts[first:]))), key=lambda path: _in_order(str(path))):
+    try:
+        matches = sorted(root.glob(str(Path(*parts[first:]))), key=lambda path: _in_order(str(path)))
+    except ValueError as error:
+        yield Nothing(pattern, f"it is no pattern: {error}")
+        return
+    for path in matches:
         place = path.relative_to(root)
         # `**` matches folders as well, whose files it matches too
-        if path.is_dir() or any(part.startswith(".") for part in place.parts) or left_out in path.resolve().parents:
+        if (
+            _is_there(path, Path.is_dir)
+            or any(part.startswith(".") for part in place.parts)
+            or left_out in path.resolve().parents
+        ):
             continue
         found = True
         yield _file(path, place)
     if not found:
         yield Nothing(pattern, "no file matches it")
+
+
+def _is_there(path: Path, look: Callable[[Path], bool] = Path.exists) -> bool:
+    """Whether there is such a file; false where none can be called so, or nobody may look."""
+    try:
+        return look(path)
+    except OSError:
+        return False
 
 
 def _in_order(name: str) -> tuple[tuple[int, str], ...]:

@@ -40,6 +40,21 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
         raise can_not_write(folder, error) from None
 
 
+def check_name(folder: Path, name: str) -> None:
+    """Whether a file of this name could be written below a folder, before there is anything to write.
+
+    Raises `InputProblem` for a path that is too long, or has a file where a folder is wanted or the other way round.
+    """
+    path = folder / name
+    try:
+        if path.is_dir():
+            raise InputProblem(f"its result can not be written: {str(path)!r} is a folder")
+        path.stat()
+    except OSError as error:
+        if error.errno in _OF_ONE_FILE:
+            raise InputProblem(f"its result can not be written: {error}") from None
+
+
 def can_not_write(where: Path, error: OSError) -> CanNotWrite:
     """The end of a run whose results can not be written to this folder or file."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
