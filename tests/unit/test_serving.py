@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import subprocess
@@ -10,7 +9,6 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from ocrvl.serving import locate, ports
@@ -23,6 +21,7 @@ from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, pre
 from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer, build_command
 from ocrvl_client.cli import app
 from ocrvl_client.cli.serve import _network_warning, _Reports
+from ocrvl_client.cli.terminal import Console
 
 LOG = r"""
 I1123 14:30:51.195792 5076 model_lifecycle.cc:472] "loading: preprocess:1"
@@ -316,12 +315,11 @@ def test_serve_refuses_what_it_can_not_mean(arguments: list[str], words: str) ->
     assert words in done.output
 
 
-def test_an_operator_is_told_once_that_a_start_is_slow() -> None:
-    told = io.StringIO()
-    with _Reports(Console(file=told, width=500)) as reports:
+def test_an_operator_is_told_once_that_a_start_is_slow(capsys: pytest.CaptureFixture[str]) -> None:
+    with _Reports(Console(stderr=True)) as reports:
         for seconds in (1.0, 121.0, 130.0):
             reports.waiting(["paddleocr_vl"], seconds)
-    assert told.getvalue().count("still loading after 120 s: paddleocr_vl") == 1
+    assert capsys.readouterr().err.count("still loading after 120 s: paddleocr_vl") == 1
 
 
 def test_a_crash_while_loading_names_the_models_and_not_what_is_harmless() -> None:
