@@ -35,7 +35,8 @@ def page(index: int = 0, total: int = 1, **fields: Any) -> Page:
     content = {"width": 100, "height": 60, "parsing_res_list": blocks, "model_settings": {}}
     images = {"imgs/a.jpg": b"\xff\xd8crop"}
     values: dict[str, Any] = {"markdown": "# Tea\n\nTwo cups.", "content": content, "images": images}
-    return Page(index=index, error="", warning="", done=index + 1, total=total, **{**values, **fields})
+    said = {"error": "", "warning": ""}
+    return Page(index=index, done=index + 1, total=total, **{**said, **values, **fields})
 
 
 def document(**fields: Any) -> Document:

@@ -125,6 +125,29 @@ def test_pages_of_a_pdf_come_in_order_with_their_sizes_and_one_that_failed_in_it
     assert result["layoutParsingResults"][1]["prunedResult"] == {"error": "it could not be drawn"}
 
 
+def test_what_is_not_as_it_was_asked_for_is_said_beside_the_blocks(reader: ScriptedReader, caller: Caller) -> None:
+    reader.parts = [page(0, 2, warning="72 dots an inch"), page(1, 2), document()]
+    first, second = caller.post(PARSE, json={"file": FILE}).json()["result"]["layoutParsingResults"]
+    assert first["prunedResult"]["warning"] == "72 dots an inch"
+    assert first["prunedResult"]["parsing_res_list"]
+    assert "warning" not in second["prunedResult"]
+
+
+def test_some_pages_at_other_dots_an_inch_are_asked_for_by_fields_of_our_own(
+    reader: ScriptedReader, caller: Caller
+) -> None:
+    assert caller.post(PARSE, json={"file": FILE, "pages": "1-2", "dpi": 72, "visualize": False}).status_code == 200
+    assert reader.asked[0][1] == {"timeout": 3600.0, "max_pages": 200, "pages": "1-2", "dpi": 72}
+
+
+def test_what_the_server_says_of_options_has_the_names_that_the_caller_sent(
+    reader: ScriptedReader, caller: Caller
+) -> None:
+    reader.parts = [InvalidRequest("options: use_doc_unwarping: this server has no model for it")]
+    answer = caller.post(PARSE, json={"file": FILE, "useDocUnwarping": True})
+    assert answer.json()["errorMsg"] == "useDocUnwarping: this server has no model for it"
+
+
 def test_a_document_for_word_comes_with_the_first_page(reader: ScriptedReader, caller: Caller) -> None:
     reader.parts = [page(0, 2), page(1, 2), document(docx=b"PK word")]
     results = caller.post(PARSE, json={"file": FILE, "outputFormats": ["docx"]}).json()["result"][
@@ -222,9 +245,40 @@ def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller)
     assert only["markdown"]["images"] == {"imgs/a.jpg": "AAAA"}
 
 
+UNREAD = {"prunedResult": {"error": "it could not be drawn"}}
+
+
+def test_pages_that_could_not_be_read_come_back_in_their_places(caller: Caller) -> None:
+    read = {"prunedResult": {**pruned(("text", "Two cups.")), "warning": "72 dots an inch"}}
+    answer = caller.post(RESTRUCTURE, json={"pages": [UNREAD, read, UNREAD]})
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["result"]["layoutParsingResults"]
+    assert [one["markdown"]["text"] for one in results] == ["", "Two cups.", ""]
+    assert [one["prunedResult"].get("error") for one in results] == [
+        "it could not be drawn",
+        None,
+        "it could not be drawn",
+    ]
+    assert results[1]["prunedResult"]["warning"] == "72 dots an inch"
+
+
+@pytest.mark.parametrize(("read", "text"), [([{"prunedResult": pruned(("text", "Two cups."))}], "Two cups."), ([], "")])
+def test_one_document_of_pages_says_which_are_missing(read: list[Any], text: str, caller: Caller) -> None:
+    (only,) = caller.post(RESTRUCTURE, json={"pages": [UNREAD, *read], "concatenatePages": True}).json()["result"][
+        "layoutParsingResults"
+    ]
+    assert only["markdown"]["text"] == text
+    assert only["prunedResult"]["warning"] == "page 1: it could not be drawn"
+
+
 @pytest.mark.parametrize(
     "content",
-    [{}, {"parsing_res_list": [], "model_settings": 1}, {**pruned(), "parsing_res_list": [{"block_label": "text"}]}],
+    [
+        {},
+        {"error": ""},
+        {"parsing_res_list": [], "model_settings": 1},
+        {**pruned(), "parsing_res_list": [{"block_label": "text"}]},
+    ],
 )
 def test_pages_that_layout_parsing_never_sent_are_refused(content: dict[str, Any], caller: Caller) -> None:
     answer = caller.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})

@@ -12,7 +12,7 @@ from ocrvl_gateway.paddle.schemas import (
     DocumentExports,
     ExportContent,
     ImageInfo,
-    InferRequest,
+    LayoutParsingRequest,
     LayoutParsingResult,
     MarkdownData,
     PageInfo,
@@ -35,7 +35,16 @@ def snake_case(name: str) -> str:
     return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name)
 
 
-def options_of(request: InferRequest, *, visualize: bool, max_pages: int) -> dict[str, Any]:
+def in_callers_words(message: str) -> str:
+    """What the server says of its options, with the names that a caller of the service has for them.
+
+    >>> in_callers_words("options: max_pixels: at least 784, and min_pixels is larger")
+    'maxPixels: at least 784, and minPixels is larger'
+    """
+    return _OPTION.sub(lambda name: _CALLERS[name[0]], message.removeprefix("options: "))
+
+
+def options_of(request: LayoutParsingRequest, *, visualize: bool, max_pages: int) -> dict[str, Any]:
     """The options of a document; what is not set stays at the server's default, which is the service's."""
     sent = request.model_dump(exclude=set(_NOT_OPTIONS), exclude_none=True, exclude_unset=True)
     options = {snake_case(name): value for name, value in sent.items()}
@@ -44,8 +53,12 @@ def options_of(request: InferRequest, *, visualize: bool, max_pages: int) -> dic
     return {**options, "max_pages": max_pages}
 
 
+_CALLERS: Final = {ours: name for name in LayoutParsingRequest.model_fields if (ours := snake_case(name)) != name}
+_OPTION: Final = re.compile(rf"\b({'|'.join(_CALLERS)})\b")
+
+
 def result_of(page: Page, *, with_images: bool) -> LayoutParsingResult:
-    """A page in the service's form. With an `error` it has that in `prunedResult`, and nothing else."""
+    """A page in the service's form; its `error` or `warning` is in `prunedResult`, with an error nothing else."""
     named: dict[str, str] = {}
     drawn: dict[str, str] = {}
     original = None
@@ -56,7 +69,8 @@ def result_of(page: Page, *, with_images: bool) -> LayoutParsingResult:
             drawn[_LAYOUT_IMAGE] = encode_base64(data)
         else:
             named[name] = encode_base64(data)
-    content = {**page.content, "error": page.error} if page.error else page.content
+    said = {"error": page.error, "warning": page.warning}
+    content = {**page.content, **{name: text for name, text in said.items() if text}}
     return LayoutParsingResult(
         prunedResult=content,
         markdown=MarkdownData(text=page.markdown, images=named if with_images else None),

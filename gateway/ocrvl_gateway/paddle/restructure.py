@@ -54,10 +54,6 @@ def _images(request: RestructureRequest) -> list[Mapping[str, str] | None]:
 
 
 def _original(pruned: Mapping[str, Any], number: int) -> dict[str, Any]:
-    for name in ("parsing_res_list", "model_settings"):
-        if name not in pruned:
-            where = f"pages[{number}].prunedResult"
-            raise BadRequest(f"{where}: {name} is missing, send it as /layout-parsing did", param=where)
     size = dict.fromkeys(_SIZES)
     return {"res": {"page_count": None, **size, **pruned, "input_path": "", "page_index": number}}
 

@@ -9,15 +9,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from ocrvl_client import Document, Page
+from ocrvl_client import Document, InvalidRequest, Page
 from ocrvl_gateway.disconnect import while_connected
 from ocrvl_gateway.encoding import decode_base64
-from ocrvl_gateway.paddle.mapping import data_info, exports_of, options_of, result_of
+from ocrvl_gateway.errors import BadRequest
+from ocrvl_gateway.paddle.failed import with_failed, without_failed
+from ocrvl_gateway.paddle.mapping import data_info, exports_of, in_callers_words, options_of, result_of
 from ocrvl_gateway.paddle.restructure import restructure
 from ocrvl_gateway.paddle.schemas import (
-    InferRequest,
     InferResponse,
     InferResult,
+    LayoutParsingRequest,
     LayoutParsingResult,
     NoResultResponse,
     RestructureRequest,
@@ -37,12 +39,12 @@ _REFUSALS = (401, 413, 422, 429, 500, 503, 504)
     response_model=InferResponse,
     responses=refusals(*_REFUSALS, model=NoResultResponse),
 )
-async def layout_parsing(body: InferRequest, request: Request, parts: _Parts) -> Any:
+async def layout_parsing(body: LayoutParsingRequest, request: Request, parts: _Parts) -> Any:
     """Read a PDF or a picture, in PaddleOCR's form."""
     return await while_connected(request, _layout_parsing(body, request.state.request_id, parts))
 
 
-async def _layout_parsing(body: InferRequest, request_id: str, parts: Parts) -> Response:
+async def _layout_parsing(body: LayoutParsingRequest, request_id: str, parts: Parts) -> Response:
     if body.file.startswith(("http://", "https://")):
         file = await parts.fetcher.fetch(body.file, "file")
     else:
@@ -52,14 +54,17 @@ async def _layout_parsing(body: InferRequest, request_id: str, parts: Parts) -> 
     results: list[LayoutParsingResult] = []
     contents = []
     pages = parts.reader.document_stream(file, timeout=parts.settings.document_timeout, **options)
-    async with aclosing(pages):
-        async for part in pages:
-            if isinstance(part, Page):
-                contents.append(part.content)
-                results.append(result_of(part, with_images=body.returnMarkdownImages))
-                parts.metrics.pages.inc()
-            elif isinstance(part, Document) and results:
-                results[0].exports = exports_of(part)
+    try:
+        async with aclosing(pages):
+            async for part in pages:
+                if isinstance(part, Page):
+                    contents.append(part.content)
+                    results.append(result_of(part, with_images=body.returnMarkdownImages))
+                    parts.metrics.pages.inc()
+                elif isinstance(part, Document) and results:
+                    results[0].exports = exports_of(part)
+    except InvalidRequest as error:
+        raise BadRequest(in_callers_words(str(error))) from None
     result = InferResult(layoutParsingResults=results, dataInfo=data_info(file, contents))
     return _answer(InferResponse(logId=body.logId or request_id, result=result))
 
@@ -73,8 +78,8 @@ async def _layout_parsing(body: InferRequest, request_id: str, parts: Parts) -> 
 async def restructure_pages(body: RestructureRequest, request: Request, parts: _Parts) -> Any:
     """Make pages parts of one document: tables that go on across pages, levels of titles."""
     del parts
-    results = await while_connected(request, asyncio.to_thread(restructure, body))
-    result = RestructureResult(layoutParsingResults=results)
+    results = await while_connected(request, asyncio.to_thread(restructure, without_failed(body)))
+    result = RestructureResult(layoutParsingResults=with_failed(body, results))
     return _answer(RestructureResponse(logId=body.logId or request.state.request_id, result=result))
 
 

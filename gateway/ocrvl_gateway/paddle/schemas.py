@@ -1,6 +1,7 @@
 """Requests and responses of PaddleOCR's service for PaddleOCR-VL (PaddleX 3.7, `serving/schemas/paddleocr_vl.py`).
 
-Names, types and defaults are its own, so that clients need no change; a test holds them to PaddleX's.
+Names, types and defaults are its own, so that clients need no change; a test holds them to PaddleX's. What is ours
+alone is in a class of its own.
 """
 
 from __future__ import annotations
@@ -69,6 +70,17 @@ class InferRequest(_Body):
         return self
 
 
+class LayoutParsingRequest(InferRequest):
+    """The service's request, and what it has no names for: a file may have more pages than are read at a time."""
+
+    pages: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        None, description="which pages, from 1 on: `1-5,8,12-`; all unless set; not the service's"
+    )
+    dpi: int | None = Field(
+        None, description="dots an inch at which pages of a PDF are drawn, 36 to 600; 144 unless set; not the service's"
+    )
+
+
 class MarkdownData(BaseModel):
     """Markdown, and its pictures (JPEG files as base64) by the names that it calls them."""
 
@@ -134,6 +146,18 @@ class Page(_Body):
 
     prunedResult: dict[str, Any]
     markdownImages: dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Page:
+        missing = [name for name in ("parsing_res_list", "model_settings") if name not in self.prunedResult]
+        if missing and not self.has_failed:
+            raise ValueError(f"prunedResult: {missing[0]} is missing, send it as /layout-parsing did")
+        return self
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be read: it has an error instead of blocks."""
+        return bool(self.prunedResult.get("error")) and "parsing_res_list" not in self.prunedResult
 
 
 class RestructureRequest(_Body):
