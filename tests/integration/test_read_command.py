@@ -97,10 +97,14 @@ def test_standard_input_and_a_url_are_read_like_files(server: TritonServer, scan
         Thread(target=web.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{web.server_port}"
         picture = (scans / "new/1.png").read_bytes()
-        done = run(server, "-", f"{url}/3.png", f"{url}/nothing.png", "--json", stdin=picture)
+        done = run(server, "-", f"{url}/3.png", f"{url}/nothing.png", "--json", stdin=picture + picture)
         web.shutdown()
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(each["file"], each["text"]) for each in told] == [("standard input", TEXT), (f"{url}/3.png", TEXT)]
+    assert [(each["file"], each["text"]) for each in told] == [
+        ("standard input, picture 1", TEXT),
+        ("standard input, picture 2", TEXT),
+        (f"{url}/3.png", TEXT),
+    ]
     assert "nothing.png: the web server answers 404" in done.stderr.decode()
     assert done.returncode == 1
 

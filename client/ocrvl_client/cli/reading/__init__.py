@@ -2,6 +2,8 @@
 
 problems    what can go wrong, and the exit status that says so
 sources     arguments to inputs: files, folders, patterns, URLs, standard input
+several     pictures one after another in one stream
+stdin       standard input
 download    a URL's bytes
 asked       what is wanted of each input
 places      which input has which name in the output folder

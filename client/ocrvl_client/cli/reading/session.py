@@ -22,6 +22,7 @@ from ocrvl_client.cli.reading.progress import Bar
 from ocrvl_client.cli.reading.reader import Output, Reader, Result
 from ocrvl_client.cli.reading.record import Record
 from ocrvl_client.cli.reading.sources import Input, Nothing, find_inputs
+from ocrvl_client.cli.reading.stdin import read_stdin
 from ocrvl_client.cli.reading.writing import can_not_write
 from ocrvl_client.cli.terminal import Console, echo, echo_path
 
@@ -51,7 +52,7 @@ def read_all(
 ) -> Exit:
     """Read everything and print results on standard output, everything else on standard error."""
     errors = Console(stderr=True)
-    inputs = list(find_inputs(arguments, leave_out=output))
+    inputs = list(read_stdin(find_inputs(arguments, leave_out=output)))
     if output is None and Format.HTML in asked.formats and len(inputs) > 1:
         raise typer.BadParameter("pages of HTML of several inputs need a folder to go to", param_hint="--output")
     tally = Tally(len(inputs))

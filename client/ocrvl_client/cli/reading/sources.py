@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,18 +26,20 @@ class Input:
     """Something to read.
 
     `name` is what its user calls it, `key` what it is known by in later runs, `place` where its results go below an
-    output folder, with the file's own suffix. It is a file if it has a `path`, else a URL or standard input.
+    output folder, with the file's own suffix. It is a file if it has a `path`, or has been read already if it has
+    `data`, else it is a URL, or standard input.
     """
 
     name: str
     key: str
     place: PurePosixPath
     path: Path | None = None
+    data: bytes | None = None
 
     def load(self, timeout: float) -> bytes:
         """All of it; `timeout` in seconds bounds a download. Raises `InputProblem`."""
-        if self.key == STDIN:
-            return _load_stdin()
+        if self.data is not None:
+            return self.data
         if self.path is None:
             return download(self.key, timeout)
         try:
@@ -165,12 +166,3 @@ def _name_of(url: str) -> str:
     split = urlsplit(url)
     name = re.sub(r"[/\\\x00-\x1f:]", "_", unquote(PurePosixPath(split.path).name)).lstrip("._ ")
     return name or split.hostname or "url"
-
-
-def _load_stdin() -> bytes:
-    if sys.stdin.isatty():
-        raise InputProblem("it is a terminal: give it a file, as in `ocrvl read - < scan.png`")
-    data = sys.stdin.buffer.read()
-    if not data:
-        raise InputProblem("it is empty")
-    return data
