@@ -12,12 +12,12 @@ from ocrvl.postprocess import PaddleFunctions, postprocess_text
 
 def finish_reading(packed: PackedPictures, reading: Reading, paddle: PaddleFunctions) -> Reading:
     """The reading with its picture's warning, and its text post-processed by task, unless `raw` is asked."""
-    reading = replace(reading, warning=packed.warnings[reading.index])
+    warning = packed.warnings[reading.index]
     if reading.error or packed.options.raw:
-        return reading
+        return replace(reading, warning=warning)
     width, height = packed.source_sizes[reading.index].tolist()
-    text = postprocess_text(reading.text, packed.tasks[reading.index], (width, height), paddle)
-    return replace(reading, text=text)
+    text, more = postprocess_text(reading.text, packed.tasks[reading.index], (width, height), paddle)
+    return replace(reading, text=text, warning="; ".join(filter(None, [warning, more])))
 
 
 def order_readings(packed: PackedPictures, readings: Iterable[Reading]) -> list[Reading]:

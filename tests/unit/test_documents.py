@@ -21,7 +21,7 @@ from PIL import Image
 
 from ocrvl.document.host import DocumentCall, DocumentHost, Limits
 from ocrvl.document.options import DocumentOptions
-from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline
+from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.document.results import Page
 from ocrvl.document.room import Room
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, OcrError, Unavailable
@@ -64,6 +64,7 @@ class Scripted:
         self.ended: list[str] = []
         self.tokens: set[str] = set()
         self.refusals = 0
+        self.otsl = OTSL
         self.pages_inside, self.most_pages = 0, 0
         self.wait = wait
 
@@ -92,9 +93,12 @@ class Scripted:
             failure = next((error for words, error in self.fail.items() if words in text), None)
             if isinstance(failure, Exception):
                 raise failure
-            texts.append(BlockText(error=failure) if failure else BlockText(OTSL if crop.task is Task.TABLE else text))
+            texts.append(BlockText(error=failure) if failure else BlockText(self._written(crop, text)))
         self.pages_inside -= 1
         return texts
+
+    def _written(self, crop: Crop, text: str) -> str:
+        return self.otsl if crop.task is Task.TABLE else text
 
     async def end(self, token: str) -> None:
         self.ended.append(token)
@@ -311,6 +315,61 @@ def test_a_table_that_fails_is_no_empty_table(pipeline: PaddlePipeline) -> None:
         document = decode_document(host.ask(Call(tiff([page]))).wait().sent[0])
     (failed,) = [block for block in document.pages[0].content["parsing_res_list"] if block.get("error")]
     assert (failed["block_label"], failed["block_content"]) == ("table", "")
+
+
+def test_a_table_with_too_many_cells_is_there_as_it_was_written_and_the_page_says_so(pipeline: PaddlePipeline) -> None:
+    models = Scripted(DRAWN)
+    models.otsl = "<ecel>" * 500 + "<fcel>x\n" + "<nl><ecel>" * 500
+    page = next(page for page in DRAWN if any(block.label == "table" for block in page.blocks))
+    with running(models, pipeline) as host:
+        document = decode_document(host.ask(Call(tiff([page]))).wait().sent[0])
+    (read,) = document.pages
+    blocks = read.content["parsing_res_list"]
+    number = next(number for number, block in enumerate(blocks) if block["block_label"] == "table")
+    assert blocks[number]["block_content"] == models.otsl
+    assert read.warning.startswith(f"block {number}: a table of 501 rows and 501 columns")
+
+
+def test_a_page_that_is_spotted_and_fails_is_no_empty_page(pipeline: PaddlePipeline) -> None:
+    models = Scripted(DRAWN)
+    models.texts[_known(np.asarray(DRAWN[0].picture))] = "all of it"
+    models.fail["all of it"] = "[INVALID_ARG] no"
+    with running(models, pipeline) as host:
+        call = Call(tiff(DRAWN[:1]), use_layout_detection=False, prompt_label="spotting")
+        document = decode_document(host.ask(call).wait().sent[0])
+    (block,) = document.pages[0].content["parsing_res_list"]
+    assert block["error"] == "[INVALID_ARG] no"
+
+
+def _page_of_one_table(pipeline: PaddlePipeline, index: int, count: int, text: str) -> PageResult:
+    blocks = [Region("table", 0.9, (0, 0, 400, 400))]
+    return pipeline.read_page(
+        np.full((400, 400, 3), 255, np.uint8),
+        blocks,
+        DocumentOptions(),
+        lambda crops: [BlockText(text) for _ in crops],
+        index=index,
+        count=count,
+        key=f"p{index}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "text", "tables"),
+    [
+        (3, OTSL, 1),
+        (60, "<fcel>x" * 20 + ("<nl>" + "<fcel>y" * 20) * 20, 60),
+        (2, '<table><tr><td colspan="1000000000">a</td></tr></table>', 2),
+        (2, "<table><tr><td colspan='a'>a</td></tr></table>", 2),
+    ],
+    ids=["ordinary", "more cells than are parsed again and again", "columns", "no number"],
+)
+def test_tables_go_on_across_pages_where_that_takes_seconds(
+    pipeline: PaddlePipeline, count: int, text: str, tables: int
+) -> None:
+    pages = [_page_of_one_table(pipeline, index, count, text) for index in range(count)]
+    parts = pipeline.restructure(pages, DocumentOptions())
+    assert sum(bool(block["block_content"]) for part in parts for block in part.pruned()["parsing_res_list"]) == tables
 
 
 def test_a_page_that_fails_is_said_and_the_others_are_there(pipeline: PaddlePipeline) -> None:

@@ -139,6 +139,13 @@ def test_readings_are_postprocessed_by_their_picture_s_task_and_keep_its_warning
     assert finish_reading(request, Reading(0, "a", FinishReason.STOP), PADDLE).text == "a"
 
 
+def test_a_text_that_is_left_as_it_is_says_so_beside_its_picture_s_warning() -> None:
+    request = replace(packed(1, Options()), tasks=(Task.TABLE,), warnings=("2 frames were left out",))
+    otsl = "<ecel>" * 200 + "<fcel>x" + "<nl><ecel>" * 200
+    done = finish_reading(request, Reading(0, otsl, FinishReason.STOP), PADDLE)
+    assert done.warning.startswith("2 frames were left out; a table of 201 rows")
+
+
 def test_raw_texts_are_left_alone() -> None:
     request = replace(packed(1, Options(raw=True)), tasks=(Task.TABLE,))
     assert finish_reading(request, Reading(0, "b", FinishReason.STOP), PADDLE).text == "b"

@@ -316,9 +316,7 @@ class DocumentHost:
             warning = picture.warning
             regions = await self._timed(PageStage.LAYOUT, self._find_blocks(document, picture))
             if len(regions) > self._limits.max_blocks:
-                warning = "; ".join(
-                    filter(None, [warning, f"{len(regions)} blocks, the first {self._limits.max_blocks} are read"])
-                )
+                warning = _join(warning, f"{len(regions)} blocks, the first {self._limits.max_blocks} are read")
                 regions = regions[: self._limits.max_blocks]
             return await self._timed(
                 PageStage.READ, self._read_blocks(document, picture, regions, index, pages.count, key, warning)
@@ -422,7 +420,11 @@ def _finish_page(result: PageResult, picture: PagePicture, options: DocumentOpti
     markdown = result.markdown(options)
     if "docx" not in options.output_formats:
         result.forget_images()
-    return Page(index, markdown, content, images, warning=warning, result=result)
+    return Page(index, markdown, content, images, warning=_join(warning, *result.warnings), result=result)
+
+
+def _join(*warnings: str) -> str:
+    return "; ".join(filter(None, warnings))
 
 
 def _files_as_asked(tensors: Mapping[Tensor, Array], options: DocumentOptions) -> Mapping[Tensor, Array]:

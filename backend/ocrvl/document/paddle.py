@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +19,23 @@ import numpy.typing as npt
 
 from ocrvl.document.options import DocumentOptions, task_of
 from ocrvl.layout.regions import Region
+from ocrvl.postprocess import PaddleFunctions, load_paddle_functions, why_raw
 from ocrvl.wire import Task
 
-_FAILED: Final = re.compile("\N{NULL}failed ([0-9]+)\N{NULL}")
-"""What stands for the text of a block that could not be read, with the number of its error: no model writes it."""
+_HELD_BACK: Final = re.compile("\N{NULL}held back ([0-9]+)\N{NULL}")
+"""What stands for the text of a block to which PaddleX's rules are not applied, with its number among them: no model
+writes it."""
+
+_MAX_MERGED_CELLS: Final = 300_000
+"""Cells that PaddleX parses, all in all, to join the tables of a document: 40 us each. It parses what it has joined
+again for every page that comes before."""
+
+_ANY_CELL: Final = re.compile("<t[dh]", re.IGNORECASE)
+_CELL: Final = re.compile('<t[dh](?: rowspan="([0-9]{1,5})")?(?: colspan="([0-9]{1,5})")?>')
+"""A cell as PaddleX writes it."""
+
+_MAY_FOLLOW: Final = {"footer", "footer_image", "footnote", "vision_footnote", "number", "seal"}
+"""Labels of blocks that may stand below a table that goes on (PaddleX, `can_merge_tables`)."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +61,15 @@ Recognise = Callable[[Sequence[Crop]], Sequence[BlockText]]
 
 @dataclass
 class PageResult:
-    """A page as PaddleX has it (`result`), without its picture; `errors` by the number of the block in the JSON."""
+    """A page as PaddleX has it (`result`), without its picture.
+
+    `errors` are by the number of the block in the JSON; `warnings` say of which blocks the text is as the model wrote
+    it, and why.
+    """
 
     result: Any
     errors: dict[int, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     def markdown(self, options: DocumentOptions) -> str:
         """The page in Markdown."""
@@ -97,6 +115,7 @@ class PaddlePipeline:
         self._result_class = PaddleOCRVLResult
         self._gather_images = gather_imgs
         self._crop = CropByBoxes()
+        self._paddle = load_paddle_functions()
 
     def read_page(
         self,
@@ -118,7 +137,7 @@ class PaddlePipeline:
         boxes = [clipped for region in regions if (clipped := _clip(region.as_paddle(), width, height))]
         images = self._gather_images(picture, boxes) if options.use_layout_detection else []
         settings = options.model_settings
-        recogniser = _Recogniser(recognise, options)
+        recogniser = _Recogniser(recognise, options, self._paddle)
         pipeline = self._new_pipeline(recogniser)
         blocks, _, spotted, _ = pipeline.get_layout_parsing_results(
             images=[picture],
@@ -131,7 +150,7 @@ class PaddlePipeline:
             merge_layout_blocks=settings["merge_layout_blocks"],
             layout_shape_mode=options.layout_shape_mode,
         )
-        errors = _take_errors(blocks[0], recogniser.errors)
+        errors, warnings = _put_back(blocks[0], recogniser.held_back)
         _rename_images(blocks[0], images, key)
         result = self._result_class(
             {
@@ -149,14 +168,16 @@ class PaddlePipeline:
                 "model_settings": settings,
             }
         )
-        return PageResult(result, errors)
+        return PageResult(result, errors, warnings)
 
     def restructure(self, pages: Sequence[PageResult], options: DocumentOptions) -> list[PageResult]:
         """Pages as parts of one document: tables that go on across pages, levels of titles. Changes the pages."""
         restructured = self._new_pipeline(None).restructure_pages(
-            [page.result for page in pages], merge_tables=options.merge_tables, relevel_titles=options.relevel_titles
+            [page.result for page in pages],
+            merge_tables=options.merge_tables and _can_merge_tables([page.result for page in pages]),
+            relevel_titles=options.relevel_titles,
         )
-        return [PageResult(result, page.errors) for result, page in zip(restructured, pages, strict=True)]
+        return [replace(page, result=result) for result, page in zip(restructured, pages, strict=True)]
 
     def docx(self, pages: Sequence[PageResult]) -> bytes:
         """A document for Word of pages that have been restructured, with their pictures."""
@@ -177,24 +198,39 @@ class PaddlePipeline:
         return pipeline
 
 
+@dataclass(frozen=True)
+class _HeldBack:
+    """A block's text that PaddleX does not see; why is in `error` where there is none, in `warning` else."""
+
+    text: str
+    error: str
+    warning: str
+
+
 class _Recogniser:
     """In the place of PaddleX's recognition model."""
 
-    def __init__(self, recognise: Recognise, options: DocumentOptions) -> None:
+    def __init__(self, recognise: Recognise, options: DocumentOptions, paddle: PaddleFunctions) -> None:
         self._recognise = recognise
+        self._paddle = paddle
         self._limits = options.vlm_extra_args
-        self.errors: list[str] = []
+        self.held_back: list[_HeldBack] = []
 
     def predict(
         self, inputs: Sequence[Mapping[str, Any]], *, min_pixels: int, max_pixels: int, **_: Any
     ) -> list[dict[str, str]]:
         """The texts of these blocks, BGR pictures with their prompts."""
         crops = [self._crop(one["image"], task_of(one["query"]), min_pixels, max_pixels) for one in inputs]
-        return [{"result": self._fail(one.error) if one.error else one.text} for one in self._recognise(crops)]
+        texts = self._recognise(crops)
+        return [{"result": self._checked(one, crop.task)} for one, crop in zip(texts, crops, strict=True)]
 
-    def _fail(self, error: str) -> str:
-        self.errors.append(error)
-        return f"\N{NULL}failed {len(self.errors) - 1}\N{NULL}"
+    def _checked(self, one: BlockText, task: Task) -> str:
+        """The text, or what stands for it while PaddleX's rules are at work."""
+        warning = "" if one.error else why_raw(one.text, task, self._paddle)
+        if not (one.error or warning):
+            return one.text
+        self.held_back.append(_HeldBack(one.text, one.error, warning))
+        return f"\N{NULL}held back {len(self.held_back) - 1}\N{NULL}"
 
     def _crop(self, image: Any, task: Task, least: int, most: int) -> Crop:
         pixels = np.ascontiguousarray(np.asarray(image)[..., ::-1])
@@ -220,14 +256,67 @@ def _clip(box: dict[str, Any], width: int, height: int) -> dict[str, Any] | None
     return {**box, "coordinate": clipped}
 
 
-def _take_errors(blocks: Sequence[Any], errors: Sequence[str]) -> dict[int, str]:
-    """The errors by the block's number, each taken out of the text; a merged block is one of the page."""
-    taken = {}
+def _put_back(blocks: Sequence[Any], held_back: Sequence[_HeldBack]) -> tuple[dict[int, str], list[str]]:
+    """Give the blocks the texts that were held back; the errors by the block's number, and the warnings.
+
+    A merged block is one of the page.
+    """
+    errors, warnings = {}, []
     for number, block in enumerate(blocks):
-        if failed := _FAILED.search(block.content):
-            taken[number] = errors[int(failed[1])]
-            block.content = ""
-    return taken
+        # a page that is spotted is one block, and PaddleX leaves nothing of a text without places
+        held = "\N{NULL}held back 0\N{NULL}" if block.label == Task.SPOTTING and held_back else block.content
+        if not (found := _HELD_BACK.search(held)):
+            continue
+        one = held_back[int(found[1])]
+        block.content = one.text
+        if one.error:
+            errors[number] = one.error
+        else:
+            warnings.append(f"block {number}: {one.warning}")
+    return errors, warnings
+
+
+def _can_merge_tables(pages: Sequence[Any]) -> bool:
+    """Whether PaddleX can join the tables of these pages in a few seconds.
+
+    False as well for tables that it has not written itself: it counts every place that a cell of a million columns
+    covers. What is joined is guessed from labels and widths, as PaddleX does before it looks into the tables.
+    """
+    total, joined, below = 0, 0, None
+    for page in reversed(pages):
+        blocks = page["parsing_res_list"]
+        tables = [block for block in blocks if block.label == "table"]
+        sizes = [_cells(table.content) for table in tables]
+        if None in sizes:
+            return False
+        if not tables:
+            below = None
+            continue
+        first, last = sizes[0] or 0, sizes[-1] or 0
+        is_joined = below is not None and _goes_on(blocks, tables[-1], below)
+        if is_joined:
+            total += joined + last
+        if total > _MAX_MERGED_CELLS:
+            return False
+        joined = first + (joined if is_joined and len(tables) == 1 else 0)
+        below = tables[0]
+    return True
+
+
+def _goes_on(blocks: Sequence[Any], table: Any, below: Any) -> bool:
+    """Whether the last table of a page may go on in the first of the next page."""
+    width, next_width = (block.bbox[2] - block.bbox[0] for block in (table, below))
+    follow = blocks[[block is table for block in blocks].index(True) + 1 :]
+    is_as_wide = abs(width - next_width) < 0.1 * min(width, next_width)
+    return is_as_wide and all(block.label in _MAY_FOLLOW for block in follow)
+
+
+def _cells(html: str) -> int | None:
+    """The places that the cells of a table cover; None where PaddleX has not written it."""
+    found = _CELL.findall(html)
+    if len(found) != len(_ANY_CELL.findall(html)):
+        return None
+    return sum(int(rows or 1) * int(columns or 1) for rows, columns in found)
 
 
 def _rename_images(blocks: Sequence[Any], images: Sequence[dict[str, Any]], key: str) -> None:

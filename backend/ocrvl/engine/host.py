@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from ocrvl.collect import finish_reading, order_readings
 from ocrvl.engine.admission import Admission
@@ -19,15 +19,12 @@ from ocrvl.engine.work import Work, WorkRegistry
 from ocrvl.hop import Array, PackedPictures, Reading, encode_readings
 from ocrvl.images.grid import PixelGrid
 from ocrvl.metrics.definitions import CancelReason
-from ocrvl.postprocess import PaddleFunctions
+from ocrvl.postprocess import PaddleFunctions, is_quick
 from ocrvl.sidechannel.engine_side import EngineChannel
 from ocrvl.sidechannel.messages import Delta, Done, End, Message, Taken
 from ocrvl.triton.context import TensorReader
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER, Tensor
-
-_LONG_TEXT: Final = 2000
-"""Characters from which a text is post-processed off the event loop: below, a thread costs more than it frees."""
 
 
 class Call(Protocol):
@@ -111,6 +108,8 @@ class EngineHost:
         self._grid = grid
         self._on_finished = on_finished
         self._taken: set[_Taken] = set()
+        # one at a time: threads that compute take turns with the event loop, which would wait for all of them
+        self._long_text = asyncio.Lock()
 
     def take(self, call: Call, loop: LoopThread) -> None:
         """Take a request in, waiting at the door if need be; its answer follows from the event loop."""
@@ -189,9 +188,10 @@ class EngineHost:
         return partial(self._channel.send, stream.face)
 
     async def _finish_reading(self, packed: PackedPictures, reading: Reading) -> Reading:
-        if len(reading.text) < _LONG_TEXT:
+        if packed.options.raw or is_quick(reading.text, packed.tasks[reading.index]):
             return finish_reading(packed, reading, self._paddle)
-        return await asyncio.to_thread(finish_reading, packed, reading, self._paddle)
+        async with self._long_text:
+            return await asyncio.to_thread(finish_reading, packed, reading, self._paddle)
 
     def _finish(self, taken: _Taken, error: Exception | None) -> None:
         self._works.remove(taken.work)
