@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -105,6 +106,9 @@ _BY_ERROR: Final[Sequence[tuple[type[OcrvlError], int, str]]] = (
     (RequestCancelled, 499, "cancelled"),
     (ServerError, 500, "server_error"),
 )
+_HAS_KINDS: Final = re.compile(r"(messages|content)\[[0-9]+\]$|^response_format$")
+"""Fields that hold one of several kinds: the next part of a place within them is the kind."""
+
 _KINDS: Final = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -168,7 +172,7 @@ def problem_of(error: Exception, request_id: str) -> Problem:
 
 def _of_validation(error: RequestValidationError) -> Problem:
     fields = tuple(
-        {"type": problem["type"], "loc": _dotted(problem["loc"]), "msg": problem["msg"].removeprefix("Value error, ")}
+        {"type": problem["type"], "loc": _dotted(problem["loc"]), "msg": _in_words(problem)}
         for problem in error.errors()
     )
     first = fields[0]
@@ -176,13 +180,25 @@ def _of_validation(error: RequestValidationError) -> Problem:
     return Problem(400, "invalid_value", message, param=first["loc"] or None, fields=fields)
 
 
-def _dotted(location: Sequence[str | int]) -> str:
-    """A place in the request as it would be written in a program.
+def _in_words(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "not known here, or not supported; leave it out"
+    message: str = problem["msg"]
+    return message.removeprefix("Value error, ")
 
-    >>> _dotted(("body", "messages", 0, "content"))
-    'messages[0].content'
+
+def _dotted(location: Sequence[str | int]) -> str:
+    """A place in the request as it would be written in a program, without the kinds that pydantic tells apart.
+
+    >>> _dotted(("body", "messages", 0, "user", "content", 1, "text", "text"))
+    'messages[0].content[1].text'
     """
     path = ""
+    is_kind = False
     for part in location[1:]:
+        if is_kind and isinstance(part, str):
+            is_kind = False
+            continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        is_kind = _HAS_KINDS.search(path) is not None
     return path

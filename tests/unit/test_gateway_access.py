@@ -17,7 +17,7 @@ from tests.gateways import PICTURE, Caller, ScriptedReader, make_app, on_a_port
 
 KEY = "a-key-that-nobody-guesses"
 KEYED = {"Authorization": f"Bearer {KEY}"}
-WORK = {"/v1/chat/completions", "/layout-parsing", "/restructure-pages", "/api/document"}
+WORK = {"/v1/chat/completions", "/chat/completions", "/layout-parsing", "/restructure-pages", "/api/document"}
 PATHS = sorted(path.replace("{model}", "m") for path in {*WORK, *LIGHT_ROUTES, *OPEN_ROUTES, "/static/app.js"})
 
 ENDS = (
@@ -62,7 +62,7 @@ def is_open(target: str) -> bool:
 
 def is_light(target: str) -> bool:
     """Whether it is for a route that gives the server no work."""
-    return declared(target) in LIGHT_ROUTES or declared(target).startswith("/v1/models/")
+    return declared(target) in LIGHT_ROUTES or declared(target).startswith(("/v1/models/", "/models/"))
 
 
 @pytest.mark.parametrize("implementation", ["httptools", "h11"])

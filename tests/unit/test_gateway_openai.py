@@ -171,13 +171,20 @@ def message(**fields: Any) -> dict[str, Any]:
     [
         (chat(top_p=0), "top_p", "greater than 0"),
         (chat(n=2), "n", "should be 1"),
-        (chat(tools=[]), "tools", "not permitted"),
+        (chat(tools=[{"type": "function"}]), "tools", "at most 0"),
+        (chat(top_k=5), "top_k", "-1 or 0"),
+        (chat(reasoning_effort="high"), "reasoning_effort", "'none'"),
+        (chat(shiny_new_field=1), "shiny_new_field", "leave it out"),
         (chat(max_tokens="many"), "max_tokens", "integer"),
-        (chat(mm_processor_kwargs={"size": 1}), "mm_processor_kwargs.size", "not permitted"),
+        (chat(mm_processor_kwargs={"size": 1}), "mm_processor_kwargs.size", "leave it out"),
         (chat(response_format={"type": "xml"}), "response_format", "json_schema"),
         (message(), "messages[0]", "0 pictures"),
-        (message(role="system"), "messages[0].role", "'user'"),
-        (message(content="OCR:"), "messages[0].content", "list"),
+        (message(role="assistant"), "messages[0]", "'user'"),
+        (message(role="system"), "messages", "0 messages of the role user"),
+        ({**chat(), "messages": chat()["messages"] * 2}, "messages", "2 messages of the role user"),
+        (message(content="OCR:"), "messages[0]", "0 pictures"),
+        (message(content=[{"type": "image_url", "image_url": 7}]), "messages[0].content[0].image_url", "object"),
+        (message(content=[{"type": "input_audio"}]), "messages[0].content[0]", "'image_url'"),
         ({**chat(), "messages": []}, "messages", "at least 1"),
         (chat(url="data:image/png,x"), "messages[0].content[0].image_url.url", "base64"),
         (chat(url="data:image/png;base64,"), "messages[0].content[0].image_url.url", "no bytes"),
@@ -221,3 +228,60 @@ def test_the_text_may_come_before_the_picture(reader: ScriptedReader, caller: Ca
     content = [{"type": "text", "text": "Spotting:"}, {"type": "image_url", "image_url": {"url": DATA_URL}}]
     assert caller.post(CHAT, json=message(content=content)).status_code == 200
     assert reader.asked[0][1]["task"] is Task.SPOTTING
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": None, "logit_bias": None, "reasoning_effort": None, "a_field_of_next_year": None},
+        {"tools": [], "stop_token_ids": [], "logit_bias": {}, "chat_template_kwargs": {}, "tool_choice": "none"},
+        {"top_k": -1, "min_p": 0, "top_logprobs": 0, "length_penalty": 1, "ignore_eos": False, "min_tokens": 0},
+        {"n": 1, "frequency_penalty": 0, "presence_penalty": 0.0, "logprobs": False, "parallel_tool_calls": True},
+        {"stream_options": None, "mm_processor_kwargs": {"min_pixels": None, "size": None}},
+    ],
+)
+def test_what_asks_for_nothing_is_taken_as_vllms_server_takes_it(
+    fields: dict[str, Any], reader: ScriptedReader, caller: Caller
+) -> None:
+    answer = caller.post(CHAT, json=chat(**fields))
+    assert answer.status_code == 200, answer.text
+    assert reader.asked[0][1] == {"task": Task.OCR, "timeout": 300.0, "raw": True}
+    assert "warnings" not in answer.json()
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("content", ["Be brief.", [{"type": "text", "text": "Be brief."}]])
+def test_a_message_that_the_model_does_not_know_is_taken_and_said_to_have_no_effect(
+    role: str, content: Any, reader: ScriptedReader, caller: Caller
+) -> None:
+    messages = [{"role": role, "content": content}, *chat()["messages"]]
+    told = caller.post(CHAT, json=chat(messages=messages)).json()["warnings"]
+    assert told == [f"messages[0]: a message of the role {role} has no effect, the model knows none"]
+    first, *others = events(caller.post(CHAT, json=chat(messages=messages, stream=True)))
+    assert first["warnings"] == told
+    assert not [chunk for chunk in others if "warnings" in chunk]
+    assert [options["task"] for _, options in reader.asked] == [Task.OCR] * 2
+
+
+@pytest.mark.parametrize("content", ["", " \n", [], None])
+def test_an_empty_system_message_is_no_message(content: Any, caller: Caller) -> None:
+    messages = [{"role": "system", "content": content}, *chat()["messages"]]
+    assert "warnings" not in caller.post(CHAT, json=chat(messages=messages)).json()
+
+
+def test_a_place_in_a_request_is_counted_with_its_system_message(caller: Caller) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, *chat(url="data:image/png,x")["messages"]]
+    error = caller.post(CHAT, json=chat(messages=messages)).json()["error"]
+    assert error["param"] == "messages[1].content[0].image_url.url"
+
+
+def test_a_picture_may_be_an_address_by_itself(reader: ScriptedReader, caller: Caller) -> None:
+    content = [{"type": "image_url", "image_url": DATA_URL}, {"type": "text", "text": "OCR:"}]
+    assert caller.post(CHAT, json=message(content=content)).status_code == 200
+    assert reader.asked[0][0] == PICTURE
+
+
+def test_a_base_url_without_v1_reaches_the_same(reader: ScriptedReader, caller: Caller) -> None:
+    assert caller.post(CHAT.removeprefix("/v1"), json=chat()).status_code == 200
+    assert caller.get("/models").json() == caller.get("/v1/models").json()
+    assert caller.get(f"/models/{SERVED_MODEL_NAMES[0]}").status_code == 200

@@ -13,7 +13,7 @@ from starlette.types import Scope
 OPEN_ROUTES: Final = frozenset({"/", "/static", "/healthz", "/health", "/readyz", "/metrics", "/openapi.json"})
 """Routes that are answered without a key and without limits."""
 
-LIGHT_ROUTES: Final = frozenset({"/v1/models", "/v1/models/{model}"})
+LIGHT_ROUTES: Final = frozenset({"/v1/models", "/v1/models/{model}", "/models", "/models/{model}"})
 """Routes that want a key but give the server no work."""
 
 # a router's own pattern ends before a line break as well as before the end

@@ -55,8 +55,7 @@ def options_of(request: ChatRequest, prompt: str | None, max_tokens: int | None)
 
 async def picture_of(request: ChatRequest, fetcher: Fetcher) -> bytes:
     """The encoded picture. Raises `Refusal`."""
-    (message,) = request.messages
-    url, param = message.picture.url, message.picture_param
+    url, param = request.question.picture.url, request.picture_param
     if not url.startswith("data:"):
         return await fetcher.fetch(url, param)
     kind, comma, data = url.partition(",")

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/v1/models`."""
+"""`/v1/chat/completions` and `/v1/models`; the same without `/v1`, for clients whose base URL was given without it."""
 
 from __future__ import annotations
 
@@ -31,16 +31,19 @@ from ocrvl_gateway.parts import Parts, events, get_parts, refusals
 router = APIRouter(tags=["OpenAI"])
 _STARTED: Final = int(time.time())
 _STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 _Parts = Annotated[Parts, Depends(get_parts)]
 
 
+@router.get("/models", include_in_schema=False)
 @router.get("/v1/models", operation_id="listModels", responses=refusals(401))
 async def list_models(parts: _Parts) -> ModelList:
     """The names that the model is asked by; they are all the same model."""
     return ModelList(data=[_model(name) for name in parts.settings.served_model_names])
 
 
+@router.get("/models/{model}", include_in_schema=False)
 @router.get("/v1/models/{model}", operation_id="getModel", responses=refusals(401, 404))
 async def get_model(model: str, parts: _Parts) -> Model:
     """One of them."""
@@ -48,6 +51,7 @@ async def get_model(model: str, parts: _Parts) -> Model:
     return _model(model)
 
 
+@router.post("/chat/completions", include_in_schema=False)
 @router.post(
     "/v1/chat/completions",
     operation_id="createChatCompletion",
@@ -61,19 +65,17 @@ async def create_chat_completion(body: ChatRequest, request: Request, parts: _Pa
     """Read one picture. The text is the model's own words; with `stream` it comes as it is generated."""
     _check_model(body.model, parts)
     picture = await picture_of(body, parts.fetcher)
-    (message,) = body.messages
-    task, prompt = task_of(message.text)
+    task, prompt = task_of(body.question.text)
     options = options_of(body, prompt, parts.settings.max_tokens)
     seconds = parts.settings.timeout
     completion = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
     if not body.stream:
         reading = await while_connected(request, parts.reader.read(picture, task=task, timeout=seconds, **options))
         _count(reading, parts)
-        return JSONResponse(_response(completion, reading).model_dump())
+        return JSONResponse({**_response(completion, reading).model_dump(exclude={"warnings"}), **_said(body)})
     pieces = parts.reader.stream(picture, task=task, timeout=seconds, **options)
     first = await first_of(request, pieces)
-    with_usage = body.stream_options is not None and body.stream_options.include_usage
-    chunks = _chunks(first, pieces, completion, with_usage, request, parts)
+    chunks = _chunks(first, pieces, completion, body, request, parts)
     return StreamingResponse(chunks, headers=_STREAM_HEADERS, media_type="text/event-stream")
 
 
@@ -81,20 +83,21 @@ async def _chunks(
     first: str | Reading,
     pieces: AsyncGenerator[str | Reading, None],
     completion: Mapping[str, Any],
-    with_usage: bool,
+    body: ChatRequest,
     request: Request,
     parts: Parts,
 ) -> AsyncGenerator[bytes, None]:
     head = {**completion, "object": "chat.completion.chunk"}
+    with_usage = body.stream_options is not None and body.stream_options.include_usage
     # with usage asked for, OpenAI's chunks all have the field, null in all but the last
     usage = {"usage": None} if with_usage else {}
 
-    def chunk(delta: Mapping[str, str], **reason: str | None) -> bytes:
+    def chunk(delta: Mapping[str, str], said: Mapping[str, Any] = _NOTHING, **reason: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, **reason}
-        return _event({**head, "choices": [choice], **usage})
+        return _event({**head, "choices": [choice], **usage, **said})
 
     try:
-        yield chunk({"role": "assistant", "content": ""})
+        yield chunk({"role": "assistant", "content": ""}, _said(body))
         item: str | Reading = first
         while isinstance(item, str):
             yield chunk({"content": item})
@@ -114,6 +117,10 @@ async def _chunks(
 
 def _event(data: Mapping[str, Any]) -> bytes:
     return format_sse_event(data_str=json.dumps(data))
+
+
+def _said(body: ChatRequest) -> dict[str, Any]:
+    return {"warnings": body.warnings} if body.warnings else {}
 
 
 def _response(completion: Mapping[str, Any], reading: Reading) -> ChatResponse:

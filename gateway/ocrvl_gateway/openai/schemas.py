@@ -1,38 +1,45 @@
 """The body of a chat completion: what of OpenAI's and vLLM's fields means something for this model.
 
-A field that is unknown, or asks for what can not be had, is refused by name; a few that change nothing are taken.
+A field that is unknown, or asks for what can not be had, is refused by name; what asks for nothing (`neutral`) is taken.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, model_validator
+
+from ocrvl_gateway.openai.neutral import Body, WithoutEffect
 
 _MAX_SEED = 2**63 - 1
-_Zero = Annotated[float, Field(ge=0, le=0)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+def _as_part(content: Any) -> Any:
+    """Content that is a text alone, as a list of parts."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-class ImageUrl(_Body):
+def _as_address(url: Any) -> Any:
+    """An address that stands by itself, as vLLM takes it too, in OpenAI's form."""
+    return {"url": url} if isinstance(url, str) else url
+
+
+class ImageUrl(Body):
     """A picture: a data URL, or an address where those are fetched."""
 
     url: Annotated[str, StringConstraints(min_length=1)]
     detail: Literal["auto", "low", "high", "original"] | None = Field(None, description="changes nothing")
 
 
-class ImagePart(_Body):
+class ImagePart(Body):
     """A picture in a message."""
 
     type: Literal["image_url"]
-    image_url: ImageUrl
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_address, json_schema_input_type=ImageUrl | str)]
     uuid: str | None = Field(None, description="vLLM's; changes nothing")
 
 
-class TextPart(_Body):
+class TextPart(Body):
     """What is asked of the picture: one of PaddleOCR-VL's task prompts, or anything else."""
 
     type: Literal["text"]
@@ -42,18 +49,27 @@ class TextPart(_Body):
 Part = Annotated[ImagePart | TextPart, Field(discriminator="type")]
 
 
-class Message(_Body):
-    """The one message of a request."""
+_Parts = BeforeValidator(_as_part, json_schema_input_type=list[Part] | str)
+_Texts = BeforeValidator(_as_part, json_schema_input_type=list[TextPart] | str)
+
+
+class UserMessage(Body):
+    """A picture, and what is asked of it."""
 
     role: Literal["user"]
-    content: Annotated[list[Part], Field(min_length=1, max_length=16)]
+    content: Annotated[list[Part], Field(min_length=1, max_length=16), _Parts]
     name: str | None = Field(None, description="changes nothing")
 
     @model_validator(mode="after")
-    def _check(self) -> Message:
+    def _check(self) -> UserMessage:
         if (pictures := sum(isinstance(part, ImagePart) for part in self.content)) != 1:
             raise ValueError(f"{pictures} pictures, the model reads exactly one: send a part of the type image_url")
         return self
+
+    @property
+    def picture_place(self) -> int:
+        """Which part of the content the picture is."""
+        return next(number for number, part in enumerate(self.content) if isinstance(part, ImagePart))
 
     @property
     def picture(self) -> ImageUrl:
@@ -61,25 +77,43 @@ class Message(_Body):
         return next(part.image_url for part in self.content if isinstance(part, ImagePart))
 
     @property
-    def picture_param(self) -> str:
-        """Where in the request it stands."""
-        number = next(number for number, part in enumerate(self.content) if isinstance(part, ImagePart))
-        return f"messages[0].content[{number}].image_url.url"
-
-    @property
     def text(self) -> str:
         """All that is asked."""
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart)).strip()
 
 
-class StreamOptions(_Body):
+class SystemMessage(Body):
+    """What clients put in front; the model knows no such messages, so the answer says that it has no effect."""
+
+    role: Literal["system", "developer"]
+    content: Annotated[list[TextPart], Field(max_length=16), _Texts] | None = None
+    name: str | None = Field(None, description="changes nothing")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing."""
+        return not any(part.text.strip() for part in self.content or [])
+
+
+Message = Annotated[UserMessage | SystemMessage, Field(discriminator="role")]
+
+
+def _one_question(messages: list[Message]) -> list[Message]:
+    if (asked := sum(isinstance(message, UserMessage) for message in messages)) != 1:
+        raise ValueError(
+            f"{asked} messages of the role user, exactly one is read: send each picture in its own request"
+        )
+    return messages
+
+
+class StreamOptions(Body):
     """What a stream brings beside the text."""
 
     include_usage: bool = False
     continuous_usage_stats: Literal[False] = False
 
 
-class JsonSchema(_Body):
+class JsonSchema(Body):
     """A schema with a name."""
 
     name: str | None = None
@@ -88,37 +122,37 @@ class JsonSchema(_Body):
     strict: bool | None = None
 
 
-class TextFormat(_Body):
+class TextFormat(Body):
     """Text as the model writes it."""
 
     type: Literal["text"]
 
 
-class JsonFormat(_Body):
+class JsonFormat(Body):
     """Any JSON object."""
 
     type: Literal["json_object"]
 
 
-class SchemaFormat(_Body):
+class SchemaFormat(Body):
     """JSON that satisfies a schema."""
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
 
 
-class PictureLimits(_Body):
+class PictureLimits(Body):
     """vLLM's way to set the limits of pixels."""
 
     min_pixels: int | None = None
     max_pixels: int | None = None
 
 
-class ChatRequest(_Body):
+class ChatRequest(WithoutEffect):
     """A chat completion: one picture, one question."""
 
     model: str
-    messages: Annotated[list[Message], Field(min_length=1, max_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=16), AfterValidator(_one_question)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -132,15 +166,24 @@ class ChatRequest(_Body):
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = Field(None, description="vLLM's")
     mm_processor_kwargs: PictureLimits | None = Field(None, description="vLLM's: limits of pixels")
 
-    n: Literal[1] | None = Field(None, description="one answer is what there is")
-    frequency_penalty: _Zero | None = Field(None, description="not supported")
-    presence_penalty: _Zero | None = Field(None, description="not supported")
-    logprobs: Literal[False] | None = Field(None, description="not supported")
-    skip_special_tokens: bool | None = Field(None, description="vLLM's; changes nothing")
-    store: bool | None = Field(None, description="changes nothing: nothing is stored")
-    user: str | None = Field(None, description="changes nothing")
-    metadata: dict[str, str] | None = Field(None, description="changes nothing")
-    service_tier: str | None = Field(None, description="changes nothing")
+    @property
+    def question(self) -> UserMessage:
+        """The message that is read."""
+        return next(message for message in self.messages if isinstance(message, UserMessage))
+
+    @property
+    def picture_param(self) -> str:
+        """Where in the request the picture stands."""
+        return f"messages[{self.messages.index(self.question)}].content[{self.question.picture_place}].image_url.url"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was sent and has no effect, though it may have been meant to have one."""
+        return [
+            f"messages[{number}]: a message of the role {message.role} has no effect, the model knows none"
+            for number, message in enumerate(self.messages)
+            if isinstance(message, SystemMessage) and not message.is_empty
+        ]
 
     @property
     def output_tokens(self) -> int | None:
@@ -193,6 +236,7 @@ class ChatResponse(BaseModel):
     model: str
     choices: list[Choice]
     usage: Usage
+    warnings: list[str] | None = Field(None, description="what was sent and has no effect; only where there is such")
 
 
 class Model(BaseModel):
