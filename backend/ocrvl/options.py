@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -26,7 +28,14 @@ _PROBLEMS_TOLD = 3
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
-CancelToken = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{16,128}$")]
+
+def _check_token(token: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._~-]{16,128}", token):
+        raise ValueError("16 to 128 letters, digits and signs of ._~- are wanted")
+    return token
+
+
+CancelToken = Annotated[str, AfterValidator(_check_token)]
 
 
 class Options(BaseModel):

@@ -116,7 +116,20 @@ STREAM_PARAMETER: Final = "ocrvl_stream"
 PART_PARAMETER: Final = "ocrvl_part_of"
 """The request parameter by which `document` says of its blocks that they are part of a request with its own line."""
 
+_PAGES = re.compile(r"{0}(,{0})*".format(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?"))
+
 _TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
+
+
+def check_pages(pages: str) -> str:
+    """The option `pages` of a document as it is. Raises `ValueError` that says what is wanted.
+
+    >>> check_pages("1-5,8,12-")
+    '1-5,8,12-'
+    """
+    if not _PAGES.fullmatch(pages):
+        raise ValueError(f"{pages[:40]!r}: pages from 1 on, and ranges of them, are wanted, such as 1-5,8,12-")
+    return pages
 
 
 def tag_message(code: ErrorCode, message: str) -> str:

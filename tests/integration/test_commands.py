@@ -56,7 +56,7 @@ def test_read_goes_on_after_a_bad_file_and_says_so(server: TritonServer, receipt
     bad.write_bytes(b"hello")
     done = run("read", str(bad), str(receipt), "--json", "--url", server.grpc_url)
     assert done.returncode == 1
-    assert "bad.png: picture 0: it is not a picture" in done.stderr.replace("\n", " ")
+    assert "bad.png: it is neither a PDF nor a picture" in done.stderr.replace("\n", " ")
     assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(receipt)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_an_example_of_a_picture_prints_its_text(
         assert done.stdout.splitlines()[-1] == "200"
     else:
         assert done.stdout.splitlines() == lines
+
+
+def test_every_script_of_the_readme_ends_by_itself_with_what_it_is_for(server: TritonServer, scan: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", Path("README.md").read_text("utf-8"), re.DOTALL)
+    (scan.parent / "scans").mkdir()
+    for block in blocks:
+        script = block.replace("localhost:8001", server.grpc_url)
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=scan.parent, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (done.returncode, done.stdout.strip()) == (0, TEXT), done.stderr
+    assert len(blocks) == 2
 
 
 def test_what_the_server_refuses_is_what_an_example_says(server: TritonServer, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ocrvl import __version__
 from ocrvl_client.cli import app
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
@@ -29,6 +30,7 @@ OCRVL = str(Path(sys.executable).parent / "ocrvl")
         (["--header", "token"], "NAME:VALUE is wanted"),
         (["--options", "{"], "not JSON"),
         (["--options", "[]"], "a JSON object is wanted"),
+        (["--pages", "0"], "'0': pages from 1 on, and ranges of them, are wanted, such as 1-5,8,12-"),
         (["--jobs", "0"], "greater than or equal to 1"),
         (["--format", "docx"], "is not one of"),
         ([], "Missing argument"),
@@ -39,6 +41,11 @@ def test_what_can_not_be_meant_is_refused(options: list[str], words: str) -> Non
     done = CliRunner().invoke(app, ["read", *inputs, *options], env={"COLUMNS": "200", "TERM": "dumb"})
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"ocrvl {__version__}\n")
 
 
 def complete(*words: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from ocrvl_client.cli.reading.problems import CanNotWrite, Exit, InputProblem, RunEnded
 from ocrvl_client.cli.reading.record import FILE_NAME, Record, modified_at
 from ocrvl_client.cli.reading.sources import Input
-from ocrvl_client.cli.reading.writing import check_name, write_file
+from ocrvl_client.cli.reading.writing import check_name, remove_files, write_file
 
 
 def named(*names: str) -> list[Input]:
@@ -164,6 +164,21 @@ def test_a_name_of_the_server_s_never_leads_out_of_the_folder(tmp_path: Path, na
 def test_a_name_that_is_too_long_is_a_problem_of_its_input_alone(tmp_path: Path) -> None:
     with pytest.raises(InputProblem, match="too long"):
         write_file(tmp_path, f"{'a' * 300}.md", b"")
+
+
+def test_nothing_outside_the_folder_is_ever_removed(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    (tmp_path / "out/a").mkdir(parents=True)
+    (tmp_path / "out/a/old").touch()
+    remove_files(tmp_path / "out", ["../mine", str(tmp_path / "mine"), "a/old", "a/nothing"])
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["mine", "out"]
+
+
+def test_what_is_being_overwritten_is_not_done(output: Path, scan: Input) -> None:
+    with Record(output) as record:
+        record.begin(scan, ["scan.txt"])
+    with Record(output) as record:
+        assert not record.is_done(scan, "this")
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,7 @@ def test_json_is_an_object_a_line(scans: Path, capsys: pytest.CaptureFixture[str
 def test_a_document_is_a_folder_of_files(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(PDF)
     assert read(Scripted(), tmp_path / "a.pdf", asked=Asked(to_files=True), output=out) is Exit.READ
-    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name[0] != "."}
-    assert files == {"a/a.md", "a/a.json", "a/page_0001.jpg", "a/page_0002.jpg"}
+    assert files(out) == {"a/a.md", "a/a.json", "a/page_0001.jpg", "a/page_0002.jpg"}
     assert [page["page_index"] for page in json.loads((out / "a/a.json").read_text())] == [0, 1]
 
 
@@ -179,6 +178,47 @@ def test_a_document_of_which_a_part_failed_is_written_and_counts_as_failed(
     assert len(again.asked) == 1
 
 
+class Pages(Scripted):
+    """Reads as many pages as are asked for, and is interrupted after the third where that is wanted."""
+
+    is_interrupted = False
+
+    def _pages(self) -> Iterator[Page]:
+        for index in range(int(str(self.asked[-1][1].get("pages", "5")))):
+            images = {f"page_{index + 1:04d}.jpg": b"jpeg", f"imgs/{index}.jpg": b"jpeg"}
+            yield Page(index, "", {"parsing_res_list": []}, images, "", "", index + 1, 9)
+            if self.is_interrupted and index == 2:
+                raise KeyboardInterrupt
+
+
+def files(out: Path) -> set[str]:
+    return {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name[0] != "."}
+
+
+def pages_of(number: int) -> set[str]:
+    return {name for index in range(number) for name in (f"a/page_{index + 1:04d}.jpg", f"a/imgs/{index}.jpg")}
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_of_an_earlier_reading_no_page_is_left_that_is_not_wanted_now(
+    tmp_path: Path, out: Path, is_interrupted: bool
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(PDF)
+    client = Pages()
+    client.is_interrupted = is_interrupted
+    read(client, tmp_path / "a.pdf", asked=Asked(to_files=True), output=out)
+    (out / "a/notes.jpg").write_bytes(b"its user's own")
+    assert read(Pages(), tmp_path / "a.pdf", asked=Asked(to_files=True, pages="2"), output=out) is Exit.READ
+    assert files(out) == {"a/a.md", "a/a.json", "a/notes.jpg", *pages_of(2)}
+
+
+def test_a_reading_in_another_format_keeps_the_pages_of_the_first(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(PDF)
+    for asked in (Asked(to_files=True, pages="4"), Asked(to_files=True, formats=(Format.TEXT,), pages="2")):
+        read(Pages(), tmp_path / "a.pdf", asked=asked, output=out)
+    assert files(out) == {"a/a.md", "a/a.json", "a/a.txt", *pages_of(4)}
+
+
 def refuse(words: bytes, error: Exception) -> Callable[[bytes], None]:
     def fail(data: bytes) -> None:
         if words in data:
@@ -200,6 +240,20 @@ def test_what_can_not_be_read_is_listed_at_the_end_and_the_others_are_read(
     assert failures[-2:] == [f"{scans}/empty.png: it is empty", "/nowhere.png: No such file or directory"]
     assert summary == "9 read, 13 failed"
     assert len(written(out)) == 9
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("picture 0: it is a damaged PNG", "it is a damaged PNG"),
+        ("picture 0: it is not a picture (PNG, …)", "it is neither a PDF nor a picture (PNG, …)"),
+    ],
+)
+def test_of_one_file_it_is_said_what_is_wrong_with_a_file(
+    scans: Path, capsys: pytest.CaptureFixture[str], told: str, shown: str
+) -> None:
+    assert read(Scripted(refuse(b"", InvalidRequest(told))), scans / "1.png", asked=Asked()) is Exit.SOME_FAILED
+    assert capsys.readouterr().err.splitlines()[0] == f"{scans}/1.png: {shown}"
 
 
 def test_warnings_do_not_fail_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

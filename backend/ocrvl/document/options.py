@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.layout.options import LayoutOptions
 from ocrvl.options import CancelToken, parse_object
-from ocrvl.wire import Task
+from ocrvl.wire import Task, check_pages
 
 MIN_DPI, MAX_DPI = 36, 600
 
 Pixels = Annotated[int, Field(ge=784, le=16_777_216)]
-
-_RANGE = r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?"
 
 
 class PixelLimits(BaseModel):
@@ -39,7 +37,7 @@ class PixelLimits(BaseModel):
 class DocumentOptions(LayoutOptions):
     """The options of a document. Defaults are those of PaddleOCR-VL-1.6's pipeline and service (PaddleX 3.7)."""
 
-    pages: Annotated[str, StringConstraints(pattern=rf"^{_RANGE}(,{_RANGE})*$", max_length=1024)] | None = Field(
+    pages: Annotated[str, StringConstraints(max_length=1024), AfterValidator(check_pages)] | None = Field(
         None, description="which pages, from 1 on: `1-5,8,12-`; all unless set"
     )
     max_pages: int | None = Field(

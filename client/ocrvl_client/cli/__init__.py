@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from ocrvl import __version__
 from ocrvl_client.cli.doctor import doctor
 from ocrvl_client.cli.gateway import gateway
 from ocrvl_client.cli.probe import probe
 from ocrvl_client.cli.read import HELP, read
 from ocrvl_client.cli.repository import repository
 from ocrvl_client.cli.serve import serve
-from ocrvl_client.cli.terminal import Group
+from ocrvl_client.cli.terminal import Group, echo
 
 app = typer.Typer(
     name="ocrvl",
@@ -19,6 +22,23 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        echo(f"ocrvl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(serve)
 app.command(help=HELP)(read)
 app.command()(repository)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ocrvl.wire import Task
+from ocrvl.wire import Task, check_pages
 from ocrvl_client.cli.reading.asked import Asked, Format
 from ocrvl_client.cli.reading.connection import Server, split_url
 from ocrvl_client.cli.reading.problems import Exit
@@ -74,7 +74,9 @@ def read(
             rich_help_panel=_WHAT,
         ),
     ] = None,
-    pages: Annotated[str, typer.Option(help="Pages of a document, such as 1-5,8.", rich_help_panel=_WHAT)] = "",
+    pages: Annotated[
+        str, typer.Option(help="Pages of a document, from 1 on, such as 1-5,8,12-.", rich_help_panel=_WHAT)
+    ] = "",
     options: Annotated[
         str,
         typer.Option(help='Options of the request as JSON, such as {"max_tokens": 100}.', rich_help_panel=_WHAT),
@@ -183,7 +185,7 @@ def read(
         layout=layout,
         task=task,
         draw=draw,
-        pages=pages,
+        pages=_checked_pages(pages),
         options=_parse_options(options),
     )
     try:
@@ -225,6 +227,13 @@ def _check(
         raise typer.BadParameter("only blocks that --layout finds can be drawn", param_hint="--draw")
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key go together")
+
+
+def _checked_pages(pages: str) -> str:
+    try:
+        return check_pages(pages) if pages else ""
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--pages") from None
 
 
 def _checked_url(url: str) -> str:

@@ -32,6 +32,11 @@ class Format(StrEnum):
 
 _SUFFIXES: Final = {Format.TEXT: ".txt", Format.MARKDOWN: ".md", Format.JSON: ".json", Format.HTML: ".html"}
 
+DOCX_SUFFIX: Final = ".docx"
+
+RESULT_SUFFIXES: Final = frozenset((*_SUFFIXES.values(), DOCX_SUFFIX))
+"""Of the files that an input's text is in, and not its pictures."""
+
 
 @dataclass(frozen=True)
 class Asked:

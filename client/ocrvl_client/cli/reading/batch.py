@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -87,7 +88,7 @@ class Batch:
             except InvalidRequest as error:
                 if "unknown model" in str(error):
                     raise NoServer(f"the server does not have what this needs ({error}); look at --url") from None
-                result.problems.append(str(error))
+                result.problems.append(_describe(error))
             except (InputProblem, OcrvlError) as error:
                 result.problems.append(str(error))
         return result
@@ -154,6 +155,12 @@ class Batch:
                 return await self._reader.is_server_ready()
         except (TimeoutError, OcrvlError):
             return False
+
+
+def _describe(error: InvalidRequest) -> str:
+    """What is wrong with the one picture of a request, or the document, for someone who has named a file."""
+    text = str(error).removeprefix("picture 0: ")
+    return re.sub(r"\Ait is not a picture", "it is neither a PDF nor a picture", text)
 
 
 async def _first(waiting: deque[asyncio.Task[Result]]) -> Result:

@@ -7,10 +7,10 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ocrvl_client.cli.reading.asked import Format
+from ocrvl_client.cli.reading.asked import RESULT_SUFFIXES
 from ocrvl_client.cli.reading.sources import Input
 
-_LONGEST_SUFFIX: Final = max(len(suffix) for suffix in (*(each.suffix for each in Format), ".docx"))
+_LONGEST_SUFFIX: Final = max(map(len, RESULT_SUFFIXES))
 
 _USUAL_LONGEST_NAME: Final = 255
 

@@ -20,7 +20,7 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[done]} of {task.fields[total_inputs]}{task.fields[failed]}"),
-            TextColumn("{task.fields[pages]} pages"),
+            TextColumn("{task.fields[pages]} of {task.fields[known]} pages"),
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -34,8 +34,9 @@ class Bar:
             redirect_stdout=sys.stdout.isatty(),
         )
         self._total = total
-        self._pages = self._done = self._failed = 0
-        self._bar = self._progress.add_task("reading", total=total, **self._fields())
+        self._pages = self._known = self._done = self._failed = 0
+        # without a total it moves, and so it does until there is something to show
+        self._bar = self._progress.add_task("reading", total=None, **self._fields())
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -46,10 +47,11 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def add_pages(self, count: int, part: float) -> None:
-        """Pages were done that are this part of their input."""
+    def add_pages(self, count: int, part: float, known: int) -> None:
+        """Pages were done that are this part of their input, of which so many pages became known."""
         self._pages += count
-        self._progress.update(self._bar, advance=part, **self._fields())
+        self._known += known
+        self._progress.update(self._bar, advance=part, total=self._total, **self._fields())
 
     def add_done(self, *, failed: bool) -> None:
         """An input is done."""
@@ -57,11 +59,13 @@ class Bar:
         self._failed += failed
         # parts of inputs that failed never came, and those of others may not add up to one
         task = self._progress.tasks[0]
-        self._progress.update(self._bar, completed=max(task.completed, self._done), **self._fields())
+        completed = max(task.completed, self._done)
+        self._progress.update(self._bar, completed=completed, total=self._total, **self._fields())
 
     def _fields(self) -> dict[str, Any]:
         failed = f", {self._failed} failed" if self._failed else ""
-        return {"done": self._done, "total_inputs": self._total, "failed": failed, "pages": self._pages}
+        counts = {"done": self._done, "total_inputs": self._total, "pages": self._pages, "known": self._known}
+        return {**counts, "failed": failed}
 
 
 class _Rate(ProgressColumn):

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocrvl_client import Document, Page
-from ocrvl_client.cli.reading.asked import Asked, AskedOfOne, Format
+from ocrvl_client.cli.reading.asked import DOCX_SUFFIX, Asked, AskedOfOne, Format
 from ocrvl_client.cli.reading.connection import ReadingClient
 from ocrvl_client.cli.reading.problems import InputProblem
 from ocrvl_client.cli.reading.record import Record
 from ocrvl_client.cli.reading.render import describe_pages, render_document, render_reading
 from ocrvl_client.cli.reading.sources import Input
-from ocrvl_client.cli.reading.writing import check_name, write_file
+from ocrvl_client.cli.reading.writing import check_name, remove_files, write_file
 from ocrvl_client.cli.terminal import dump_json
 
 Files = Mapping[str, int]
@@ -24,14 +24,14 @@ Files = Mapping[str, int]
 
 @dataclass
 class Result:
-    """What became of an input: its text for the screen, or its main file; and what is to be said about it.
+    """What became of an input: its text for the screen, or its files of each format; and what is to be said about it.
 
     With `problems` it counts as failed, though a part may have been read. `skipped`: it was done in an earlier run.
     """
 
     name: str
     text: str = ""
-    written: Path | None = None
+    written: tuple[Path, ...] = ()
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     skipped: bool = False
@@ -49,8 +49,8 @@ class Output:
 class Reader:
     """Reads inputs. Without an `output` the results are for the screen.
 
-    `on_pages` is told how many pages were done and how large a part of their input they are; both are negative where an
-    input is begun again.
+    `on_pages` is told how many pages were done, how large a part of their input they are, and how many pages of it
+    became known; all are negative where an input is begun again.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Reader:
         asked: Asked,
         *,
         output: Output | None = None,
-        on_pages: Callable[[int, float], None] = lambda _pages, _part: None,
+        on_pages: Callable[[int, float, int], None] = lambda _pages, _part, _known: None,
     ) -> None:
         self._client, self._asked, self._output, self._on_pages = client, asked, output, on_pages
 
@@ -96,7 +96,7 @@ class Reader:
             raise InputProblem(reading.error)
         if reading.warning:
             result.warnings.append(reading.warning)
-        self._on_pages(1, 1.0)
+        self._on_pages(1, 1.0, 1)
         texts = {each: render_reading(reading, one.name, each) for each in asked.formats}
         return await self._finish(one, asked, texts, {}, result)
 
@@ -110,31 +110,32 @@ class Reader:
         pages: list[Page] = []
         whole: Document | None = None
         images: dict[str, int] = {}
-        part = 0.0
+        part, known = 0.0, 0
         try:
             async with aclosing(self._client.document_stream(data, **self._asked.document_options(asked))) as parts:
                 async for page in parts:
                     if isinstance(page, Document):
                         whole = page
                         continue
-                    part += 1 / page.total
-                    self._on_pages(1, 1 / page.total)
+                    self._on_pages(1, 1 / page.total, page.total - known)
+                    part, known = part + 1 / page.total, page.total
                     _report(page, result)
-                    if self._output is not None:
-                        folder = self._output.record.place_of(one)
-                        images |= await self._write({f"{folder}/{name}": page.images[name] for name in page.images})
+                    images |= await self._write_images(one, page)
                     # a page of HTML has its pictures inside it; else they are not held until the end
                     pages.append(page if Format.HTML in asked.formats else replace(page, images={}))
         except BaseException:
-            self._on_pages(-len(pages), -part)
+            self._on_pages(-len(pages), -part, -known)
             raise
         if whole is None:
             raise InputProblem("the server has ended the document without its last part")
         texts = {each: render_document(whole, pages, one.name, each) for each in asked.formats}
         if self._output is not None and Format.JSON in texts:
             texts[Format.JSON] = dump_json(describe_pages(pages), indent=1)
-        more = {".docx": whole.docx} if whole.docx else {}
-        return {**images, **await self._finish(one, asked, texts, more, result)}
+        more = {DOCX_SUFFIX: whole.docx} if whole.docx else {}
+        files = {**images, **await self._finish(one, asked, texts, more, result)}
+        if self._output is not None:
+            await asyncio.to_thread(remove_files, self._output.folder, self._output.record.replaced(one, files))
+        return files
 
     async def _finish(
         self, one: Input, asked: AskedOfOne, texts: Mapping[Format, str], more: Mapping[str, bytes], result: Result
@@ -144,12 +145,9 @@ class Reader:
             result.text = texts[asked.formats[0]]
             return {}
         place = self._stem(one, asked)
-        # the first format last, so that where it is the rest is
-        files = {f"{place}{suffix}": file for suffix, file in more.items()}
-        files |= {
-            f"{place}{each.suffix}": texts[each].encode("utf-8", "backslashreplace") for each in reversed(list(texts))
-        }
-        result.written = self._output.folder / list(files)[-1]
+        files = {f"{place}{each.suffix}": text.encode("utf-8", "backslashreplace") for each, text in texts.items()}
+        files |= {f"{place}{suffix}": file for suffix, file in more.items()}
+        result.written = tuple(self._output.folder / name for name in files)
         return await self._write(files)
 
     def _stem(self, one: Input, asked: AskedOfOne) -> str:
@@ -157,6 +155,15 @@ class Reader:
         assert self._output is not None
         place = self._output.record.place_of(one)
         return f"{place}/{place.rpartition('/')[2]}" if asked.document else place
+
+    async def _write_images(self, one: Input, page: Page) -> dict[str, int]:
+        """Write a page's pictures where results become files."""
+        if self._output is None or not page.images:
+            return {}
+        folder = self._output.record.place_of(one)
+        files = {f"{folder}/{name}": data for name, data in page.images.items()}
+        await asyncio.to_thread(self._output.record.begin, one, files.keys())
+        return await self._write(files)
 
     async def _write(self, files: Mapping[str, bytes]) -> dict[str, int]:
         assert self._output is not None

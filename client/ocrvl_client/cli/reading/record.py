@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Final
 
+from ocrvl_client.cli.reading.asked import RESULT_SUFFIXES
 from ocrvl_client.cli.reading.places import Places
 from ocrvl_client.cli.reading.problems import RunEnded
 from ocrvl_client.cli.reading.sources import Input
@@ -37,6 +38,15 @@ class Done:
     files: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Begun:
+    """Files, by their names below the output folder, of an input that is being read."""
+
+    key: str
+    place: str
+    begun: Collection[str]
+
+
 class Record:
     """A file of JSON lines in the output folder; later lines count more, and one that was cut off counts nothing.
 
@@ -46,6 +56,7 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._done: dict[str, Done] = {}
+        self._readings: dict[str, list[frozenset[str]]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Record:
@@ -64,13 +75,7 @@ class Record:
         # a line that was cut off must not swallow the next
         self._start = b"\n" if lines[-1] else b""
         for line in lines:
-            try:
-                # names of files may be no UTF-8, and are written as they are
-                done = Done(**json.loads(line.decode("utf-8", "surrogateescape")))
-            except (ValueError, TypeError):
-                continue
-            self._done[done.key] = done
-            self._places.take(done.key, done.place)
+            self._load(line)
         return self
 
     def __exit__(
@@ -97,20 +102,70 @@ class Record:
     def add(self, one: Input, asked: str, data: bytes, modified: int, files: Mapping[str, int]) -> None:
         """Note that an input is done. Raises `CanNotWrite`."""
         done = Done(one.key, self.place_of(one), len(data), modified, sha256(data).hexdigest(), asked, files)
-        line = json.dumps(asdict(done), ensure_ascii=False).encode("utf-8", "surrogateescape")
+        self._write(asdict(done))
+        self._note_done(done)
+
+    def begin(self, one: Input, names: Collection[str]) -> None:
+        """Note that these files of an input are about to be written, though it may never be done.
+
+        Raises `CanNotWrite`.
+        """
+        begun = Begun(one.key, self.place_of(one), tuple(names))
+        self._write(asdict(begun))
+        self._note_begun(begun)
+
+    def replaced(self, one: Input, files: Collection[str]) -> set[str]:
+        """Files of earlier readings of this input whose place these take, and that are not among them.
+
+        A reading that was done is replaced where all its texts are; its pictures may belong to a text of another format
+        otherwise. One that was not is replaced by any.
+        """
+        earlier = self._readings.get(one.key, [])
+        return set().union(*earlier) - set().union(*_without(earlier, files)) - set(files)
+
+    def _load(self, line: bytes) -> None:
+        try:
+            # names of files may be no UTF-8, and are written as they are
+            fields = json.loads(line.decode("utf-8", "surrogateescape"))
+            noted = Begun(**fields) if "begun" in fields else Done(**fields)
+        except (ValueError, TypeError):
+            return
+        self._places.take(noted.key, noted.place)
+        if isinstance(noted, Done):
+            self._note_done(noted)
+        else:
+            self._note_begun(noted)
+
+    def _write(self, fields: Mapping[str, object]) -> None:
+        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogateescape")
         try:
             self._file.write(self._start + line + b"\n")
             self._file.flush()
         except OSError as error:
             raise can_not_write(self._folder, error) from None
         self._start = b""
-        self._done[one.key] = done
+
+    def _note_done(self, done: Done) -> None:
+        self._done[done.key] = done
+        self._readings[done.key] = [*_without(self._readings.get(done.key, []), done.files), frozenset(done.files)]
+
+    def _note_begun(self, begun: Begun) -> None:
+        self._readings.setdefault(begun.key, []).append(frozenset(begun.begun))
+        if begun.key in self._done and not self._done[begun.key].files.keys().isdisjoint(begun.begun):
+            # what it had written is being overwritten
+            del self._done[begun.key]
 
     def _has(self, files: Mapping[str, int]) -> bool:
         try:
             return all((self._folder / name).stat().st_size == size for name, size in files.items())
         except OSError:
             return False
+
+
+def _without(readings: Sequence[frozenset[str]], files: Collection[str]) -> list[frozenset[str]]:
+    """The readings that these files do not replace."""
+    texts = [{name for name in reading if PurePosixPath(name).suffix in RESULT_SUFFIXES} for reading in readings]
+    return [reading for reading, own in zip(readings, texts, strict=True) if not own <= set(files)]
 
 
 def modified_at(path: Path | None) -> int:

@@ -118,7 +118,8 @@ def _print(result: Result, asked: Asked, *, many: bool, errors: Console) -> None
         return
     try:
         if result.written:
-            echo_path(result.written)
+            for path in result.written:
+                echo_path(path)
             return
         if many and Format.JSON not in asked.formats:
             echo(f"==> {result.name} <==")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -20,7 +22,7 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
     It is there whole or, where this raises, as it was before. Raises `InputProblem` for a name that leads out of the
     folder or can not be had, `CanNotWrite` for everything else.
     """
-    if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+    if _leads_out(name):
         raise InputProblem(f"the server has named a picture {name!r}")
     path = folder / name
     try:
@@ -40,6 +42,14 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
         raise can_not_write(folder, error) from None
 
 
+def remove_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove files below a folder, and what folders become empty; what can not be removed stays."""
+    for path in (folder / name for name in names if not _leads_out(name)):
+        with suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
+
+
 def check_name(folder: Path, name: str) -> None:
     """Whether a file of this name could be written below a folder, before there is anything to write.
 
@@ -53,6 +63,10 @@ def check_name(folder: Path, name: str) -> None:
     except OSError as error:
         if error.errno in _OF_ONE_FILE:
             raise InputProblem(f"its result can not be written: {error}") from None
+
+
+def _leads_out(name: str) -> bool:
+    return ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute()
 
 
 def can_not_write(where: Path, error: OSError) -> CanNotWrite:
