@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_a_picture_is_read_through_every_door(
     reading = read(server, door, png, shared_memory=shared_memory)
     assert reading.text == TEXT
     assert 0 < reading.seconds < 60
-    assert not list(Path("/dev/shm").glob("ocrvl_client_*"))
+    assert not list(Path("/dev/shm").glob(f"ocrvl_client_{os.getpid()}_*"))
     assert regions_at(server) == set()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,7 +87,7 @@ class TestSeveralServers:
 
 
 def regions() -> set[str]:
-    return {path.name for path in SHARED_MEMORY.glob("ocrvl_client_*")}
+    return {path.name for path in SHARED_MEMORY.glob(f"ocrvl_client_{os.getpid()}_*")}
 
 
 @pytest.fixture(params=["threads", "asyncio"])

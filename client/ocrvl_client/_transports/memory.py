@@ -5,6 +5,7 @@ Triton's system shared memory extension: a region is registered once, then a req
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import time
@@ -86,7 +87,7 @@ class Regions:
                 return region
         try:
             wanted = max(_SMALLEST, 1 << (size - 1).bit_length())
-            region = Region(SharedMemory(f"ocrvl_client_{uuid.uuid4().hex}", create=True, size=wanted))
+            region = Region(SharedMemory(f"ocrvl_client_{os.getpid()}_{uuid.uuid4().hex}", create=True, size=wanted))
         except OSError as error:
             raise InvalidRequest(f"shared_memory: {size} bytes can not be had in /dev/shm: {error}") from None
         with self._lock:
