@@ -1,8 +1,10 @@
 # syntax=docker/dockerfile:1
 # Triton with vLLM, from NVIDIA, and this package. Older images than 26.07 have known remote holes (docs/security.md).
-ARG TRITON=nvcr.io/nvidia/tritonserver:26.07-vllm-python-py3
+# A digest makes a build the same whenever it is made; how to choose another is in docs/deploying.md.
+ARG TRITON=nvcr.io/nvidia/tritonserver:26.07-vllm-python-py3@sha256:31e20bfbc65055d6b85553a00d45342a62c506874aa996c11ae53650151f05b1
+ARG PYTHON=python:3.12-slim@sha256:e5c9fa26ffb76e11e0f054f30dc2523a2f9693f0c36c0cf1e39b27e152d899fc
 
-FROM python:3.12-slim AS wheel
+FROM ${PYTHON} AS wheel
 WORKDIR /source
 COPY requirements/build.lock.txt ./
 RUN pip install --no-cache-dir --no-deps --require-hashes -r build.lock.txt

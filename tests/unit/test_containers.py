@@ -49,6 +49,17 @@ def test_an_image_runs_as_a_number_that_is_not_root_and_says_how_it_is(dockerfil
 
 
 @pytest.mark.parametrize("dockerfile", SERVING, ids=str)
+def test_a_base_is_named_by_tag_and_digest(dockerfile: Path) -> None:
+    found = instructions(dockerfile)
+    defaults = dict(rest.split("=", 1) for name, rest in found if name == "ARG")
+    bases = [rest.partition(" AS ")[0] for name, rest in found if name == "FROM"]
+    assert bases
+    for base in bases:
+        named = re.sub(r"\$\{(\w+)\}", lambda argument: defaults[argument[1]], base)
+        assert re.fullmatch(r"[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}", named), named
+
+
+@pytest.mark.parametrize("dockerfile", SERVING, ids=str)
 def test_what_is_installed_from_an_index_is_pinned_and_hashed_but_for_torch(dockerfile: Path) -> None:
     installs = [part.strip() for name, rest in instructions(dockerfile) if name == "RUN" for part in rest.split("&&")]
     installs = [part for part in installs if part.startswith("pip install")]
