@@ -28,8 +28,8 @@ _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Door:
     """ASGI middleware around the application whose `router` it is.
 
-    `scope["state"]` gets the `request_id`, the caller's `X-Request-Id` or a new one, and the `route` as it was declared;
-    None is no route. What is no HTTP is closed.
+    `scope["state"]` gets the `request_id`, the caller's `X-Request-Id` or a new one, and the `route` as it was
+    declared; None is no route. What is no HTTP is closed.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """The body of a chat completion: what of OpenAI's and vLLM's fields means something for this model.
 
-A field that is unknown, or asks for what can not be had, is refused by name; what asks for nothing (`neutral`) is taken.
+A field that is unknown, or asks for what can not be had, is refused by name; what asks for nothing (`neutral`) is
+taken.
 """
 
 from __future__ import annotations
