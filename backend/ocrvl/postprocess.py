@@ -98,16 +98,16 @@ def is_quick(text: str, task: Task) -> bool:
     return task is not Task.TABLE or TableSize.of(replace_formula_delimiters(text)).cells <= _QUICK_CELLS
 
 
-def why_raw(text: str, task: Task, paddle: PaddleFunctions) -> str:
+def _why_raw(text: str, task: Task, paddle: PaddleFunctions) -> str:
     """Why the rules are not applied to a text: what it asks of them has no measure. Empty where they are."""
     if len(text) > MAX_CHARACTERS:
         return f"{len(text)} characters, at most {MAX_CHARACTERS} are post-processed: the text is as the model wrote it"
     cut = _cut_repetition(text, task, paddle)
     # what the rules before make of it: a tag may come about when dollars are taken out
-    return _why_raw(replace_formula_delimiters(cut), task) or _why_raw(cut, task)
+    return _what_is_too_much(replace_formula_delimiters(cut), task) or _what_is_too_much(cut, task)
 
 
-def _why_raw(text: str, task: Task) -> str:
+def _what_is_too_much(text: str, task: Task) -> str:
     if task is Task.TABLE:
         size = TableSize.of(text)
         if size.cells > MAX_CELLS or size.rows * size.longest > _MAX_WIDTHS:
@@ -133,7 +133,7 @@ def postprocess_text(text: str, task: Task, size: tuple[int, int], paddle: Paddl
     A text that would take too much is left as it is, and so is one that PaddleX fails on: the warning says so.
     """
     try:
-        if warning := why_raw(text, task, paddle):
+        if warning := _why_raw(text, task, paddle):
             return text, warning
         return _apply_rules(text, task, size, paddle), ""
     except Exception as error:

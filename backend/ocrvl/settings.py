@@ -178,6 +178,12 @@ class DocumentSettings(ModelSettings):
     draw_seconds: Seconds = Field(
         60.0, description="how long opening a PDF, or drawing a page of it, may take before its process is ended"
     )
+    document_draw_seconds: Seconds = Field(
+        600.0, description="how long drawing the pages of one PDF may take, all in all; those left then have an error"
+    )
+    document_seconds: Seconds = Field(
+        3600.0, description="how long one document may take; the pages that are not read by then have an error"
+    )
     log_requests: Flag = Field(True, description="a line in the server's log for each document")
 
 

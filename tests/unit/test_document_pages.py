@@ -154,7 +154,13 @@ def test_pixels_of_a_tiff_s_page_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("pages", "count", "chosen"),
-    [(None, 3, [0, 1, 2]), ("2", 3, [1]), ("3-,1", 4, [0, 2, 3]), ("1-2,2-3", 3, [0, 1, 2])],
+    [
+        (None, 3, [0, 1, 2]),
+        ("2", 3, [1]),
+        ("3-,1", 4, [0, 2, 3]),
+        ("1-2,2-3", 3, [0, 1, 2]),
+        ("1-,2,2-3,4-", 5, [0, 1, 2, 3, 4]),
+    ],
 )
 def test_pages_are_chosen_by_ranges(pages: str | None, count: int, chosen: list[int]) -> None:
     assert choose_pages(pages, count, 10) == chosen
@@ -173,6 +179,11 @@ def test_ten_thousand_pages_are_refused_at_once() -> None:
     pages = open_pages(pdf(*[(72, 72)] * 10_000), 144, LIMITS, DRAWERS)
     with pytest.raises(InvalidArgument, match="10000 pages, at most 1000 are read in one request"):
         choose_pages(None, pages.count, 1000)
+
+
+def test_pages_are_counted_and_not_listed_where_they_are_too_many() -> None:
+    with pytest.raises(InvalidArgument, match=f"{10**15} pages, at most 1000 are read"):
+        choose_pages(",".join(["1-"] * 341), 10**15, 1000)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ import docx
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ocrvl.document.host import DocumentCall, DocumentHost, Limits
+from ocrvl.document.ink import find_ink
 from ocrvl.document.options import DocumentOptions
 from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.document.results import Page
@@ -317,9 +318,19 @@ def test_a_table_that_fails_is_no_empty_table(pipeline: PaddlePipeline) -> None:
     assert (failed["block_label"], failed["block_content"]) == ("table", "")
 
 
-def test_a_table_with_too_many_cells_is_there_as_it_was_written_and_the_page_says_so(pipeline: PaddlePipeline) -> None:
+@pytest.mark.parametrize(
+    ("otsl", "reason"),
+    [
+        ("<ecel>" * 500 + "<fcel>x\n" + "<nl><ecel>" * 500, "a table of 501 rows and 501 columns"),
+        ("<fcel><ucel>2<nl><xcel>", "not post-processed"),
+    ],
+    ids=["too many cells", "malformed"],
+)
+def test_a_table_that_is_not_converted_is_there_as_it_was_written_and_the_page_says_so(
+    pipeline: PaddlePipeline, otsl: str, reason: str
+) -> None:
     models = Scripted(DRAWN)
-    models.otsl = "<ecel>" * 500 + "<fcel>x\n" + "<nl><ecel>" * 500
+    models.otsl = otsl
     page = next(page for page in DRAWN if any(block.label == "table" for block in page.blocks))
     with running(models, pipeline) as host:
         document = decode_document(host.ask(Call(tiff([page]))).wait().sent[0])
@@ -327,7 +338,7 @@ def test_a_table_with_too_many_cells_is_there_as_it_was_written_and_the_page_say
     blocks = read.content["parsing_res_list"]
     number = next(number for number, block in enumerate(blocks) if block["block_label"] == "table")
     assert blocks[number]["block_content"] == models.otsl
-    assert read.warning.startswith(f"block {number}: a table of 501 rows and 501 columns")
+    assert read.warning.startswith(f"block {number}: {reason}")
 
 
 def test_a_page_that_is_spotted_and_fails_is_no_empty_page(pipeline: PaddlePipeline) -> None:
@@ -379,6 +390,28 @@ def test_a_page_that_fails_is_said_and_the_others_are_there(pipeline: PaddlePipe
         document = decode_document(host.ask(Call(tiff(DRAWN[:3]))).wait().sent[0])
     assert [bool(page.error) for page in document.pages] == [False, True, False]
     assert "unexpected KeyError" in document.pages[1].error
+
+
+def test_pages_that_are_not_read_in_time_say_so_and_the_others_are_there(pipeline: PaddlePipeline) -> None:
+    asked = 0
+
+    def stall_from_the_second() -> Any:
+        nonlocal asked
+        asked += 1
+        return asyncio.sleep(60) if asked > 1 else None
+
+    models = Scripted(DRAWN, stall_from_the_second)
+    limits = Limits(pages_at_once=1, document_seconds=1.5)
+    with running(models, pipeline, streams=True, limits=limits) as host:
+        call = host.ask(Call(tiff(DRAWN[:4]), cancel_token="0123456789abcdef")).wait()
+    assert call.error is None
+    pages = [page for sent in call.sent[:-1] for page in decode_pages(sent)]
+    assert [page.index for page in pages] == [0, 1, 2, 3]
+    assert {page.error for page in pages[1:]} == {
+        "not read: the document has taken 1.5 s, ask for the page with the option pages"
+    }
+    assert call.sent[-1][Tensor.DOCUMENT_MARKDOWN].item().decode() == pages[0].markdown
+    assert models.ended == ["0123456789abcdef"]
 
 
 def test_an_engine_that_restarts_is_waited_for(pipeline: PaddlePipeline) -> None:
@@ -445,6 +478,72 @@ def test_of_a_page_with_two_thousand_blocks_the_first_are_read_and_that_is_said(
         document = decode_document(host.ask(Call(tiff(DRAWN[:1]))).wait().sent[0])
     assert document.pages[0].warning == "2000 blocks, the first 300 are read"
     assert models.tasks[Task.OCR] <= 300
+
+
+def _page(*lines: str) -> DrawnPage:
+    """A page with lines of text, of which a layout model finds nothing."""
+    picture = Image.new("RGB", (600, 800), "white")
+    pen = ImageDraw.Draw(picture)
+    for number, line in enumerate(lines):
+        pen.text((50, 100 + 40 * number), line, fill="black", font_size=24)
+    return DrawnPage(picture)
+
+
+def test_print_of_which_no_blocks_were_found_is_read_as_one_and_that_is_said(pipeline: PaddlePipeline) -> None:
+    page = _page("Keep cold", "and dry")
+    box = find_ink(np.asarray(page.picture))
+    assert box is not None
+    models = Scripted([page])
+    models.texts[_known(np.asarray(page.picture.crop(box)))] = "Keep cold and dry"
+    with running(models, pipeline) as host:
+        (read,) = decode_document(host.ask(Call(tiff([page]))).wait().sent[0]).pages
+    assert read.markdown == "Keep cold and dry"
+    assert read.warning == "no blocks were found on the page: what is printed is read as one"
+
+
+def test_a_blank_page_is_said_to_be_blank(pipeline: PaddlePipeline) -> None:
+    models = Scripted([_page()])
+    with running(models, pipeline) as host:
+        (read,) = decode_document(host.ask(Call(tiff([_page()]))).wait().sent[0]).pages
+    assert (read.markdown, read.error, read.warning) == ("", "", "the page is blank")
+    assert not models.tasks
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "warning"),
+    [
+        ("header", "Chapter One", "the Markdown leaves out all that was read: header (markdown_ignore_labels)"),
+        ("text", "", "nothing was read on the page"),
+        ("text", "Chapter One", ""),
+    ],
+)
+def test_a_page_without_markdown_says_why(pipeline: PaddlePipeline, label: str, text: str, warning: str) -> None:
+    page = _page("Chapter One")
+    page = DrawnPage(page.picture, [DrawnBlock(label, (40, 90, 300, 140), text)])
+    with running(Scripted([page]), pipeline) as host:
+        (read,) = decode_document(host.ask(Call(tiff([page]))).wait().sent[0]).pages
+    assert read.warning == warning
+
+
+@pytest.mark.parametrize(
+    ("marks", "ink"),
+    [
+        ([], None),
+        ([(0, 0, 1, 1)], None),
+        ([(100, 50, 104, 56)], (92, 42, 113, 65)),
+        ([(0, 0, 3, 3), (590, 790, 599, 799)], (0, 0, 600, 800)),
+    ],
+    ids=["blank", "a speck", "a digit", "corners"],
+)
+@pytest.mark.parametrize("ground", [255, 200, 10])
+def test_ink_is_what_differs_from_the_ground(
+    ground: int, marks: list[tuple[int, int, int, int]], ink: tuple[int, int, int, int] | None
+) -> None:
+    noise = np.random.default_rng(1).integers(-8, 9, (800, 600, 1))
+    picture = Image.fromarray(np.clip(np.full((800, 600, 3), ground) + noise, 0, 255).astype(np.uint8))
+    for mark in marks:
+        ImageDraw.Draw(picture).rectangle(mark, fill=(255 - ground, 120, 90))
+    assert find_ink(np.asarray(picture)) == ink
 
 
 def test_blocks_outside_the_page_or_without_a_size_are_left_out(pipeline: PaddlePipeline) -> None:

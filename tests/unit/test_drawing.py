@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from ocrvl.document.drawing import Drawers, PdfPages
+from ocrvl.document.drawing import Drawers, DrawTimes, PdfPages
 from ocrvl.errors import InvalidArgument
 from tests.doubles import wait_until
 from tools.fuzz.seeds import write_pdf
@@ -35,8 +35,8 @@ def running() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "ocrvl.document.pdfium" in child.cmdline()]
 
 
-def opened(data: bytes, drawers: Drawers, seconds: float = 60.0) -> PdfPages:
-    return PdfPages(data, 72, 10_000_000, 10_000, drawers, seconds)
+def opened(data: bytes, drawers: Drawers, seconds: float = 60.0, document_seconds: float = 600.0) -> PdfPages:
+    return PdfPages(data, 72, 10_000_000, 10_000, drawers, DrawTimes(seconds, document_seconds))
 
 
 def test_one_process_draws_one_file_after_the_other(drawers: Drawers) -> None:
@@ -75,6 +75,14 @@ def test_a_page_that_takes_too_long_is_ended_and_another_file_is_not(drawers: Dr
     assert other.draw(0)[0].shape == (40, 60, 3)
     for pages in (slow, other):
         pages.close()
+
+
+def test_pages_are_drawn_until_their_file_has_had_its_time(drawers: Drawers) -> None:
+    pages = opened(GOOD, drawers, document_seconds=1e-9)
+    assert pages.draw(0)[0].shape == (40, 60, 3)
+    with pytest.raises(InvalidArgument, match=r"not drawn: the pages before it took 1e-09 s to draw; ask for it with"):
+        pages.draw(0)
+    pages.close()
 
 
 def test_a_page_at_which_its_process_dies_fails_alone(drawers: Drawers) -> None:

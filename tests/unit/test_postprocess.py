@@ -19,6 +19,9 @@ from ocrvl.postprocess import (
 )
 from ocrvl.wire import Task
 
+MALFORMED = "<fcel><ucel>2<nl><xcel>"
+"""A cell that says neither that it is empty nor what is in it: PaddleX raises."""
+
 CELL = re.compile('<td(?: rowspan="([0-9]+)")?(?: colspan="([0-9]+)")?>')
 
 
@@ -129,20 +132,10 @@ def test_spotting_that_can_not_be_made_out_stays_as_it_is(paddle: PaddleFunction
     assert "can not be made out" in warning
 
 
-def test_a_text_at_which_a_rule_fails_stays_as_it_is() -> None:
-    class Failing:
-        def truncate_repetitive_content(self, content: str, *, min_count: int) -> str:
-            raise IndexError("list index out of range")
-
-        def convert_otsl_to_html(self, otsl_content: str) -> str:
-            raise NotImplementedError
-
-        def post_process_for_spotting(self, input_str: str, w: int, h: int) -> tuple[str, dict[str, object]]:
-            raise NotImplementedError
-
-    text, warning = postprocess_text("some words", Task.OCR, (10, 10), Failing())
-    assert text == "some words"
-    assert "IndexError" in warning
+def test_a_text_at_which_a_rule_fails_stays_as_it_is(paddle: PaddleFunctions) -> None:
+    text, warning = postprocess_text(MALFORMED, Task.TABLE, (10, 10), paddle)
+    assert text == MALFORMED
+    assert warning.startswith("not post-processed (IndexError)")
 
 
 def test_a_short_text_with_a_large_table_is_not_quick() -> None:

@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +21,16 @@ import numpy.typing as npt
 
 from ocrvl.errors import InvalidArgument
 
-DRAW_SECONDS: Final = 60.0
+
+@dataclass(frozen=True)
+class DrawTimes:
+    """Seconds that opening a PDF or drawing one page of it may take, and drawing all its pages together."""
+
+    page: float = 60.0
+    document: float = 600.0
+
+
+_TIMES: Final = DrawTimes()
 _ENDS_MOST: Final = 2
 """Processes that one file may cost."""
 
@@ -121,17 +132,19 @@ class PdfPages:
     """`Pages` of a PDF; its bytes are kept, for another process where one is lost over a page."""
 
     def __init__(
-        self, data: bytes, dpi: int, max_pixels: int, max_side: int, drawers: Drawers, seconds: float = DRAW_SECONDS
+        self, data: bytes, dpi: int, max_pixels: int, max_side: int, drawers: Drawers, times: DrawTimes = _TIMES
     ) -> None:
         self._data = data
         self._question = {"dpi": dpi, "max_pixels": max_pixels, "max_side": max_side}
         self._drawers = drawers
-        self._seconds = seconds
+        self._seconds = times.page
+        self._document_seconds = times.document
+        self._spent = 0.0
         self._lock = threading.Lock()
         self._ends = 0
         drawer = drawers.take()
         try:
-            self.count = drawer.open(data, seconds)
+            self.count = drawer.open(data, times.page)
         except _Ended as error:
             raise InvalidArgument(f"the PDF {error}") from None
         except InvalidArgument:
@@ -144,6 +157,12 @@ class PdfPages:
         with self._lock:
             if self._ends >= _ENDS_MOST:
                 raise InvalidArgument(f"it is not drawn: {self._ends} pages before it could not be")
+            if self._spent >= self._document_seconds:
+                raise InvalidArgument(
+                    f"it is not drawn: the pages before it took {self._document_seconds:g} s to draw; ask for it with "
+                    "the option pages"
+                )
+            began = time.monotonic()
             try:
                 if self._drawer is None:
                     self._drawer = self._drawers.take()
@@ -153,6 +172,8 @@ class PdfPages:
                 self._drawer = None
                 self._ends += 1
                 raise InvalidArgument(f"the page {error}") from None
+            finally:
+                self._spent += time.monotonic() - began
 
     def close(self) -> None:
         """Give the process back, or end it where it is still drawing."""

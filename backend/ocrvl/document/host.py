@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ocrvl.document.drawing import DRAW_SECONDS, Drawers
+from ocrvl.document.drawing import Drawers, DrawTimes
+from ocrvl.document.ink import find_ink
 from ocrvl.document.options import DocumentOptions, choose_pages, parse_document_options
 from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.document.pages import PagePicture, Pages, open_pages
@@ -81,7 +82,8 @@ class Limits:
     max_blocks: int = 500
     pages_at_once: int = 4
     patience_seconds: float = 120.0
-    draw_seconds: float = DRAW_SECONDS
+    draw_times: DrawTimes = field(default_factory=DrawTimes)
+    document_seconds: float = 3600.0
 
 
 @dataclass(eq=False)
@@ -90,6 +92,9 @@ class _Document:
     options: DocumentOptions
     arrived: float
     token: str
+    ends: float
+    """When the pages that are left are given up, on the loop's clock."""
+
     task: asyncio.Task[int] | None = None
     reason: CancelReason | None = None
     drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -157,7 +162,8 @@ class DocumentHost:
                 self._on_cancelled(reason)
                 self._refuse(call, arrived, Cancelled("ended while it waited"))
                 return
-        document = _Document(call, options, arrived, options.cancel_token or uuid.uuid4().hex)
+        ends = time.monotonic() + self._limits.document_seconds
+        document = _Document(call, options, arrived, options.cancel_token or uuid.uuid4().hex, ends)
         loop.submit(self._serve(document, data, deadline))
 
     def stop(self) -> None:
@@ -227,7 +233,7 @@ class DocumentHost:
         page_limits = PictureLimits(max_bytes=self._limits.max_file_bytes, max_pixels=self._limits.max_page_pixels)
         data = await run(self._reading, unwrap_base64, data)
         pages = await run(
-            self._drawing, open_pages, data, options.dpi, page_limits, self._drawers, self._limits.draw_seconds
+            self._drawing, open_pages, data, options.dpi, page_limits, self._drawers, self._limits.draw_times
         )
         try:
             limit = min(self._limits.max_pages, options.max_pages or self._limits.max_pages)
@@ -245,6 +251,10 @@ class DocumentHost:
         finally:
             # in whichever thread is free: it also ends the drawing of a page that nobody waits for any more
             await run(self._reading, pages.close)
+        if time.monotonic() >= document.ends:
+            # what is still being read for pages that were given up
+            with suppress(Exception):
+                await self._models.end(document.token)
         await run(self._reading, self._finish, document, done, len(chosen))
         return len(chosen)
 
@@ -309,25 +319,28 @@ class DocumentHost:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read_page(self, document: _Document, pages: Pages, index: int, key: str) -> Page:
-        options = document.options
-        warning = ""
+        notes: list[str] = []
         try:
-            picture = await self._timed(PageStage.DRAW, self._draw(document, pages, index))
-            warning = picture.warning
-            regions = await self._timed(PageStage.LAYOUT, self._find_blocks(document, picture))
-            if len(regions) > self._limits.max_blocks:
-                warning = _join(warning, f"{len(regions)} blocks, the first {self._limits.max_blocks} are read")
-                regions = regions[: self._limits.max_blocks]
-            return await self._timed(
-                PageStage.READ, self._read_blocks(document, picture, regions, index, pages.count, key, warning)
-            )
+            # not even begun once it is late: what is drawn in vain would keep other documents' pages from a thread
+            if time.monotonic() < document.ends:
+                async with asyncio.timeout_at(document.ends):
+                    page = await self._try_page(document, pages, index, key, notes)
+                    return replace(page, warning=_join(*notes, page.warning))
+            error: OcrError = self._too_late()
         except (Cancelled, Unavailable):
             raise
         except Exception as failure:
-            error = failure if isinstance(failure, OcrError) else self._unexpected(failure)
-            if options.strict:
-                raise type(error)(f"page {index + 1}: {error}") from None
-            return Page(index, error=error.tagged, warning=warning)
+            if isinstance(failure, TimeoutError) and time.monotonic() >= document.ends:
+                error = self._too_late()
+            else:
+                error = failure if isinstance(failure, OcrError) else self._unexpected(failure)
+        if document.options.strict:
+            raise type(error)(f"page {index + 1}: {error}") from None
+        return Page(index, error=error.tagged, warning=_join(*notes))
+
+    def _too_late(self) -> Cancelled:
+        seconds = self._limits.document_seconds
+        return Cancelled(f"not read: the document has taken {seconds:g} s, ask for the page with the option pages")
 
     async def _timed(self, stage: PageStage, work: Awaitable[T]) -> T:
         began = time.monotonic()
@@ -340,12 +353,32 @@ class DocumentHost:
         async with document.drawing:
             return await asyncio.get_running_loop().run_in_executor(self._drawing, pages.draw, index)
 
-    async def _find_blocks(self, document: _Document, picture: PagePicture) -> list[Region]:
+    async def _try_page(self, document: _Document, pages: Pages, index: int, key: str, notes: list[str]) -> Page:
+        """Read a page; what is to be said of it is in `notes`, also where it fails."""
+        picture = await self._timed(PageStage.DRAW, self._draw(document, pages, index))
+        notes.append(picture.warning)
+        regions = await self._timed(PageStage.LAYOUT, self._find_blocks(document, picture, notes))
+        if len(regions) > self._limits.max_blocks:
+            notes.append(f"{len(regions)} blocks, the first {self._limits.max_blocks} are read")
+            regions = regions[: self._limits.max_blocks]
+        page = await self._timed(PageStage.READ, self._read_blocks(document, picture, regions, index, pages.count, key))
+        if regions and not page.has_errors:
+            notes.append(page.what_is_missing(document.options))
+        return page
+
+    async def _find_blocks(self, document: _Document, picture: PagePicture, notes: list[str]) -> list[Region]:
         options, call = document.options, document.call
-        if options.use_layout_detection:
-            return await self._patient(lambda: self._models.find_blocks(picture.pixels, options.layout, call))
-        height, width, _ = picture.pixels.shape
-        return [Region(options.prompt_label or "ocr", 1.0, (0, 0, width, height))]
+        if not options.use_layout_detection:
+            height, width, _ = picture.pixels.shape
+            return [Region(options.prompt_label or "ocr", 1.0, (0, 0, width, height))]
+        if regions := await self._patient(lambda: self._models.find_blocks(picture.pixels, options.layout, call)):
+            return regions
+        box = await asyncio.get_running_loop().run_in_executor(self._reading, find_ink, picture.pixels)
+        if box is None:
+            notes.append("the page is blank")
+            return []
+        notes.append("no blocks were found on the page: what is printed is read as one")
+        return [Region("text", 1.0, box)]
 
     async def _read_blocks(
         self,
@@ -355,7 +388,6 @@ class DocumentHost:
         index: int,
         count: int,
         key: str,
-        warning: str,
     ) -> Page:
         options = document.options
         loop = asyncio.get_running_loop()
@@ -376,7 +408,7 @@ class DocumentHost:
             result = self._pipeline.read_page(
                 picture.pixels, regions, options, recognise, index=index, count=count, key=f"{key}_p{index + 1:04d}"
             )
-            return _finish_page(result, picture, options, index, warning)
+            return _finish_page(result, picture, options, index)
 
         thread = loop.run_in_executor(self._reading, work)
         try:
@@ -408,7 +440,7 @@ class DocumentHost:
                 await asyncio.sleep(_RETRY_SECONDS)
 
 
-def _finish_page(result: PageResult, picture: PagePicture, options: DocumentOptions, index: int, warning: str) -> Page:
+def _finish_page(result: PageResult, picture: PagePicture, options: DocumentOptions, index: int) -> Page:
     content = result.pruned()
     images = {}
     if options.return_markdown_images:
@@ -420,7 +452,7 @@ def _finish_page(result: PageResult, picture: PagePicture, options: DocumentOpti
     markdown = result.markdown(options)
     if "docx" not in options.output_formats:
         result.forget_images()
-    return Page(index, markdown, content, images, warning=_join(warning, *result.warnings), result=result)
+    return Page(index, markdown, content, images, warning=_join(*result.warnings), result=result)
 
 
 def _join(*warnings: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -140,7 +142,7 @@ def choose_pages(pages: str | None, count: int, limit: int) -> list[int]:
     >>> choose_pages("1-3,5,8-", 9, 100)
     [0, 1, 2, 4, 7, 8]
     """
-    chosen: set[int] = set()
+    ranges = []
     for part in pages.split(",") if pages else ["1-"]:
         first, dash, last = part.partition("-")
         start, stop = int(first), int(last) if last else (count if dash else int(first))
@@ -148,12 +150,24 @@ def choose_pages(pages: str | None, count: int, limit: int) -> list[int]:
             raise InvalidArgument(f"options: pages: {part!r} is not there, the file has {count} pages")
         if stop < start:
             raise InvalidArgument(f"options: pages: {part!r} ends before it begins")
-        chosen.update(range(start - 1, stop))
-    if len(chosen) > limit:
+        ranges.append(range(start - 1, stop))
+    # counted before they are listed: a file may say that it has a million pages, and the option each of them many times
+    chosen = _without_overlaps(ranges)
+    if (number := sum(map(len, chosen))) > limit:
         raise InvalidArgument(
-            f"{len(chosen)} pages, at most {limit} are read in one request: ask for some of them with the option pages"
+            f"{number} pages, at most {limit} are read in one request: ask for some of them with the option pages"
         )
-    return sorted(chosen)
+    return list(chain.from_iterable(chosen))
+
+
+def _without_overlaps(ranges: Sequence[range]) -> list[range]:
+    """The same numbers, each once and in order."""
+    parts: list[range] = []
+    stop = 0
+    for one in sorted(ranges, key=lambda one: one.start):
+        parts.append(range(max(one.start, stop), one.stop))
+        stop = max(stop, one.stop)
+    return parts
 
 
 _TASKS = {

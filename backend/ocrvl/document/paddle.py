@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ocrvl.document.options import DocumentOptions, task_of
 from ocrvl.layout.regions import Region
-from ocrvl.postprocess import PaddleFunctions, load_paddle_functions, why_raw
+from ocrvl.postprocess import PaddleFunctions, load_paddle_functions, postprocess_text
 from ocrvl.wire import Task
 
 _HELD_BACK: Final = re.compile("\N{NULL}held back ([0-9]+)\N{NULL}")
@@ -222,11 +222,12 @@ class _Recogniser:
         """The texts of these blocks, BGR pictures with their prompts."""
         crops = [self._crop(one["image"], task_of(one["query"]), min_pixels, max_pixels) for one in inputs]
         texts = self._recognise(crops)
-        return [{"result": self._checked(one, crop.task)} for one, crop in zip(texts, crops, strict=True)]
+        return [{"result": self._checked(one, crop)} for one, crop in zip(texts, crops, strict=True)]
 
-    def _checked(self, one: BlockText, task: Task) -> str:
-        """The text, or what stands for it while PaddleX's rules are at work."""
-        warning = "" if one.error else why_raw(one.text, task, self._paddle)
+    def _checked(self, one: BlockText, crop: Crop) -> str:
+        """The text, or what stands for it while PaddleX's rules are at work: one that they fail on fails the page."""
+        height, width, _ = crop.pixels.shape
+        warning = "" if one.error else postprocess_text(one.text, crop.task, (width, height), self._paddle)[1]
         if not (one.error or warning):
             return one.text
         self.held_back.append(_HeldBack(one.text, one.error, warning))

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from ocrvl.document.drawing import DRAW_SECONDS, Drawers, PdfPages
+from ocrvl.document.drawing import Drawers, DrawTimes, PdfPages
 from ocrvl.errors import InvalidArgument
 from ocrvl.images.decode import PictureLimits, count_frames, decode_picture, to_rgb
 
 _PDF_HEAD_BYTES: Final = 1024
 """Where a PDF's `%PDF-` may begin (ISO 32000-1, implementation note 13)."""
+
+_TIMES: Final = DrawTimes()
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,16 @@ class Pages(Protocol):
         """Free what it holds."""
 
 
-def open_pages(
-    data: bytes, dpi: int, limits: PictureLimits, drawers: Drawers, draw_seconds: float = DRAW_SECONDS
-) -> Pages:
+def open_pages(data: bytes, dpi: int, limits: PictureLimits, drawers: Drawers, times: DrawTimes = _TIMES) -> Pages:
     """The pages of a PDF or a TIFF, or the only one of another picture.
 
-    `dpi`, `drawers` and the time that opening it, or drawing a page, may take are for PDF. A page never gets more than
-    `limits.max_pixels`. Raises `InvalidArgument` with the reason where the file can not be read at all.
+    `dpi`, `drawers` and `times` are for PDF. A page never gets more than `limits.max_pixels`. Raises `InvalidArgument`
+    with the reason where the file can not be read at all.
     """
     if not data:
         raise InvalidArgument("the file has no bytes")
     if b"%PDF-" in data[:_PDF_HEAD_BYTES]:
-        return _DrawnPages(PdfPages(data, dpi, limits.max_pixels, limits.max_side, drawers, draw_seconds))
+        return _DrawnPages(PdfPages(data, dpi, limits.max_pixels, limits.max_side, drawers, times))
     frames = _tiff_frames(data)
     return _TiffPages(data, frames, limits) if frames > 1 else _OnePicture(data, limits)
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from ocrvl.document.options import DocumentOptions
 from ocrvl.document.paddle import PageResult
 from ocrvl.hop import Array, encode_texts
 from ocrvl.wire import Tensor
@@ -35,6 +36,21 @@ class Page:
     error: str = ""
     warning: str = ""
     result: PageResult | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether it, or a block of it, could not be read."""
+        return bool(self.error or (self.result and self.result.errors))
+
+    def what_is_missing(self, options: DocumentOptions) -> str:
+        """Why its Markdown is empty; empty where it is not."""
+        if self.markdown.strip():
+            return ""
+        blocks = self.content.get("parsing_res_list", [])
+        labels = {block["block_label"] for block in blocks if block["block_content"].strip()}
+        if left_out := sorted(labels & set(options.markdown_ignore_labels)):
+            return f"the Markdown leaves out all that was read: {', '.join(left_out)} (markdown_ignore_labels)"
+        return "nothing was read on the page"
 
 
 def encode_pages(pages: Sequence[Page], done: int, total: int) -> dict[Tensor, Array]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ocrvl.document.drawing import DrawTimes
 from ocrvl.document.host import DocumentCall, DocumentHost, Limits
 from ocrvl.document.options import DocumentOptions
 from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline
@@ -92,7 +93,8 @@ class DocumentInstance:
             max_blocks=settings.max_page_blocks,
             pages_at_once=settings.pages_at_once,
             patience_seconds=settings.patience_seconds,
-            draw_seconds=settings.draw_seconds,
+            draw_times=DrawTimes(settings.draw_seconds, settings.document_draw_seconds),
+            document_seconds=settings.document_seconds,
         )
         self._host = DocumentHost(
             self._models,
