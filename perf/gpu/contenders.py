@@ -47,7 +47,8 @@ class Contender:
     """A way, and what its engine arguments have of their own.
 
     `gpus`, `engines` (on each of them) and `parallel` among them are no engine arguments but those of
-    `ocrvl repository`, where there is Triton; names in capitals are variables of its environment.
+    `ocrvl repository`, where there is Triton; `options` are those of each request beside its tokens; names in capitals
+    are variables of its environment.
     """
 
     way: Way
@@ -69,12 +70,17 @@ class Contender:
         return Parallel(self.overrides.get("parallel", Parallel.DATA))
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What requests say beside the tokens of their texts."""
+        return dict(self.overrides.get("options", {}))
+
+    @property
     def engine_overrides(self) -> dict[str, Any]:
         """What the engine is told."""
         return {
             key: value
             for key, value in self.overrides.items()
-            if key not in ("gpus", "engines", "parallel") and key not in self.environment
+            if key not in ("gpus", "engines", "options", "parallel") and key not in self.environment
         }
 
     @property

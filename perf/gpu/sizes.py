@@ -23,8 +23,10 @@ SIZES: Final = {
     "line": Size(1100, 84, 30),
     "receipt": Size(448, 672, 150),
     "page": Size(840, 1190, 1000),
+    "small": Size(640, 360, 512),
+    "hd": Size(1920, 1080, 128),
 }
-"""0.1, 0.3 and 1 million pixels."""
+"""0.1, 0.3 and 1 million pixels; and two for which SGLang has published figures on an H200 (its pull request 35318)."""
 
 
 PICTURES: Final = 64

@@ -51,12 +51,12 @@ async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) 
         return Opened(await open_openai_server(engine_settings.engine_args, stack))
     engine = await asyncio.to_thread(VllmEngine.start, engine_settings)
     stack.push_async_callback(asyncio.to_thread, engine.stop)
-    return Opened(_ready(engine, engine_settings))
+    return Opened(_ready(engine, engine_settings, contender.options))
 
 
-def _ready(engine: VllmEngine, settings: EngineSettings) -> OpenSize:
+def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, Any]) -> OpenSize:
     def open_size(files: list[bytes], tokens: list[int]) -> Ask:
-        messages = _preprocess(files, tokens, settings)
+        messages = _preprocess(files, _options(tokens, options), settings)
         packed = [(picture, message.options) for message in messages for picture in message.pictures()]
 
         async def ask(number: int, stream: bool) -> Answer:
@@ -75,15 +75,14 @@ def _ready(engine: VllmEngine, settings: EngineSettings) -> OpenSize:
     return open_size
 
 
-def _options(tokens: int) -> Options:
-    return Options(max_tokens=tokens, stop_repetition=False, raw=True)
+def _options(tokens: list[int], others: Mapping[str, Any]) -> list[Options]:
+    return [Options(max_tokens=length, **others) for length in tokens]
 
 
-def _preprocess(files: list[bytes], tokens: list[int], settings: EngineSettings) -> list[PackedPictures]:
+def _preprocess(files: list[bytes], options: list[Options], settings: EngineSettings) -> list[PackedPictures]:
     """Each file as what the engine's model takes."""
     preprocessor = Preprocessor(settings.grid, PictureLimits())
-    pairs = zip(files, map(_options, tokens), strict=True)
-    return [preprocessor.preprocess([file], [Task.OCR], options) for file, options in pairs]
+    return [preprocessor.preprocess([file], [Task.OCR], asked) for file, asked in zip(files, options, strict=True)]
 
 
 def prepare_server(
@@ -131,16 +130,18 @@ async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitSta
     client = await stack.enter_async_context(triton_grpc.InferenceServerClient(server.grpc_url))
     metrics = f"{server.options.host}:{server.metrics_port}"
     is_whole, engine_settings = contender.way is Way.SERVED, EngineSettings.from_file(settings)
+    others = contender.options
 
     def encode_files(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
-        options = (_options(length).model_dump_json(exclude_defaults=True).encode() for length in tokens)
+        options = (asked.model_dump_json(exclude_defaults=True).encode() for asked in _options(tokens, others))
         return [
             encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: encode_text(asked)})
             for file, asked in zip(files, options, strict=True)
         ]
 
     def encode_patches(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
-        return [encode_inputs(packed.encode_tensors()) for packed in _preprocess(files, tokens, engine_settings)]
+        messages = _preprocess(files, _options(tokens, others), engine_settings)
+        return [encode_inputs(packed.encode_tensors()) for packed in messages]
 
     def open_size(files: list[bytes], tokens: list[int]) -> Ask:
         inputs = (encode_files if is_whole else encode_patches)(files, tokens)
