@@ -1,7 +1,8 @@
-"""The vision encoder alone: all pictures in one pass against one by one, on the device that vLLM finds.
+"""The vision encoder alone: one by one, all pictures in one pass, and that in graphs, on the device that vLLM finds.
 
 Prints milliseconds a call for several size classes and numbers of pictures, how far the results differ, and the share
-of the device's measured matrix rate that the packed encoder reaches.
+of the device's measured matrix rate that the packed encoder reaches. Where there are graphs, pictures of random sizes
+are held against a pass without them as well.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 import torch
@@ -24,23 +26,36 @@ from rich.table import Table
 from ocrvl import plugin
 from ocrvl.images.grid import PixelGrid
 from ocrvl.images.patches import normalize_patches
+from ocrvl.plugin.encoder_graphs import capture_graph
+from ocrvl.plugin.settings import EncoderGraphSettings
 from perf.gpu.arithmetic import Shape, encoder_flops
 from perf.gpu.floors import measure_matrix_rate
 from perf.gpu.sizes import SIZES
 from perf.gpu.stand_in import write_stand_in
 
+_SIZES: Final = ("line", "receipt", "page")
+
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of seconds for all the pictures; `difference` is relative to the largest value."""
+    """Medians of seconds for all the pictures; `graphs` is None where there are none, or none so large.
+
+    `difference` is relative to the largest value.
+    """
 
     size: str
     pictures: int
     patches: int
     one_by_one: float
     packed: float
+    graphs: float | None
     difference: float
     flops: int
+
+    @property
+    def best(self) -> float:
+        """What the engine does."""
+        return self.graphs or self.packed
 
 
 def main(
@@ -59,13 +74,27 @@ def main(
         grid = PixelGrid.from_checkpoint(path)
         shape = Shape.from_config(json.loads((path / "config.json").read_text("utf-8")))
         peak = measure_matrix_rate()
+        has_graphs = torch.cuda.is_available()
+        if has_graphs:
+            model._packed.capture(capture_graph, EncoderGraphSettings().patches)
         results = [
-            _compare(model, grid, shape, size, int(count), repeat) for size in SIZES for count in counts.split(",")
+            _compare(model, grid, shape, size, int(count), repeat) for size in _SIZES for count in counts.split(",")
         ]
+        random_difference = _compare_random(model, grid) if has_graphs else None
         # left to the interpreter's end, NCCL waits for ever
         cleanup_dist_env_and_memory()
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    table = Table("size", "pictures", "patches", "one by one, ms", "packed, ms", "ratio", "differ by", "of the peak")
+    table = Table(
+        "size",
+        "pictures",
+        "patches",
+        "one by one, ms",
+        "packed, ms",
+        "in graphs, ms",
+        "ratio",
+        "differ by",
+        "of the peak",
+    )
     for result in results:
         table.add_row(
             result.size,
@@ -73,12 +102,15 @@ def main(
             str(result.patches),
             f"{1000 * result.one_by_one:.2f}",
             f"{1000 * result.packed:.2f}",
-            f"{result.one_by_one / result.packed:.2f}",
+            f"{1000 * result.graphs:.2f}" if result.graphs else "",
+            f"{result.one_by_one / result.best:.2f}",
             f"{result.difference:.1e}",
-            f"{result.flops / result.packed / peak:.0%}",
+            f"{result.flops / result.best / peak:.0%}",
         )
     table.title = f"{name}, {model.visual.dtype}, {peak / 1e12:.0f} TFLOP/s in a large matrix product"
     Console(width=120).print(table)
+    if random_difference is not None:
+        print(f"pictures of random sizes, in graphs and not, differ by {random_difference:.1e} at most")
     if output:
         output.write_text(json.dumps({"device": name, "peak": peak, "results": [asdict(one) for one in results]}))
 
@@ -120,18 +152,56 @@ def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, r
     as_floats = [torch.from_numpy(normalize_patches(picture, grid)).to(device, torch.bfloat16) for picture in pictures]
     grids = torch.tensor([[1, rows, columns]] * count)
 
-    def packed() -> Any:
+    def in_graphs() -> Any:
         return model.embed_multimodal(pixel_values=as_bytes, image_grid_thw=grids)
+
+    def packed() -> Any:
+        with _without_graphs(model):
+            return in_graphs()
 
     def one_by_one() -> Any:
         return Stock.embed_multimodal(model, pixel_values=as_floats, image_grid_thw=grids)
 
-    ours, theirs = torch.cat(list(packed())).float(), torch.cat(list(one_by_one())).float()
-    difference = float((ours - theirs).abs().max() / theirs.abs().max())
-    seconds = [(_time(one_by_one, device), _time(packed, device)) for _ in range(repeat)]
-    stock, own = (statistics.median(side) for side in zip(*seconds, strict=True))
+    theirs = torch.cat(list(one_by_one())).float()
+    difference = max(_difference(torch.cat(list(call())), theirs) for call in (packed, in_graphs))
+    graphs = model._packed._graphs
+    calls = [one_by_one, packed]
+    if graphs and graphs.find([rows * columns] * count):
+        calls.append(in_graphs)
+    seconds = [[_time(call, device) for call in calls] for _ in range(repeat)]
+    stock, own, *rest = (statistics.median(side) for side in zip(*seconds, strict=True))
     flops = count * encoder_flops(shape, rows * columns)
-    return Result(size, count, rows * columns, stock, own, difference, flops)
+    return Result(size, count, rows * columns, stock, own, rest[0] if rest else None, difference, flops)
+
+
+def _compare_random(model: Any, grid: PixelGrid, calls: int = 60) -> float:
+    random = np.random.default_rng(1)
+    worst = 0.0
+    for _ in range(calls):
+        sides = random.integers(1, 24, (random.integers(1, 17), 2)) * grid.merge_size
+        pictures = [
+            torch.from_numpy(random.integers(0, 256, (rows * columns, 3 * grid.patch_size**2), np.uint8)).cuda()
+            for rows, columns in sides.tolist()
+        ]
+        grids = torch.tensor([[1, *side] for side in sides.tolist()])
+        ours = torch.cat(list(model.embed_multimodal(pixel_values=pictures, image_grid_thw=grids)))
+        with _without_graphs(model):
+            theirs = torch.cat(list(model.embed_multimodal(pixel_values=pictures, image_grid_thw=grids)))
+        worst = max(worst, _difference(ours, theirs))
+    return worst
+
+
+def _difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return float((ours.float() - theirs.float()).abs().max() / theirs.float().abs().max())
+
+
+@contextmanager
+def _without_graphs(model: Any) -> Iterator[None]:
+    graphs, model._packed._graphs = model._packed._graphs, None
+    try:
+        yield
+    finally:
+        model._packed._graphs = graphs
 
 
 def _time(call: Callable[[], Any], device: torch.device) -> float:

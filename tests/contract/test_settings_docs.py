@@ -9,9 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from ocrvl.engine import settings, vllm_engine
 from ocrvl.plugin.scheduler import GatherSettings
+from ocrvl.plugin.settings import EncoderGraphSettings
 from ocrvl.settings import (
     DocumentSettings,
     EngineModelSettings,
@@ -117,6 +119,7 @@ def test_every_variable_that_is_set_is_in_the_table_with_its_value_and_no_other(
     assert documented == vllm_engine._ENVIRONMENT
 
 
-def test_how_long_pictures_gather_is_as_the_page_says() -> None:
-    gather = GatherSettings().model_dump_json().replace(":", ": ").replace(",", ", ")
-    assert f'`{{"gather": {gather}}}`' in section("`model.json`: vLLM's arguments")
+@pytest.mark.parametrize(("key", "value"), [("gather", GatherSettings()), ("encoder_graphs", EncoderGraphSettings())])
+def test_what_the_plugin_reads_has_the_defaults_that_the_page_says(key: str, value: BaseModel) -> None:
+    default = json.dumps({key: value.model_dump(mode="json")})
+    assert f"`{default}`" in section("`model.json`: vLLM's arguments")

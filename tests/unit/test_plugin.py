@@ -187,3 +187,20 @@ def test_vllm_finds_the_plugin_by_its_name() -> None:
 def test_the_checkpoint_names_the_architecture() -> None:
     config = json.loads((CHECKPOINT / "config.json").read_text("utf-8"))
     assert config["architectures"] == [plugin.ARCHITECTURE]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pictures_in_buffers_of_a_budget_are_encoded_as_without_one(model: Any, seed: int) -> None:
+    packed = PackedEncoder(model.visual.vision_model, model.mlp_AR, GRID.merge_size, model._normalization)
+    patches, grids = pictures(seed, count=seed + 1)
+    tensors = [torch.from_numpy(picture) for picture in patches]
+    alone = packed(tensors, grids)
+    # what a CUDA graph does, without one
+    packed.capture(lambda encode, buffers: lambda: encode(buffers), [512, 1024])
+    assert packed._graphs is not None
+    for _ in range(2):
+        # other pictures first, of which something is left in the buffers
+        packed([torch.full((400, 588), 255, dtype=torch.uint8)], [[1, 20, 20]])
+        buffered = packed(tensors, grids)
+        bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]
+        assert max(map(difference, buffered, alone)) < bound

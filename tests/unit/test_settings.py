@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,20 +67,22 @@ def test_wrong_engine_arguments_are_refused_when_they_are_read(
 
 
 @pytest.mark.parametrize(
-    ("gather", "reason"),
+    ("key", "value", "reason"),
     [
-        ({"seconds": -1}, "seconds: -1: Input should be greater than or equal to 0"),
-        ({"tokens": 0}, "tokens: 0: Input should be greater than or equal to 1"),
-        ({"second": 1}, "second: 1: Extra inputs are not permitted"),
+        ("gather", {"seconds": -1}, "seconds: -1: Input should be greater than or equal to 0"),
+        ("gather", {"tokens": 0}, "tokens: 0: Input should be greater than or equal to 1"),
+        ("gather", {"second": 1}, "second: 1: Extra inputs are not permitted"),
+        ("encoder_graphs", {"patches": [512, 1001]}, "patches.1: 1001: Input should be a multiple of 4"),
+        ("encoder_graphs", {"patch": []}, "patch: []: Extra inputs are not permitted"),
     ],
 )
 def test_what_is_wrong_within_an_engine_argument_is_named_by_its_path(
-    tmp_path: Path, gather: dict[str, float], reason: str
+    tmp_path: Path, key: str, value: dict[str, Any], reason: str
 ) -> None:
-    path = write(tmp_path, {"model": "nano", "additional_config": {"gather": gather}})
+    path = write(tmp_path, {"model": "nano", "additional_config": {key: value}})
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         EngineSettings.from_file(path)
-    assert str(caught.value) == f"{path}: additional_config.gather.{reason}"
+    assert str(caught.value) == f"{path}: additional_config.{key}.{reason}"
 
 
 def test_every_wrong_engine_argument_has_a_line(tmp_path: Path) -> None:

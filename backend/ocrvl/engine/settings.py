@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.images.grid import PixelGrid
 from ocrvl.plugin.scheduler import GatherSettings
+from ocrvl.plugin.settings import EncoderGraphSettings
 from ocrvl.plugin.worker import EXTENSION
 
 SETTINGS_FILE: Final = "model.json"
@@ -44,6 +45,7 @@ class _AdditionalConfig(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     gather: GatherSettings = GatherSettings()
+    encoder_graphs: EncoderGraphSettings = EncoderGraphSettings()
 
 
 class _Arguments(BaseModel):

@@ -27,7 +27,7 @@ from ocrvl.hop import PackedPicture, Reading
 from ocrvl.images.patches import normalize_patches
 from ocrvl.options import Options
 from ocrvl.plugin.scheduler import SCHEDULER
-from ocrvl.plugin.worker import GIVE_BACK
+from ocrvl.plugin.worker import GIVE_BACK, WORKER
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
 from ocrvl.wire import DEFAULT_TOKENS, FinishReason, Task
@@ -146,6 +146,7 @@ class VllmEngine:
             asyncio.set_event_loop(asyncio.new_event_loop())
             args = AsyncEngineArgs(**{**_executor_on_a_cpu(settings.engine_args), **settings.engine_args})
             args.scheduler_cls = args.scheduler_cls or _scheduler()
+            args.worker_cls = _worker(args.worker_cls)
             llm = AsyncLLM.from_engine_args(args, stat_loggers=[steps.logger_factory()])
         except BaseException:
             kill(descendants() - before)
@@ -323,6 +324,15 @@ def _scheduler() -> str | None:
     return SCHEDULER if plugin.is_registered() and not current_platform.is_cpu() else None
 
 
+def _worker(wanted: str) -> str:
+    """The worker for an engine whose plugins are loaded: the plugin's on NVIDIA's GPUs, where none is named."""
+    from vllm.platforms import current_platform
+
+    if wanted != "auto" or not plugin.is_registered() or not current_platform.is_cuda():
+        return wanted
+    return WORKER
+
+
 class StepWatch:
     """When the engine last did a step: vLLM tells it to the loggers of its statistics."""
 
@@ -393,8 +403,13 @@ def _picture_fields() -> Any:
     """How the model's class wants a picture's tensors batched, as its own processor declares it."""
     from vllm.model_executor.models.paddleocr_vl import PaddleOCRVLMultiModalProcessor
 
+    processor: Any = PaddleOCRVLMultiModalProcessor
+    if plugin.is_registered():
+        from ocrvl.plugin.processor import PatchProcessor
+
+        processor = PatchProcessor
     # the declaration does not depend on the instance, and making one would load the picture processor
-    return PaddleOCRVLMultiModalProcessor._get_mm_fields_config(None, {}, {})
+    return processor._get_mm_fields_config(None, {}, {})
 
 
 def _finish_reason(reason: str | None) -> FinishReason:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Set
 from typing import Final
 
 ARCHITECTURE: Final = "PaddleOCRVLForConditionalGeneration"
 NAME: Final = "ocrvl"
 """The entry point's name, by which `VLLM_PLUGINS` chooses it."""
 
+_V2_MODELS: Final = "DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES"
 _MODULE: Final = "ocrvl.plugin.model"
 
 
@@ -31,6 +33,21 @@ def register() -> None:
     # the class and not its name: to learn about a class that it knows by name, vLLM starts a process that imports all
     # of vLLM again, at each start of an engine where its cache does not outlast the container
     ModelRegistry.register_model(ARCHITECTURE, model.PackedPaddleOCRVL)
+    _choose_model_runner()
+
+
+def _choose_model_runner() -> None:
+    """Have PaddleOCR-VL run by the newer of vLLM's two model runners, as later versions have it by themselves.
+
+    The versions that ask which models it is for then look themselves whether it has what an engine's arguments want,
+    and take the older one where it has not, with a warning; `VLLM_USE_V2_MODEL_RUNNER` overrules.
+    """
+    from vllm.config import vllm as config
+    from vllm.platforms import current_platform
+
+    known = getattr(config, _V2_MODELS, None)
+    if isinstance(known, Set) and current_platform.is_cuda():
+        setattr(config, _V2_MODELS, frozenset({*known, ARCHITECTURE}))
 
 
 def is_registered() -> bool:

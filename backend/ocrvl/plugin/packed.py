@@ -12,13 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import torch
+
+from ocrvl.plugin.encoder_graphs import Capture, EncoderGraphs, EncoderInput
+from ocrvl.plugin.rotary import rotate
 
 _MAX_CACHED_PATCHES: Final = 16_384
 """How many patches the grids that are kept may have in all: 41 MiB at PaddleOCR-VL's sizes, three pages' grids or
 dozens of lines'."""
 
+
+_CENTER: Final = 128
+"""What is taken from a byte before it is multiplied."""
 
 _NEEDS_LONGEST: Final = frozenset({"FLASH_ATTN", "ROCM_AITER_FA", "TRITON_ATTN"})
 """Attention backends of vLLM that are told the longest sequence."""
@@ -92,7 +97,7 @@ class _Grid:
 
 
 class Normalization:
-    """Rescaling by 1/255 and normalising, on the device that the pixels are on.
+    """Rescaling by 1/255 and normalising.
 
     `mean` and `std` are per channel, for values in 0..1 (`preprocessor_config.json`).
     """
@@ -103,11 +108,26 @@ class Normalization:
         self._shift = _per_channel([-average / deviation for average, deviation in zip(mean, std, strict=True)])
 
     def __call__(self, patches: torch.Tensor) -> torch.Tensor:
-        """Normalised values, float32, of uint8 patches [P, 3·patch·patch]."""
-        if self._scale.device != patches.device:
-            self._scale, self._shift = self._scale.to(patches.device), self._shift.to(patches.device)
+        """Normalised values, float32, of uint8 patches [P, 3·patch·patch], on their device."""
+        scale, shift = self._scale.to(patches.device), self._shift.to(patches.device)
         pixels = patches.view(len(patches), 3, -1).float()
-        return torch.addcmul(self._shift, pixels, self._scale).flatten(1)
+        return torch.addcmul(shift, pixels, scale).flatten(1)
+
+    def fold(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight [hidden, 3·patch·patch] and bias [hidden] that take `center`ed bytes for normalised values.
+
+        In the dtype of `weight`, computed in float32.
+        """
+        exact = weight.float().view(len(weight), 3, -1)
+        scale, shift = self._scale.to(weight.device), self._shift.to(weight.device)
+        folded = (exact * scale).flatten(1)
+        moved = (exact * (shift + _CENTER * scale)).sum((1, 2))
+        return folded.to(weight.dtype), (bias.float() + moved).to(weight.dtype)
+
+
+def center(patches: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Bytes as numbers around 0, -128 to 127, each of which bfloat16 holds exactly."""
+    return patches.to(dtype) - _CENTER
 
 
 class PackedEncoder:
@@ -126,6 +146,10 @@ class PackedEncoder:
         self._normalize = normalize
         self._grids: OrderedDict[tuple[int, int], _Grid] = OrderedDict()
         self._cached_patches = 0
+        self._folded: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._graphs: EncoderGraphs | None = None
+        attention = vision.encoder.layers[0].self_attn.attn
+        self._needs_longest = attention.attn_backend.name in _NEEDS_LONGEST
 
     def __call__(self, patches: Sequence[torch.Tensor], grids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, ...]:
         """Encode pictures.
@@ -136,54 +160,56 @@ class PackedEncoder:
         """
         known = [self._grid(rows, columns) for _, rows, columns in grids]
         sizes = [len(grid.order) for grid in known]
-        hidden = self._embed(
-            torch.cat([picture.flatten(1)[grid.order] for picture, grid in zip(patches, known, strict=True)])
+        parts = (
+            [picture.flatten(1)[grid.order] for picture, grid in zip(patches, known, strict=True)],
+            [grid.position for grid in known],
+            [grid.cos for grid in known],
+            [grid.sin for grid in known],
         )
-        hidden += torch.cat([grid.position for grid in known])
-        hidden = self._encode(
-            hidden,
-            torch.cat([grid.cos for grid in known]),
-            torch.cat([grid.sin for grid in known]),
-            sizes,
-        )
+        graph = self._graphs.find(sizes) if self._graphs and not parts[0][0].is_floating_point() else None
+        encoded = graph(parts, sizes) if graph else self.encode(EncoderInput.of(parts, sizes))
         merge = self._merge_size**2
-        return tuple(self._project(hidden).split([size // merge for size in sizes]))
+        return tuple(encoded.split([size // merge for size in sizes]))
+
+    def capture(self, capture: Capture, budgets: Sequence[int]) -> None:
+        """Keep a graph for each of these numbers of patches, made by `capture`. Raises what that raises."""
+        merge = self._merge_size
+        grid = self._grid(merge, merge)
+        like = [torch.zeros(merge**2, self._embedding.weight[0].numel(), dtype=torch.uint8, device=grid.order.device)]
+        buffers = EncoderInput.of((like, [grid.position], [grid.cos], [grid.sin]), [merge**2]).stretched(max(budgets))
+        self._graphs = EncoderGraphs(self.encode, buffers, budgets, capture)
+
+    def encode(self, given: EncoderInput) -> torch.Tensor:
+        """One pass over what is packed already: [P / merge², text hidden]."""
+        hidden = (self._embed(given.patches) + given.position).unsqueeze(0)
+        # on the host: each layer asks for its value, and would wait for the device
+        longest = torch.tensor(given.longest) if self._needs_longest else None
+        for layer in self._vision.encoder.layers:
+            hidden = hidden + self._attend(layer.self_attn, layer.layer_norm1(hidden), given, longest)
+            hidden = hidden + layer.mlp(layer.layer_norm2(hidden))
+        return self._project(self._vision.post_layernorm(hidden).squeeze(0))
+
+    @property
+    def _embedding(self) -> Any:
+        return self._vision.embeddings.patch_embedding
 
     def _embed(self, patches: torch.Tensor) -> torch.Tensor:
-        embedding = self._vision.embeddings.patch_embedding
-        if not patches.is_floating_point():
-            patches = self._normalize(patches)
         # a convolution whose stride is its kernel, over one patch at a time
-        weight = embedding.weight
-        return torch.nn.functional.linear(patches.to(weight.dtype), weight.flatten(1), embedding.bias)
-
-    def _encode(self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-        bounds = torch.from_numpy(np.cumsum([0, *lengths], dtype=np.int32)).to(hidden.device, non_blocking=True)
-        longest = None
-        if self._vision.encoder.layers[0].self_attn.attn.attn_backend.name in _NEEDS_LONGEST:
-            # on the host: each layer asks for its value, and would wait for the device
-            longest = torch.tensor(max(lengths))
-        hidden = hidden.unsqueeze(0)
-        for layer in self._vision.encoder.layers:
-            hidden = hidden + self._attend(layer.self_attn, layer.layer_norm1(hidden), bounds, longest, cos, sin)
-            hidden = hidden + layer.mlp(layer.layer_norm2(hidden))
-        normed: torch.Tensor = self._vision.post_layernorm(hidden)
-        return normed.squeeze(0)
+        weight, bias = self._embedding.weight.flatten(1), self._embedding.bias
+        if patches.is_floating_point():
+            return torch.nn.functional.linear(patches.to(weight.dtype), weight, bias)
+        if self._folded is None:
+            self._folded = self._normalize.fold(weight, bias)
+        return torch.nn.functional.linear(center(patches, weight.dtype), *self._folded)
 
     def _attend(
-        self,
-        attention: Any,
-        hidden: torch.Tensor,
-        bounds: torch.Tensor,
-        longest: torch.Tensor | None,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        self, attention: Any, hidden: torch.Tensor, given: EncoderInput, longest: torch.Tensor | None
     ) -> torch.Tensor:
         qkv, _ = attention.qkv_proj(hidden)
         # vLLM's splitting has the sequence first
         query, key, value = (part.transpose(0, 1) for part in attention.split_qkv(qkv.transpose(0, 1)))
-        query, key = attention.apply_rotary_emb(torch.cat([query, key]), cos, sin).chunk(2)
-        context = attention.attn(query=query, key=key, value=value, cu_seqlens=bounds, max_seqlen=longest)
+        query, key = rotate(query, key, given.cos, given.sin, attention.apply_rotary_emb)
+        context = attention.attn(query=query, key=key, value=value, cu_seqlens=given.bounds, max_seqlen=longest)
         projected: torch.Tensor = attention.out_proj(context.flatten(2))[0]
         return projected
 

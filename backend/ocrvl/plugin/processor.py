@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import torch
 from vllm.model_executor.models.paddleocr_vl import PaddleOCRVLMultiModalProcessor, PaddleOCRVLProcessingInfo
+from vllm.multimodal.inputs import MultiModalFieldConfig
 from vllm.multimodal.parse import ModalityDataItems, MultiModalDataItems, MultiModalDataParser
 from vllm.multimodal.processing import PromptReplacement, PromptUpdate
 
@@ -89,6 +90,11 @@ class PatchProcessor(PaddleOCRVLMultiModalProcessor):  # type: ignore[misc, unus
         if isinstance(mm_items.get("image"), PatchItems):
             return False
         return bool(super()._hf_processor_applies_updates(prompt_text=prompt_text, mm_items=mm_items, **arguments))
+
+    def _get_mm_fields_config(self, hf_inputs: Any, hf_processor_mm_kwargs: Mapping[str, object]) -> Mapping[str, Any]:
+        """The stock class's, with grids on the host, where they are read; vLLM 0.24 would have them on the device."""
+        stock = PaddleOCRVLMultiModalProcessor._get_mm_fields_config(self, hf_inputs, hf_processor_mm_kwargs)
+        return {**stock, "image_grid_thw": MultiModalFieldConfig.batched("image", keep_on_cpu=True)}
 
     def _get_prompt_updates(
         self, mm_items: MultiModalDataItems, hf_processor_mm_kwargs: Mapping[str, object], out_mm_kwargs: Any

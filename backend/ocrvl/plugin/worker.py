@@ -11,6 +11,9 @@ from typing import Final
 EXTENSION: Final = "ocrvl.plugin.worker.MemoryExtension"
 """The class by the name that the engine argument `worker_extension_cls` takes."""
 
+WORKER: Final = "ocrvl.plugin.gpu_worker.EncoderWorker"
+"""The plugin's worker for GPUs, by the name that the engine argument `worker_cls` takes."""
+
 GIVE_BACK: Final = "give_back_freed_memory"
 """Its method, by the name that `collective_rpc` takes."""
 
