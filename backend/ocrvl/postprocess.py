@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ocrvl.markup import mark_written, unmark
 from ocrvl.wire import Task
 
 MAX_CELLS: Final = 10_000
@@ -166,12 +167,14 @@ def _cut_repetition(text: str, task: Task, paddle: PaddleFunctions) -> str:
 def replace_formula_delimiters(text: str) -> str:
     r"""LaTeX's `\(..\)` and `\[..\]` to Markdown's `$` and `$$`, where the text has a pair of either.
 
-    >>> replace_formula_delimiters(r"so \(a+b\) holds")
-    'so  $ a+b $ holds'
+    A dollar that was printed stays, one within a formula or around it goes (PaddleX takes all of them out).
+
+    >>> replace_formula_delimiters(r"so \(a+b\) holds for $5")
+    'so  $ a+b $ holds for $5'
     """
     if not any(left in text and right in text for left, right in ((r"\(", r"\)"), (r"\[", r"\]"))):
         return text
-    text = text.replace("$", "")
+    text = mark_written(text).replace("$", "")
     for old, new in _FORMULA_DELIMITERS:
         text = text.replace(old, new)
-    return text
+    return unmark(text)

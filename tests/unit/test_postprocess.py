@@ -60,6 +60,10 @@ def test_dollars_stay_where_there_is_no_formula() -> None:
     assert replace_formula_delimiters("that is $5") == "that is $5"
 
 
+def test_printed_dollars_stay_beside_a_formula_and_those_around_it_go() -> None:
+    assert replace_formula_delimiters(r"$5 and $\(x\)$ and \($y$\)") == "$5 and  $ x $ and  $ y $"
+
+
 def test_runaway_repetition_is_cut(paddle: PaddleFunctions) -> None:
     text = "The sum is " + "thank you " * 40
     assert processed(text, Task.OCR, paddle) == "The sum is"
@@ -104,7 +108,7 @@ def test_a_table_with_too_many_cells_stays_as_the_model_wrote_it(paddle: PaddleF
 
 
 def test_tags_that_come_about_when_dollars_are_taken_out_are_counted(paddle: PaddleFunctions) -> None:
-    hidden = r"\(\)" + table(1366, 1367).replace("<e", "<$e")
+    hidden = r"\(" + table(1366, 1367).replace("<e", "<$e") + r"\)"
     assert TableSize.of(hidden).cells < MAX_CELLS
     assert postprocess_text(hidden, Task.TABLE, (10, 10), paddle)[0] == hidden
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -95,7 +97,7 @@ def test_json_of_a_document_is_one_line_with_its_markdown_and_pages() -> None:
 
 
 def test_json_of_a_picture_has_its_counts() -> None:
-    told = json.loads(render_reading(Reading("Tea", FinishReason.STOP, 7, 2), "a.png", JSON))
+    told = json.loads(render_reading(Reading("Tea", FinishReason.STOP, 7, 2), "a.png", JSON, Task.OCR))
     assert (told["file"], told["text"], told["num_output_tokens"]) == ("a.png", "Tea", 2)
 
 
@@ -138,3 +140,17 @@ def test_html_has_formulas_as_mathml_and_prices_as_prices() -> None:
 
 def test_a_formula_that_is_no_latex_stays_what_it_is() -> None:
     assert "<code>" in render_page("$x_$", "a", {})
+
+
+@pytest.mark.parametrize("text", ["List<String> is 2**3", "Use <b>bold</b> for US$ and CA$", "# 5 of `tick` marks"])
+def test_what_is_printed_in_a_picture_is_shown_whatever_it_looks_like(text: str) -> None:
+    reading = Reading(text, FinishReason.STOP, 7, 2)
+    page = render_reading(reading, "a.png", HTML, Task.OCR).partition("<body>")[2]
+    assert unescape(re.sub("<[^>]*>", "", page)).strip() == text
+    assert render_reading(reading, "a.png", TEXT, Task.OCR) == text
+
+
+def test_a_table_of_a_picture_stays_a_table() -> None:
+    reading = Reading("<table><tr><td>Tea &lt;hot&gt;</td></tr></table>", FinishReason.STOP, 7, 2)
+    assert "<td>Tea &lt;hot&gt;</td>" in render_reading(reading, "a.png", HTML, Task.TABLE)
+    assert render_reading(reading, "a.png", MARKDOWN, Task.TABLE) == reading.text

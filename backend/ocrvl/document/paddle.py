@@ -8,17 +8,17 @@ takes the place of its recognition model.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from ocrvl.document.markdown import to_json, to_markdown, to_word
 from ocrvl.document.options import DocumentOptions, task_of
 from ocrvl.layout.regions import Region
+from ocrvl.markup import PRINTED_DOLLAR, mark_written
 from ocrvl.postprocess import PaddleFunctions, load_paddle_functions, postprocess_text
 from ocrvl.wire import Task
 
@@ -83,7 +83,7 @@ class PageResult:
 
     def pruned(self) -> dict[str, Any]:
         """The page as JSON, in the schema of `prunedResult`; a block that could not be read has an `error`."""
-        whole = self.result.json["res"]
+        whole = to_json(self.result)
         pruned = {key: value for key, value in whole.items() if key not in ("input_path", "page_index")}
         for number, error in self.errors.items():
             pruned["parsing_res_list"][number]["error"] = error
@@ -97,8 +97,8 @@ class PageResult:
         self.result["imgs_in_doc"] = []
 
     def _converted(self, options: DocumentOptions) -> Any:
-        return self.result._to_markdown(
-            pretty=options.prettify_markdown, show_formula_number=options.show_formula_number
+        return to_markdown(
+            self.result, pretty=options.prettify_markdown, show_formula_number=options.show_formula_number
         )
 
 
@@ -185,9 +185,7 @@ class PaddlePipeline:
             [page.result for page in pages], merge_tables=False, relevel_titles=False, concatenate_pages=True
         )
         whole["input_path"] = "document"
-        with tempfile.TemporaryDirectory(prefix="ocrvl-docx-") as folder:
-            whole.save_to_word(folder)
-            return next(Path(folder).glob("*.docx")).read_bytes()
+        return to_word(whole)
 
     def _new_pipeline(self, recogniser: _Recogniser | None) -> Any:
         # one a page: it has no state but the model that it asks
@@ -229,7 +227,8 @@ class _Recogniser:
         height, width, _ = crop.pixels.shape
         warning = "" if one.error else postprocess_text(one.text, crop.task, (width, height), self._paddle)[1]
         if not (one.error or warning):
-            return one.text
+            # spotting's texts are parts of its JSON, as they are
+            return one.text if crop.task is Task.SPOTTING else mark_written(one.text)
         self.held_back.append(_HeldBack(one.text, one.error, warning))
         return f"\N{NULL}held back {len(self.held_back) - 1}\N{NULL}"
 
@@ -269,7 +268,7 @@ def _put_back(blocks: Sequence[Any], held_back: Sequence[_HeldBack]) -> tuple[di
         if not (found := _HELD_BACK.search(held)):
             continue
         one = held_back[int(found[1])]
-        block.content = one.text
+        block.content = one.text.replace("$", PRINTED_DOLLAR)
         if one.error:
             errors[number] = one.error
         else:

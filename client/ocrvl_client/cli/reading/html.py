@@ -70,7 +70,10 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     # a digit after the second sign is a price: $5 and $6
     dollarmath_plugin(
-        parser, allow_digits=False, renderer=lambda tex, options: _formula(tex, display=bool(options["display_mode"]))
+        parser,
+        allow_digits=False,
+        double_inline=True,
+        renderer=lambda tex, options: _formula(tex, display=bool(options["display_mode"])),
     )
     return parser
 

@@ -97,7 +97,7 @@ class Reader:
         if reading.warning:
             result.warnings.append(reading.warning)
         self._on_pages(1, 1.0, 1)
-        texts = {each: render_reading(reading, one.name, each) for each in asked.formats}
+        texts = {each: render_reading(reading, one.name, each, asked.task) for each in asked.formats}
         return await self._finish(one, asked, texts, {}, result)
 
     async def read_document(self, one: Input, data: bytes, result: Result) -> Files:

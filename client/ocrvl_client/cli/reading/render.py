@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ocrvl.markup import escape_markdown, mark_shown
+from ocrvl.wire import Task
 from ocrvl_client.cli.reading.asked import Format
 from ocrvl_client.cli.terminal import dump_json, printable
 
@@ -13,11 +15,17 @@ if TYPE_CHECKING:
     from ocrvl_client import Document, Page, Reading
 
 
-def render_reading(reading: Reading, name: str, format: Format) -> str:  # noqa: A002 - the option's name
-    """What was read of a picture as a whole: its text is Markdown, where it is a table HTML."""
-    if format is Format.JSON:
-        return dump_json({"file": name, **asdict(reading)})
-    return _page(reading.text, name, []) if format is Format.HTML else reading.text
+def render_reading(reading: Reading, name: str, format: Format, task: Task) -> str:  # noqa: A002
+    """What was read of a picture as a whole; a table is HTML in all formats."""
+    match format:
+        case Format.MARKDOWN:
+            return _markdown(reading.text, task)
+        case Format.HTML:
+            return _page(_markdown(reading.text, task), name, [])
+        case Format.JSON:
+            return dump_json({"file": name, **asdict(reading)})
+        case Format.TEXT:
+            return reading.text
 
 
 def render_document(document: Document, pages: Sequence[Page], name: str, format: Format) -> str:  # noqa: A002
@@ -37,6 +45,11 @@ def render_document(document: Document, pages: Sequence[Page], name: str, format
 def describe_pages(pages: Sequence[Page]) -> list[dict[str, Any]]:
     """Pages in the schema of PaddleOCR's `prunedResult`, with their numbers from 0 on and their errors."""
     return [{"page_index": page.index, "error": page.error, **page.content} for page in pages]
+
+
+def _markdown(text: str, task: Task) -> str:
+    is_table = task is Task.TABLE and text.startswith("<table")
+    return text if is_table else escape_markdown(mark_shown(text))
 
 
 def _plain(block: Any) -> str:
