@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,7 @@ class RecordingTransport:
             with self._lock:
                 self.in_flight -= 1
 
-    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+    def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
         self.sent.append(request)
         try:
             yield from self.answers(request)
@@ -115,7 +115,7 @@ class AsyncRecordingTransport:
                 self.transport.in_flight -= 1
         return self.transport.infer(request, timeout)
 
-    async def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+    async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         for answer in self.transport.stream(request, timeout):
             yield answer
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any
 
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
-    END_SECONDS,
     ONCE,
     Protocol,
     UnderWay,
@@ -44,7 +43,7 @@ from ocrvl_client._transports.balance import AsyncBalancedTransport
 from ocrvl_client._transports.grpc_aio import AsyncGrpcTransport
 from ocrvl_client._transports.http_aio import AsyncHttpTransport
 from ocrvl_client._transports.memory import AsyncSharedMemoryTransport
-from ocrvl_client._transports.protocol import AsyncTransport, Endpoint, Tls
+from ocrvl_client._transports.protocol import END_SECONDS, AsyncTransport, Endpoint, Tls
 
 
 class AsyncClient:
@@ -159,9 +158,17 @@ class AsyncClient:
         """As `Client.stream`."""
         began = time.monotonic()
         request = await _encode(encode_stream, picture, task, options)
-        async for answer in self._stream(request, timeout):
-            if (piece := decode_piece(answer, time.monotonic() - began)) is not None:
-                yield piece
+        reading = None
+        async with aclosing(self._stream(request, timeout)) as answers:
+            async for answer in answers:
+                piece = decode_piece(answer, time.monotonic() - began)
+                # the last part is handed on when the stream has ended: many callers leave at it
+                if isinstance(piece, Reading):
+                    reading = piece
+                elif piece is not None:
+                    yield piece
+        if reading is not None:
+            yield reading
 
     async def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
         """As `Client.document`."""
@@ -175,10 +182,17 @@ class AsyncClient:
         """As `Client.document_stream`."""
         began = time.monotonic()
         request = await _encode(encode_document, file, options, Model.DOCUMENT_STREAM)
-        async for answer in self._stream(request, timeout):
-            part = decode_part(answer, time.monotonic() - began)
-            for one in [part] if isinstance(part, Document) else part:
-                yield one
+        document = None
+        async with aclosing(self._stream(request, timeout)) as answers:
+            async for answer in answers:
+                part = decode_part(answer, time.monotonic() - began)
+                if isinstance(part, Document):
+                    document = part
+                    continue
+                for page in part:
+                    yield page
+        if document is not None:
+            yield document
 
     async def cancel(self, token: str) -> int:
         """As `Client.cancel`."""
@@ -220,10 +234,8 @@ class AsyncClient:
                 await asyncio.shield(self._end(request.token))
             raise
 
-    async def _stream(self, request: Request, timeout: float | None) -> AsyncIterator[dict[Tensor, Array]]:
-        # a stream that is closed ends on the server by itself
-        async for answer in self._transport.stream(request, check_timeout(timeout, self._timeout)):
-            yield answer
+    def _stream(self, request: Request, timeout: float | None) -> AsyncGenerator[dict[Tensor, Array], None]:
+        return self._transport.stream(request, check_timeout(timeout, self._timeout))
 
     async def _end(self, *tokens: str) -> None:
         """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""

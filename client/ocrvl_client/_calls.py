@@ -17,9 +17,6 @@ Protocol = Literal["grpc", "http"]
 DEFAULT_RETRY: Final = Retry()
 ONCE: Final = Retry(attempts=1)
 
-END_SECONDS: Final = 2.0
-"""What ending a request that was given up may take: its caller waits for it."""
-
 
 def endpoints_of(
     url: str | Sequence[str],

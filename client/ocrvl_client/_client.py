@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -14,7 +14,6 @@ from typing import Any
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
-    END_SECONDS,
     ONCE,
     Protocol,
     UnderWay,
@@ -46,7 +45,7 @@ from ocrvl_client._transports.balance import BalancedTransport
 from ocrvl_client._transports.grpc_sync import GrpcTransport
 from ocrvl_client._transports.http_sync import HttpTransport
 from ocrvl_client._transports.memory import SharedMemoryTransport
-from ocrvl_client._transports.protocol import Endpoint, Tls, Transport
+from ocrvl_client._transports.protocol import END_SECONDS, Endpoint, Tls, Transport
 
 
 class Client:
@@ -172,9 +171,16 @@ class Client:
         the request. Raises `OcrvlError`.
         """
         began = time.monotonic()
+        reading = None
         for answer in self._stream(encode_stream(picture, task, options), timeout):
-            if (piece := decode_piece(answer, time.monotonic() - began)) is not None:
+            piece = decode_piece(answer, time.monotonic() - began)
+            # the last part is handed on when the stream has ended: many callers leave at it
+            if isinstance(piece, Reading):
+                reading = piece
+            elif piece is not None:
                 yield piece
+        if reading is not None:
+            yield reading
 
     def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
         """Read a whole file, a PDF, a TIFF of several pages or a picture: its bytes, or its path.
@@ -195,12 +201,15 @@ class Client:
         the iterator ends the request. What has begun is not sent again when a connection breaks. Raises `OcrvlError`.
         """
         began = time.monotonic()
+        document = None
         for answer in self._stream(encode_document(file, options, Model.DOCUMENT_STREAM), timeout):
             part = decode_part(answer, time.monotonic() - began)
             if isinstance(part, Document):
-                yield part
+                document = part
             else:
                 yield from part
+        if document is not None:
+            yield document
 
     def cancel(self, token: str) -> int:
         """End the requests whose option `cancel_token` this is; how many were under way. Raises `OcrvlError`."""
@@ -248,8 +257,7 @@ class Client:
                 self._end(request.token)
             raise
 
-    def _stream(self, request: Request, timeout: float | None) -> Iterator[dict[Tensor, Array]]:
-        # a stream that is closed ends on the server by itself
+    def _stream(self, request: Request, timeout: float | None) -> Generator[dict[Tensor, Array], None, None]:
         return self._transport.stream(request, check_timeout(timeout, self._timeout))
 
     def _end(self, *tokens: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ocrvl.wire import Model, Tensor, untag_message
 from ocrvl_client._errors import decodes_answers
-from ocrvl_client._messages import Array, Request, Source, bytes_array, encode_options, load_file
+from ocrvl_client._messages import CANCEL_TOKEN, Array, Request, Source, bytes_array, encode_options, load_file
 from ocrvl_client._tables import rows_of
 
 PAGE_OUTPUTS: Final = (
@@ -90,7 +90,8 @@ def encode_document(file: Source, options: Mapping[str, Any], model: Model = Mod
     """A request to `document` or `document_stream`. Raises `InvalidRequest` for what needs no server to refuse."""
     token, encoded = encode_options(options)
     outputs = DOCUMENT_OUTPUTS if model is Model.DOCUMENT else ()
-    return Request(model, {Tensor.FILE: bytes_array([load_file(file)]), Tensor.OPTIONS: encoded}, outputs, token)
+    inputs = {Tensor.FILE: bytes_array([load_file(file)]), Tensor.OPTIONS: encoded}
+    return Request(model, inputs, outputs, token, owns_token=CANCEL_TOKEN not in options)
 
 
 @decodes_answers

@@ -47,14 +47,16 @@ class Placed:
 class Request:
     """One request to a model, as every transport carries it.
 
-    `token` ends it through the model `cancel`, None where nothing is left to end. `outputs` are what is wanted back;
-    of a stream everything is. `placed` is filled in by a transport that hands inputs over in shared memory.
+    `token` ends it through the model `cancel`, None where nothing is left to end; `owns_token` says whether it ends
+    this request alone, as one that the caller has chosen may not. `outputs` are what is wanted back; of a stream
+    everything is. `placed` is filled in by a transport that hands inputs over in shared memory.
     """
 
     model: Model
     inputs: Mapping[Tensor, Array]
     outputs: tuple[Tensor, ...]
     token: str | None = None
+    owns_token: bool = False
     placed: Placed | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -150,7 +152,8 @@ def encode_read(
 
 def encode_stream(picture: Source, task: Task | str, options: Mapping[str, Any]) -> Request:
     """A request of one picture to `ocr_stream`; its answers have what they have."""
-    return replace(encode_read([picture], task, options), model=Model.STREAM, outputs=())
+    request = encode_read([picture], task, options)
+    return replace(request, model=Model.STREAM, outputs=(), owns_token=CANCEL_TOKEN not in options)
 
 
 def encode_cancel(token: str) -> Request:

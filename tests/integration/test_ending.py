@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 import tritonclient.grpc as triton_grpc
@@ -16,8 +16,8 @@ from tritonclient.utils import InferenceServerException
 
 from ocrvl.serving.server import TritonServer
 from ocrvl.wire import FinishReason, Model, Task, Tensor
-from ocrvl_client import Client, InvalidRequest, RequestCancelled
-from tests.integration.raw import PROTOCOLS
+from ocrvl_client import Client, Document, InvalidRequest, Reading, RequestCancelled
+from tests.integration.raw import PROTOCOLS, TIMEOUT
 from tests.integration.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
 
 RUNNING = "vllm:num_requests_running"
@@ -38,6 +38,17 @@ def test_a_closed_stream_ends_its_work(server: TritonServer, png: bytes) -> None
     with opened(server, inputs(png, **LONG)):
         wait_until_busy(server, 1)
     wait_until_idle(server)
+
+
+def test_streams_that_are_left_anywhere_leave_the_server_as_it_was(server: TritonServer, png: bytes) -> None:
+    """Triton 2.51 dies or hangs over calls that are broken off while it answers them; the client breaks none off."""
+    with Client(server.grpc_url, timeout=TIMEOUT) as client:
+        for number in range(30):
+            parts = client.stream(png, max_tokens=4) if number % 3 else client.document_stream(png)
+            with closing(parts):
+                next(part for part in parts if number % 2 or isinstance(part, Reading | Document))
+        assert "".join(part for part in client.stream(png, max_tokens=4) if isinstance(part, str))
+    assert server.describe_end() is None
 
 
 def test_several_requests_of_one_closed_stream_all_end(server: TritonServer, png: bytes) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -71,7 +71,7 @@ class BalancedTransport:
         with self._balance.turn() as index:
             return self._transports[index].infer(request, timeout)
 
-    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+    def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
         with self._balance.turn() as index:
             yield from self._transports[index].stream(request, timeout)
 
@@ -111,10 +111,11 @@ class AsyncBalancedTransport:
         with self._balance.turn() as index:
             return await self._transports[index].infer(request, timeout)
 
-    async def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+    async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         with self._balance.turn() as index:
-            async for answer in self._transports[index].stream(request, timeout):
-                yield answer
+            async with aclosing(self._transports[index].stream(request, timeout)) as answers:
+                async for answer in answers:
+                    yield answer
 
     async def register(self, name: str, key: str, size: int) -> None:
         await asyncio.gather(*(transport.register(name, key, size) for transport in self._transports))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -12,10 +13,11 @@ import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import Tensor
-from ocrvl_client._messages import Array, Request, ServerMetadata
+from ocrvl_client._errors import OcrvlError
+from ocrvl_client._messages import Array, Request, ServerMetadata, encode_cancel
 from ocrvl_client._transports.grpc_options import client_arguments
 from ocrvl_client._transports.grpc_sync import is_last, read_answer
-from ocrvl_client._transports.protocol import Endpoint
+from ocrvl_client._transports.protocol import END_SECONDS, Endpoint
 from ocrvl_client._transports.tensors import ask_outputs, fill_inputs, read_outputs
 from ocrvl_client._transports.translate import no_answer, translate_grpc
 
@@ -26,6 +28,8 @@ class AsyncGrpcTransport:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._client = triton_aio.InferenceServerClient(**client_arguments(endpoint))
+        self._endings: set[asyncio.Future[None]] = set()
+        """Of streams that were left early."""
 
     async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         try:
@@ -41,7 +45,7 @@ class AsyncGrpcTransport:
             raise translate_grpc(error, self._endpoint.url, timeout) from error
         return read_outputs(request, result)
 
-    async def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+    async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield {
                 "model_name": request.model.value,
@@ -50,26 +54,47 @@ class AsyncGrpcTransport:
                 "enable_empty_final_response": True,
             }
 
-        call = self._client.stream_infer(requests(), headers=self._endpoint.headers)
+        reader = _Reader(self._client.stream_infer(requests(), headers=self._endpoint.headers))
         try:
-            while True:
-                try:
-                    result, error = await asyncio.wait_for(anext(call), timeout)
-                except TimeoutError:
-                    raise no_answer(self._endpoint.url, timeout) from None
-                except StopAsyncIteration:
-                    return
-                except grpc.RpcError as failure:
-                    told = InferenceServerException(failure.details(), str(failure.code()))
-                    raise translate_grpc(told, self._endpoint.url, timeout) from failure
-                if error is not None:
-                    raise translate_grpc(error, self._endpoint.url, timeout) from error
-                if answer := read_answer(result):
+            while (received := await self._receive(reader, timeout)) is not None:
+                if answer := read_answer(received):
                     yield answer
-                if is_last(result):
-                    return
         finally:
-            call.cancel()
+            if not reader.has_ended:
+                # in a task of its own: who is cancelled once more must not break it off
+                ending = asyncio.ensure_future(self._end(reader, request))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                await asyncio.shield(ending)
+
+    async def _receive(self, reader: _Reader, timeout: float) -> Any | None:
+        try:
+            received = await reader.read(timeout)
+        except TimeoutError:
+            raise no_answer(self._endpoint.url, timeout) from None
+        except grpc.RpcError as failure:
+            told = InferenceServerException(failure.details(), str(failure.code()))
+            raise translate_grpc(told, self._endpoint.url, timeout) from failure
+        if received is None:
+            return None
+        result, error = received
+        if error is not None:
+            raise translate_grpc(error, self._endpoint.url, timeout) from error
+        return result
+
+    async def _end(self, reader: _Reader, request: Request) -> None:
+        """Read a stream to its end, ending the request first where it is not answered yet, as `Transport` says."""
+        try:
+            if not (reader.is_answered or request.owns_token):
+                return
+            with suppress(OcrvlError, grpc.RpcError, TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    if not reader.is_answered and request.token is not None:
+                        await self.infer(encode_cancel(request.token), END_SECONDS)
+                    while await reader.read(END_SECONDS) is not None:
+                        pass
+        finally:
+            reader.close()
 
     async def register(self, name: str, key: str, size: int) -> None:
         try:
@@ -103,6 +128,8 @@ class AsyncGrpcTransport:
         return ServerMetadata(told.name, told.version, tuple(told.extensions))
 
     async def close(self) -> None:
+        if self._endings:
+            await asyncio.wait(self._endings)
         await self._client.close()
 
     async def _ask(self, question: Any) -> bool:
@@ -110,3 +137,42 @@ class AsyncGrpcTransport:
             return bool(await question(headers=self._endpoint.headers, client_timeout=self._endpoint.timeout))
         except InferenceServerException:
             return False
+
+
+class _Reader:
+    """Reads a stream of one request.
+
+    gRPC's own reader breaks the call off when who waits for it is cancelled; this one leaves it as it is.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._reading: asyncio.Future[Any] | None = None
+        self.is_answered = False
+        """Whether the server has sent the last answer, or an error."""
+        self.has_ended = False
+        """Whether nothing is left of the call."""
+
+    async def read(self, timeout: float) -> tuple[Any, InferenceServerException | None] | None:
+        """The next answer or error, None at the end. Raises `grpc.RpcError`, and `TimeoutError`."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(anext(self._call))
+        if not (await asyncio.wait([self._reading], timeout=timeout))[0]:
+            raise TimeoutError
+        reading, self._reading = self._reading, None
+        try:
+            result, error = reading.result()
+        except (StopAsyncIteration, grpc.RpcError, asyncio.CancelledError) as end:
+            self.has_ended = True
+            if isinstance(end, StopAsyncIteration):
+                return None
+            raise
+        self.is_answered = self.is_answered or error is not None or is_last(result)
+        return result, error
+
+    def close(self) -> None:
+        """Break off what has not ended."""
+        if not self.has_ended:
+            self._call.cancel()
+            if self._reading is not None:
+                self._reading.cancel()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import Tensor
-from ocrvl_client._messages import Array, Request, ServerMetadata
+from ocrvl_client._errors import OcrvlError
+from ocrvl_client._messages import Array, Request, ServerMetadata, encode_cancel
 from ocrvl_client._transports.grpc_options import client_arguments
-from ocrvl_client._transports.protocol import Endpoint
+from ocrvl_client._transports.protocol import END_SECONDS, Endpoint
 from ocrvl_client._transports.tensors import ask_outputs, fill_inputs, read_outputs
 from ocrvl_client._transports.translate import no_answer, translate_grpc
 
@@ -38,11 +41,12 @@ class GrpcTransport:
             raise translate_grpc(error, self._endpoint.url, timeout) from error
         return read_outputs(request, result)
 
-    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+    def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
         answers: queue.Queue[tuple[Any, InferenceServerException | None]] = queue.Queue()
         # a client has one stream, so every request has a client; gRPC lets them share the connection
         client = triton.InferenceServerClient(**client_arguments(self._endpoint))
         client.start_stream(lambda result, error: answers.put((result, error)), headers=self._endpoint.headers)
+        is_answered = False
         try:
             client.async_stream_infer(
                 request.model.value,
@@ -50,19 +54,37 @@ class GrpcTransport:
                 request_id=request.id,
                 enable_empty_final_response=True,
             )
-            while True:
+            while not is_answered:
                 try:
                     result, error = answers.get(timeout=timeout)
                 except queue.Empty:
                     raise no_answer(self._endpoint.url, timeout) from None
+                is_answered = error is not None or is_last(result)
                 if error is not None:
                     raise translate_grpc(error, self._endpoint.url, timeout) from error
                 if answer := read_answer(result):
                     yield answer
-                if is_last(result):
-                    return
         finally:
-            client.stop_stream(cancel_requests=True)
+            self._end(client, request, is_answered)
+
+    def _end(self, client: Any, request: Request, is_answered: bool) -> None:
+        """Read a stream to its end, ending the request first where it is not answered yet, as `Transport` says."""
+
+        def break_off() -> None:
+            # it has ended meanwhile, or ends now
+            with suppress(Exception):
+                client.stop_stream(cancel_requests=True)
+
+        watch = threading.Timer(END_SECONDS, break_off)
+        watch.daemon = True
+        watch.start()
+        try:
+            if not is_answered and request.owns_token and request.token is not None:
+                with suppress(OcrvlError):
+                    self.infer(encode_cancel(request.token), END_SECONDS)
+            client.stop_stream(cancel_requests=not (is_answered or request.owns_token))
+        finally:
+            watch.cancel()
             client.close()
 
     def register(self, name: str, key: str, size: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import aiohttp
@@ -45,7 +45,7 @@ class AsyncHttpTransport:
         )
         return read_outputs(request, await self._call(asked, timeout))
 
-    async def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+    async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         url = f"{self._scheme}://{self._endpoint.url}{path_of(request.model)}"
         headers = {"Content-Type": "application/json", **self._endpoint.headers}
         patience = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -49,7 +49,7 @@ class HttpTransport:
 
         return read_outputs(request, self._call(ask, timeout))
 
-    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+    def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
         host, _, port = self._endpoint.url.rpartition(":")
         tls = self._endpoint.tls
         connection = (

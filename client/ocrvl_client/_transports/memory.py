@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.shared_memory import SharedMemory
@@ -199,7 +199,7 @@ class SharedMemoryTransport:
             for name in names:
                 self.unregister(name, _UNREGISTER_SECONDS)
 
-    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
+    def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
         return self._transport.stream(request, timeout)
 
     def register(self, name: str, key: str, size: int) -> None:
@@ -264,7 +264,7 @@ class AsyncSharedMemoryTransport:
             for name in names:
                 await self.unregister(name, _UNREGISTER_SECONDS)
 
-    def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
+    def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         return self._transport.stream(request, timeout)
 
     async def register(self, name: str, key: str, size: int) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from ocrvl.wire import Tensor
 from ocrvl_client._errors import InvalidRequest
 from ocrvl_client._messages import Array, Request, ServerMetadata
+
+END_SECONDS: Final = 2.0
+"""What ending a request that was given up may take: its caller waits for it."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,12 @@ class Transport(Protocol):
     def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         """Send a request and wait for its answer, at most `timeout` seconds."""
 
-    def stream(self, request: Request, timeout: float) -> Iterator[dict[Tensor, Array]]:
-        """Send a request and yield its answers; at most `timeout` seconds between two. Closing it ends the request."""
+    def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
+        """Send a request and yield its answers; at most `timeout` seconds between two. Closing it ends the request.
+
+        What is closed early is ended by its token and read to its end, for `END_SECONDS`, and broken off only after
+        that: Triton up to 2.56 (25.03) dies or hangs over streams that are broken off while it answers them.
+        """
 
     def register(self, name: str, key: str, size: int) -> None:
         """Tell the server of shared memory: `key` is its name in the system, `size` its bytes."""
@@ -94,8 +101,12 @@ class AsyncTransport(Protocol):
     async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         """Send a request and wait for its answer, at most `timeout` seconds."""
 
-    def stream(self, request: Request, timeout: float) -> AsyncIterator[dict[Tensor, Array]]:
-        """Send a request and yield its answers; at most `timeout` seconds between two. Closing it ends the request."""
+    def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
+        """Send a request and yield its answers; at most `timeout` seconds between two. Closing it ends the request.
+
+        What is closed early is ended by its token and read to its end, for `END_SECONDS`, and broken off only after
+        that: Triton up to 2.56 (25.03) dies or hangs over streams that are broken off while it answers them.
+        """
 
     async def register(self, name: str, key: str, size: int) -> None:
         """Tell the server of shared memory: `key` is its name in the system, `size` its bytes."""
