@@ -24,6 +24,11 @@ LABEL org.opencontainers.image.title="ocrvl" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 USER 0
+# for PDFs in Chinese, Japanese or Korean that do not carry their font
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-wqy-zenhei \
+    && rm -rf /var/lib/apt/lists/*
 # vLLM, torch and NumPy are the image's own: --no-deps keeps them as NVIDIA built them together. PaddleX wants OpenCV
 # with its contributed modules, and two OpenCV wheels overwrite each other.
 COPY requirements/container.lock.txt /tmp/

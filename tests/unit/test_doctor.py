@@ -115,6 +115,7 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
         ),
         (packages.check_triton, having(triton="", triton_trouble="no library: install it"), Level.FAIL, "install it"),
         (packages.check_triton, having(triton="", versions={}), Level.WARN, "not installed"),
+        (packages.check_fonts, having(undrawn_scripts=("Chinese",)), Level.WARN, "none for Chinese: PDFs"),
         (
             models.check_repository,
             replace(WELL, repository=Repository("/a", "no model.json")),

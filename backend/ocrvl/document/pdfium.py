@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pypdfium2
 
+from ocrvl.document.glyphs import describe_undrawn
+
 _POINTS_PER_INCH: Final = 72
 _WRONG_PASSWORD: Final = 4
 """`FPDF_ERR_PASSWORD`."""
@@ -50,7 +52,10 @@ class PdfFile:
         self._file.init_forms()
 
     def draw(self, index: int, dpi: int, max_pixels: int, max_side: int) -> tuple[npt.NDArray[np.uint8], str]:
-        """A page in RGB, uint8 [height, width, 3], and what to say where it has fewer dots an inch than asked for."""
+        """A page in RGB, uint8 [height, width, 3], and what is not as in a viewer.
+
+        That is fewer dots an inch than asked for, and characters without a font.
+        """
         try:
             page = self._file[index]
             width, height = page.get_size()
@@ -58,6 +63,7 @@ class PdfFile:
             bitmap = page.render(scale=scale, rev_byteorder=True)
             pixels = np.ascontiguousarray(bitmap.to_numpy()[..., :3])
             bitmap.close()
+            warning = "; ".join(filter(None, [warning, describe_undrawn(page)]))
             page.close()
         except pypdfium2.PdfiumError as error:
             raise ValueError(f"the page can not be drawn: {error}") from None

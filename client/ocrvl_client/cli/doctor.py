@@ -22,6 +22,7 @@ CHECKS: Final[tuple[Callable[[Facts], Finding | list[Finding] | None], ...]] = (
     packages.check_versions,
     packages.check_torchvision,
     packages.check_triton,
+    packages.check_fonts,
     hardware.check_locale,
     hardware.check_gpus,
     hardware.check_visible_devices,

@@ -45,6 +45,7 @@ class Software:
 
     `requirements` are what those of this package's extras ask for that concern a server on this machine.
     `torch_cuda` is the version of CUDA that torch was built for, empty for a build for CPUs, None without torch.
+    `undrawn_scripts` are those of which this machine has no font for PDFs that do not carry theirs.
     `triton` is where its server is, or empty; then `triton_trouble` says why it can not be used.
     """
 
@@ -52,6 +53,7 @@ class Software:
     versions: Mapping[str, str] = field(default_factory=dict)
     requirements: tuple[str, ...] = ()
     torch_cuda: str | None = None
+    undrawn_scripts: tuple[str, ...] = ()
     triton: str = ""
     triton_trouble: str = ""
 

