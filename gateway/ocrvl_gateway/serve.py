@@ -8,9 +8,6 @@ from ocrvl_gateway.app import create_app
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
 
-_DRAIN_SECONDS = 30
-"""That requests in flight may take after a stop."""
-
 
 def serve(settings: GatewaySettings) -> None:
     """Serve until told to stop (Ctrl-C or SIGTERM)."""
@@ -32,5 +29,5 @@ def configure(settings: GatewaySettings) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         access_log=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=settings.drain_timeout,
     )

@@ -88,6 +88,7 @@ class GatewaySettings(BaseSettings):
     key: FilePath | None = Field(None, description="the key of `certificate`")
     timeout: Seconds = Field(300.0, description="seconds that a picture may take")
     document_timeout: Seconds = Field(3600.0, description="seconds that a document may take")
+    drain_timeout: PositiveInt = Field(30, description="seconds that requests in flight may take after a stop")
 
     served_model_names: Annotated[list[str], *Split, Field(min_length=1)] = Field(
         list(SERVED_MODEL_NAMES),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,26 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
+from ocrvl.repository.memory import request_bytes
 from ocrvl_client.cli import app
-from ocrvl_gateway.settings import PREFIX, read_settings
+from ocrvl_gateway.settings import PREFIX, GatewaySettings, read_settings
 from tests.charts import CHART, EXAMPLES, KUBERNETES, Manifest, find, load_values, problems, render
 
 by_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+by_values = pytest.mark.parametrize(
+    "values", [{}, *map(load_values, EXAMPLES)], ids=["none", *(path.stem for path in EXAMPLES)]
+)
+
+ENGINE_BYTES = 6 * 2**30
+"""Allowed for an engine's processes on the host: libraries, the GPU's context, weights on their way to it."""
+
+GATEWAY_BYTES = 2**29
+"""Allowed for a gateway without requests."""
+
+GATEWAY_COPIES = 5
+"""Of a body at most at a time: as it comes, as text, decoded, as a message, and in gRPC's buffers."""
+
+GATEWAY: dict[str, Any] = {"gateway": {"enabled": True}, "tls": {"mutual": False}}
 
 
 def pod_specs(manifests: list[Manifest]) -> list[dict[str, Any]]:
@@ -49,6 +66,29 @@ def arguments(values: dict[str, Any], name: str) -> list[str]:
     """What a container of the server's pod is called with."""
     (container,) = (one for one in containers(server_of(values)) if one["name"] == name)
     return [*container["command"], *container.get("args", [])]
+
+
+def gateway_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The pod of a gateway."""
+    spec: dict[str, Any] = find(render(values), "Deployment", "demo-ocrvl-gateway")["spec"]["template"]["spec"]
+    return spec
+
+
+def gateway_settings(spec: dict[str, Any], **given: str) -> GatewaySettings:
+    """What a gateway makes of its pod's arguments and environment; `given` is what its secrets hold."""
+    (container,) = spec["containers"]
+    variables = {one["name"]: given.get(one["name"], one.get("value", "")) for one in container["env"]}
+    known = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in known.items():
+            environment.setenv(name, value)
+        return read_settings(container["args"][1:])
+
+
+def bytes_of(quantity: str) -> int:
+    """A quantity of Kubernetes in bytes."""
+    number, unit = re.fullmatch(r"([0-9.]+)(Ki|Mi|Gi|Ti)", quantity).groups()  # type: ignore[union-attr]
+    return int(float(number) * 1024 ** (1 + ["Ki", "Mi", "Gi", "Ti"].index(unit)))
 
 
 @by_example
@@ -140,20 +180,88 @@ def test_a_pod_is_given_longer_to_end_than_its_requests_are(example: Path) -> No
         assert spec["terminationGracePeriodSeconds"] >= shutdown["preStop"] + shutdown["exit"] + 10
 
 
-@by_example
-def test_commands_are_taken_by_the_command_line(example: Path, tmp_path: Path) -> None:
-    for spec in pod_specs(render(load_values(example))):
-        (rendering,) = (
-            one for one in spec.get("initContainers", []) or [None] if one is None or one["name"] == "render"
-        )
-        if rendering is None:
-            continue
-        words = [*rendering["command"][1:], *rendering["args"]]
-        words = [str(tmp_path / "repository") if word == "/repository" else word for word in words]
-        words = ["--checkpoint=nano" if word.startswith("--checkpoint=/") else word for word in words]
-        words = ["--engines=1" if word.startswith("--engines=") else word for word in words]
+def make_repository(spec: dict[str, Any], repository: Path) -> bool:
+    """Write what a pod's first container renders; whether it has one."""
+    words = next(
+        ([*one["command"][1:], *one["args"]] for one in containers(spec) if one["name"] == "render"), list[str]()
+    )
+    words = [str(repository) if word == "/repository" else word for word in words]
+    words = ["--checkpoint=nano" if word.startswith("--checkpoint=/") else word for word in words]
+    # on this machine's cores
+    words = ["--engines=1" if word.startswith("--engines=") else word for word in words]
+    if words:
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, done.output
+    return bool(words)
+
+
+@by_values
+def test_commands_are_taken_and_requests_fit_into_the_memory_of_a_pod(values: dict[str, Any], tmp_path: Path) -> None:
+    for spec in pod_specs(render(values)):
+        if make_repository(spec, tmp_path / "repository"):
+            server = next(one for one in spec["containers"])
+            (shared,) = (one["emptyDir"]["sizeLimit"] for one in spec["volumes"] if one["name"] == "shared-memory")
+            engines = values.get("gpus", 1) * values.get("enginesPerGpu", 1)
+            held = sum(request_bytes(tmp_path / "repository").values())
+            assert held + bytes_of(shared) + engines * ENGINE_BYTES <= bytes_of(server["resources"]["limits"]["memory"])
+
+
+@by_values
+def test_what_a_gateway_may_hold_fits_into_its_memory(values: dict[str, Any]) -> None:
+    spec = gateway_of({**values, **GATEWAY})
+    settings = gateway_settings(spec)
+    held = settings.max_in_flight * settings.max_body_bytes * GATEWAY_COPIES
+    assert held + GATEWAY_BYTES <= bytes_of(spec["containers"][0]["resources"]["limits"]["memory"])
+
+
+@by_values
+def test_a_gateway_lets_requests_finish_as_long_as_its_pod_may_take(values: dict[str, Any]) -> None:
+    spec = gateway_of({**values, **GATEWAY})
+    wait = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    left = spec["terminationGracePeriodSeconds"] - wait - gateway_settings(spec).drain_timeout
+    # for what uvicorn does beyond it
+    assert 10 <= left <= 30
+
+
+def test_hosts_that_a_gateway_may_fetch_from_can_be_reached() -> None:
+    def egress(values: dict[str, Any]) -> list[dict[str, Any]]:
+        manifests = render({"gateway": {"enabled": True, **values}})
+        rules = find(manifests, "NetworkPolicy", "demo-ocrvl-gateway")["spec"]["egress"]
+        return [rule for rule in rules if {"port": 443} in rule["ports"]]
+
+    hosts = ["files.example.com", "*.example.org"]
+    assert gateway_settings(gateway_of({"gateway": {"enabled": True, "urlHosts": hosts}})).url_hosts == hosts
+    (rule,) = egress({"urlHosts": hosts})
+    blocks = [peer["ipBlock"] for peer in rule["to"]]
+    for private in ("10.0.0.1", "169.254.169.254", "172.20.0.1", "192.168.1.1", "127.0.0.1", "fd00::1", "fe80::1"):
+        assert not any(contains(block, private) for block in blocks), private
+    for public in ("93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"):
+        assert any(contains(block, public) for block in blocks), public
+    assert egress({}) == []
+
+
+def contains(block: dict[str, Any], address: str) -> bool:
+    """Whether an `ipBlock` has this address."""
+    inside = ip_address(address)
+    return inside in ip_network(block["cidr"]) and not any(
+        inside in ip_network(each) for each in block.get("except", [])
+    )
+
+
+def test_names_are_looked_up_in_the_cluster_and_at_node_local_dns() -> None:
+    manifests = render({"gateway": {"enabled": True}})
+    for name in ("demo-ocrvl", "demo-ocrvl-gateway"):
+        rules = find(manifests, "NetworkPolicy", name)["spec"]["egress"]
+        (peers,) = (rule["to"] for rule in rules if {"port": 53, "protocol": "UDP"} in rule["ports"])
+        assert {"namespaceSelector": {}} in peers
+        assert any(contains(peer["ipBlock"], "169.254.20.10") for peer in peers if "ipBlock" in peer)
+
+
+def test_a_secret_without_an_authority_is_enough_where_the_system_s_are_trusted() -> None:
+    values = {"gateway": {"enabled": True}, "tls": {"secretName": "tls", "systemAuthorities": True}}
+    spec = gateway_of(values)
+    assert (gateway_settings(spec).tls, gateway_settings(spec).ca) == (True, None)
+    assert "secret" not in str(spec["volumes"])
 
 
 def test_probes_are_ours_and_a_slow_answer_is_the_probe_s_own() -> None:
@@ -311,16 +419,12 @@ def test_every_value_has_a_schema_and_the_schema_is_one() -> None:
         assert undescribed(chart.values, chart.schema, "") == []
 
 
-def test_the_gateway_starts_with_what_the_chart_gives_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_gateway_starts_with_what_the_chart_gives_it(tmp_path: Path) -> None:
     authority = tmp_path / "ca.crt"
     authority.touch()
     values = {"gateway": {"enabled": True, "apiKeysSecret": "keys"}, "tls": {"secretName": "tls"}}
-    (container,) = find(render(values), "Deployment", "demo-ocrvl-gateway")["spec"]["template"]["spec"]["containers"]
-    for variable in container["env"]:
-        if variable["name"].startswith(PREFIX):
-            given = {"OCRVL_GATEWAY_CA": str(authority)}.get(variable["name"], variable.get("value", "k" * 32))
-            monkeypatch.setenv(variable["name"], given)
-    settings = read_settings(container["args"][1:])
+    secrets = {"OCRVL_GATEWAY_CA": str(authority), "OCRVL_GATEWAY_API_KEYS": "k" * 32}
+    settings = gateway_settings(gateway_of(values), **secrets)
     assert settings.tls
     assert settings.ca == authority
     assert len(settings.api_keys) == 1

@@ -20,6 +20,7 @@ from ocrvl.checkpoint import nano_path
 from ocrvl.engine.settings import EngineSettings
 from ocrvl.repository.checks import Checkpoint, CheckpointShape
 from ocrvl.repository.folder import MARKER
+from ocrvl.repository.memory import request_bytes
 from ocrvl.repository.options import MAX_NUM_SEQS, Device, OptionRefused, Parallel, RepositoryOptions, parse_gpus
 from ocrvl.repository.plan import STREAM_CALLS, Plan
 from ocrvl.repository.render import render_files
@@ -256,6 +257,46 @@ def test_the_queue_s_timeout_is_told_in_microseconds_and_absent_unless_given(sou
     unset = config(plan(), Model.PREPROCESS, source).dynamic_batching.default_queue_policy
     assert rendered.default_timeout_microseconds == 2_500_000
     assert unset.default_timeout_microseconds == shipped.default_timeout_microseconds
+
+
+def test_bounds_of_requests_reach_every_model_that_has_them(source: Path) -> None:
+    bounds: dict[str, Any] = {
+        "max_request_bytes": 2**24,
+        "max_file_bytes": 2**26,
+        "max_documents": 3,
+        "document_queue_size": 5,
+    }
+    rendered = plan(**bounds)
+
+    def parameter(model: Model, name: str) -> int:
+        return int(config(rendered, model, source).parameters[name].string_value)
+
+    assert parameter(Model.PREPROCESS, "max_request_bytes") == 2**24
+    assert [parameter(model, "max_picture_bytes") for model in (Model.PREPROCESS, Model.LAYOUT)] == [2**24] * 2
+    for model in (Model.DOCUMENT, Model.DOCUMENT_STREAM):
+        assert [parameter(model, name) for name in ("max_file_bytes", "max_documents")] == [2**26, 3]
+        assert config(rendered, model, source).dynamic_batching.default_queue_policy.max_queue_size == 5
+
+
+def test_every_queue_of_the_repository_has_an_end(source: Path) -> None:
+    for model in Model:
+        found = parse((source / model / "config.pbtxt").read_bytes())
+        assert not found.HasField("dynamic_batching") or found.dynamic_batching.default_queue_policy.max_queue_size
+
+
+def test_memory_for_requests_grows_with_each_of_its_bounds(source: Path, tmp_path: Path) -> None:
+    def held(**bounds: Any) -> int:
+        for path, content in render_files(plan(**bounds), source, "").items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+        return sum(request_bytes(tmp_path).values())
+
+    less = {"queue_size": 8, "document_queue_size": 2, "max_documents": 2, "max_request_bytes": 2**20}
+    least = held(**less, max_file_bytes=2**20)
+    for name in less:
+        assert held(**{**less, name: 2 * less[name]}, max_file_bytes=2**20) > least, name
+    # three priorities, each with a queue of its own
+    assert held(**{**less, "queue_size": 9}, max_file_bytes=2**20) - least == 3 * 2**20
 
 
 def test_every_size_that_is_written_comes_with_its_reason() -> None:

@@ -17,6 +17,9 @@ MAX_NUM_SEQS: Final = 4096
 _MAX_INSTANCES: Final = 1024
 """Processes of one model: what a large host has cores for."""
 
+_MAX_DOCUMENTS: Final = 64
+"""Of `DocumentSettings`."""
+
 _INT32: Final = 2**31 - 1
 _UINT32: Final = 2**32 - 1
 _MAX_TIMEOUT_SECONDS: Final = 86_400.0
@@ -62,6 +65,10 @@ class RepositoryOptions:
     preprocess_instances: int | None = None
     queue_size: int | None = None
     queue_timeout_seconds: float | None = None
+    document_queue_size: int | None = None
+    max_documents: int | None = None
+    max_request_bytes: int | None = None
+    max_file_bytes: int | None = None
     engine_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,6 +85,10 @@ class RepositoryOptions:
         _check_range("--preprocess-instances", self.preprocess_instances, 1, _MAX_INSTANCES)
         # to Triton, a queue of size 0 is one without a limit
         _check_range("--queue-size", self.queue_size, 1, _UINT32)
+        _check_range("--document-queue-size", self.document_queue_size, 1, _UINT32)
+        _check_range("--max-documents", self.max_documents, 1, _MAX_DOCUMENTS)
+        _check_range("--max-request-bytes", self.max_request_bytes, 1, _INT32)
+        _check_range("--max-file-bytes", self.max_file_bytes, 1, _INT32)
         fraction, seconds = self.gpu_memory_utilization, self.queue_timeout_seconds
         # written so that NaN is refused too
         if fraction is not None and not 0 < fraction <= 1:
@@ -119,6 +130,10 @@ class RepositoryOptions:
             "--preprocess-instances": self.preprocess_instances,
             "--queue-size": self.queue_size,
             "--queue-timeout-seconds": self.queue_timeout_seconds,
+            "--document-queue-size": self.document_queue_size,
+            "--max-documents": self.max_documents,
+            "--max-request-bytes": self.max_request_bytes,
+            "--max-file-bytes": self.max_file_bytes,
         }
         given = [(option, str(value)) for option, value in values.items() if value is not None]
         given += [("--face", face.value) for face in self.faces]

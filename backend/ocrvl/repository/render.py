@@ -72,16 +72,35 @@ def _change_preprocess(plan: Plan, config: Config) -> None:
     queue.max_queue_size = plan.queue_size.value
     if plan.options.queue_timeout_seconds is not None:
         queue.default_timeout_microseconds = round(plan.options.queue_timeout_seconds * 1e6)
+    if (most := plan.options.max_request_bytes) is not None:
+        config.parameters["max_request_bytes"].string_value = str(most)
+        _lower_parameter(config, "max_picture_bytes", most)
 
 
 def _change_stream(plan: Plan, config: Config) -> None:
     _set_instances(config, "KIND_CPU", plan.stream_instances.value)
 
 
+def _change_layout(plan: Plan, config: Config) -> None:
+    if (most := plan.options.max_request_bytes) is not None:
+        _lower_parameter(config, "max_picture_bytes", most)
+
+
+def _change_document(plan: Plan, config: Config) -> None:
+    if plan.options.document_queue_size is not None:
+        config.dynamic_batching.default_queue_policy.max_queue_size = plan.options.document_queue_size
+    for name in ("max_file_bytes", "max_documents"):
+        if (value := getattr(plan.options, name)) is not None:
+            config.parameters[name].string_value = str(value)
+
+
 _CHANGES: Final[Mapping[Model, Callable[[Plan, Config], None]]] = {
     Model.ENGINE: _change_engine,
     Model.PREPROCESS: _change_preprocess,
     Model.STREAM: _change_stream,
+    Model.LAYOUT: _change_layout,
+    Model.DOCUMENT: _change_document,
+    Model.DOCUMENT_STREAM: _change_document,
 }
 
 
@@ -89,3 +108,9 @@ def _set_instances(config: Config, kind: str, count: int, gpus: tuple[int, ...] 
     """Replace the instance groups by one; with `gpus`, `count` is the number of instances on each."""
     del config.instance_group[:]
     config.instance_group.add(kind=ModelInstanceGroup.Kind.Value(kind), count=count, gpus=gpus)
+
+
+def _lower_parameter(config: Config, name: str, most: int) -> None:
+    """Set a parameter to `most`, unless it is less already."""
+    if not config.parameters[name].string_value or int(config.parameters[name].string_value) > most:
+        config.parameters[name].string_value = str(most)

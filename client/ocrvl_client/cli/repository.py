@@ -57,6 +57,18 @@ def repository(
     queue_timeout_seconds: Annotated[
         float | None, typer.Option(help="How long a request may wait before it is refused; no limit if not given.")
     ] = None,
+    document_queue_size: Annotated[
+        int | None, typer.Option(help="Documents that may wait in each of their two models; 32 if not given.")
+    ] = None,
+    max_documents: Annotated[
+        int | None, typer.Option(help="Documents under way at a time in each of these; 8 if not given.")
+    ] = None,
+    max_request_bytes: Annotated[
+        int | None, typer.Option(help="Bytes of the pictures of a request; 134217728 (128 MiB) if not given.")
+    ] = None,
+    max_file_bytes: Annotated[
+        int | None, typer.Option(help="Bytes of a document's file; 268435456 (256 MiB) if not given.")
+    ] = None,
     engine_arg: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Another of vLLM's engine arguments, as in model.json; repeatable."),
@@ -98,6 +110,10 @@ def repository(
             preprocess_instances=preprocess_instances,
             queue_size=queue_size,
             queue_timeout_seconds=queue_timeout_seconds,
+            document_queue_size=document_queue_size,
+            max_documents=max_documents,
+            max_request_bytes=max_request_bytes,
+            max_file_bytes=max_file_bytes,
             engine_args=tuple(engine_arg or ()),
         )
         plan = make_repository(out, options, force=force)
@@ -114,10 +130,14 @@ def repository(
 
 def _print_plan(console: Console, out: Path, plan: Plan) -> None:
     """What was rendered, where its numbers come from, and how to serve it."""
+    from ocrvl.repository.memory import request_bytes
+
+    held = sum(request_bytes(out).values()) / 2**30
     lines = [
         ("models", ", ".join(plan.models)),
         ("engines", f"{plan.engines}, {plan.placement}"),
         *((size.name, f"{size.value}, {size.reason}") for size in plan.sizes),
+        ("memory for requests", f"{held:.1f} GiB at most: what may wait and be worked on, as large as it may be"),
     ]
     console.print(f"rendered {out}")
     for name, text in lines:

@@ -83,6 +83,14 @@ scaleDown:
 {{- end -}}
 {{- end -}}
 
+{{- /* Where names are looked up. */ -}}
+{{- define "ocrvl.dnsEgress" -}}
+{{- with .Values.networkPolicy.dns -}}
+- to: {{ toYaml . | nindent 4 }}
+  ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+{{- end -}}
+{{- end -}}
+
 {{- /* What values can not mean together; the schema can not say these. */ -}}
 {{- define "ocrvl.check" -}}
 {{- if and (gt (int .Values.enginesPerGpu) 1) (or (ne .Values.parallel "data") (ne .Values.device "gpu")) -}}

@@ -100,9 +100,10 @@ capabilities: {drop: [ALL]}
     {{- end }}
     - --max-num-seqs={{ int $values.maxNumSeqs }}
     - --preprocess-instances={{ int $values.preprocessInstances }}
-    {{- range $option, $value := dict "max-model-len" $values.maxModelLen "dtype" $values.dtype "gpu-memory-utilization" $values.gpuMemoryUtilization "queue-size" $values.queueSize "queue-timeout-seconds" $values.queueTimeoutSeconds }}
+    {{- range $option, $value := dict "max-model-len" $values.maxModelLen "dtype" $values.dtype "gpu-memory-utilization" $values.gpuMemoryUtilization "queue-size" $values.queueSize "queue-timeout-seconds" $values.queueTimeoutSeconds "document-queue-size" $values.documentQueueSize "max-documents" $values.maxDocuments "max-request-bytes" $values.maxRequestBytes "max-file-bytes" $values.maxFileBytes }}
     {{- if not (kindIs "invalid" $value) }}
-    - --{{ $option }}={{ $value }}
+    # numbers of values are floats to Helm, which prints large ones with an exponent
+    - --{{ $option }}={{ if and (kindIs "float64" $value) (eq $value (floor $value)) }}{{ int64 $value }}{{ else }}{{ $value }}{{ end }}
     {{- end }}
     {{- end }}
     {{- if ne .role "server" }}
