@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pypdfium2
 
 from ocrvl.document.glyphs import describe_undrawn
+from ocrvl.document.units import may_have_units, read_unit
 
 _POINTS_PER_INCH: Final = 72
 _WRONG_PASSWORD: Final = 4
@@ -48,6 +49,7 @@ class PdfFile:
         if not self.count:
             self.close()
             raise ValueError("the PDF has no pages")
+        self._may_have_units = may_have_units(data)
         # what is written into the fields of a form belongs to the page
         self._file.init_forms()
 
@@ -58,9 +60,13 @@ class PdfFile:
         """
         try:
             page = self._file[index]
-            width, height = page.get_size()
+            if not all(page.get_size()):
+                # a box to crop to that has nothing of the page: viewers show all of it
+                page.set_cropbox(*page.get_mediabox())
+            unit = read_unit(self._file, index) if self._may_have_units else 1.0
+            width, height = (unit * side for side in page.get_size())
             scale, warning = _scale(width, height, dpi, max_pixels, max_side)
-            bitmap = page.render(scale=scale, rev_byteorder=True)
+            bitmap = page.render(scale=unit * scale, rev_byteorder=True)
             pixels = np.ascontiguousarray(bitmap.to_numpy()[..., :3])
             bitmap.close()
             warning = "; ".join(filter(None, [warning, describe_undrawn(page)]))
