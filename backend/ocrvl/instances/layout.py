@@ -10,6 +10,7 @@ import numpy as np
 from ocrvl.errors import InvalidArgument
 from ocrvl.hop import Array
 from ocrvl.images.decode import PictureLimits, decode_picture
+from ocrvl.images.decoder import DecoderProcess
 from ocrvl.instances.background import end_with_server, publish_metrics
 from ocrvl.layout.detectors import EMBEDDED, Detector, EmbeddedDetector, Pixels
 from ocrvl.layout.options import LayoutOptions
@@ -31,8 +32,11 @@ class LayoutInstance:
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
         self._settings = parse_parameters(LayoutSettings, context.parameters, context.config_file)
         self._limits = PictureLimits(
-            max_bytes=self._settings.max_picture_bytes, max_pixels=self._settings.max_picture_pixels
+            max_bytes=self._settings.max_picture_bytes,
+            max_pixels=self._settings.max_picture_pixels,
+            max_seconds=self._settings.max_picture_seconds,
         )
+        self._decoder = DecoderProcess()
         self._detector = self._load(context)
         self._detector.detect([np.full(_WARM_UP_PAGE, 255, np.uint8)], [LayoutOptions()])
         self._metrics = LayoutMetrics()
@@ -60,6 +64,7 @@ class LayoutInstance:
 
     def stop(self) -> None:
         """Stop what runs beside the requests."""
+        self._decoder.close()
         self._publisher.stop()
 
     def _load(self, context: ModelContext) -> Detector:
@@ -80,7 +85,7 @@ class LayoutInstance:
         if (pixels is None) == (image is None):
             raise InvalidArgument(f"either {Tensor.IMAGE} or {Tensor.PIXELS} is wanted")
         if image is not None:
-            return decode_picture(image.item(), self._limits).pixels
+            return decode_picture(image.item(), self._limits, elsewhere=self._decoder.decode).pixels
         assert pixels is not None
         if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[3] != 3 or not all(pixels.shape):
             raise InvalidArgument(f"{Tensor.PIXELS}: shape {list(pixels.shape)}, [1, height, width, 3] is wanted")

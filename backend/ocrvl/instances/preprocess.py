@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ocrvl.engine.record import RequestRecord
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.hop import Array, PackedPictures, decode_texts, parse_task
 from ocrvl.images.decode import PictureLimits
+from ocrvl.images.decoder import DecoderProcess
 from ocrvl.images.pipeline import Preprocessor
 from ocrvl.instances.background import end_with_server, publish_metrics
 from ocrvl.metrics.definitions import PreprocessMetrics, RefusalReason
@@ -25,7 +27,7 @@ from ocrvl.settings import PreprocessSettings, parse_parameters
 from ocrvl.sidechannel.address import channel_folder
 from ocrvl.sidechannel.face_side import FaceChannel
 from ocrvl.sidechannel.gate import Gate
-from ocrvl.triton.context import Log, ModelContext, TensorReader
+from ocrvl.triton.context import Caller, Log, ModelContext, TensorReader
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Task, Tensor
 
@@ -33,6 +35,29 @@ _REFUSALS: Mapping[type[Exception], RefusalReason] = {
     InvalidArgument: RefusalReason.INVALID,
     Unavailable: RefusalReason.DOWN,
 }
+
+
+_LOOK_SECONDS: Final = 0.25
+"""How often the server is asked about a caller: most requests are done before."""
+
+
+class Watch:
+    """Whether a request is still wanted, while it is worked on."""
+
+    def __init__(self, caller: Caller, deadline: float | None) -> None:
+        self._caller = caller
+        self._deadline = deadline
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+
+    def look(self) -> None:
+        """Raise `Cancelled` where its caller has gone or its time has passed. May be called as often as one likes."""
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
+            raise Cancelled("its time has passed while its pictures were decoded")
+        if now >= self._next_look:
+            if self._caller.is_gone():
+                raise Cancelled("its caller went away")
+            self._next_look = time.monotonic() + _LOOK_SECONDS
 
 
 class PreprocessInstance:
@@ -46,14 +71,18 @@ class PreprocessInstance:
         limits = PictureLimits(
             max_bytes=self._settings.max_picture_bytes,
             max_pixels=self._settings.max_picture_pixels,
+            max_seconds=self._settings.max_picture_seconds,
+            max_request_seconds=self._settings.max_request_seconds,
             max_patch_bytes=self._settings.max_patch_bytes,
         )
         self._metrics = PreprocessMetrics()
+        self._decoder = DecoderProcess()
         self._preprocessor = Preprocessor(
             context.engine_settings().grid,
             limits,
             scaled_jpeg=self._settings.scaled_jpeg,
             exact_resize=self._settings.exact_resize,
+            decoder=self._decoder,
             timer=lambda stage: self._metrics.seconds.labels(stage).time(),
         )
         self._warm_up()
@@ -64,11 +93,11 @@ class PreprocessInstance:
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(self._metrics, context.replica, families, log)
 
-    def preprocess(self, read: TensorReader, request_id: str) -> Mapping[Tensor, Array]:
+    def preprocess(self, read: TensorReader, request_id: str, caller: Caller) -> Mapping[Tensor, Array]:
         """The tensors for the engine. Raises `OcrError`, of which the log has a line: the engine never hears of it."""
         arrived = time.monotonic()
         try:
-            return self._preprocess(read, arrived)
+            return self._preprocess(read, arrived, caller)
         except Exception as error:
             if reason := _REFUSALS.get(type(error)):
                 self._metrics.refusals.labels(reason).inc()
@@ -77,12 +106,13 @@ class PreprocessInstance:
             raise
 
     def stop(self) -> None:
-        """Close the connections to the engines."""
+        """Close the connections to the engines, and end the process that decodes."""
+        self._decoder.close()
         self._publisher.stop()
         self._loop.run(self._channel.stop())
         self._loop.stop()
 
-    def _preprocess(self, read: TensorReader, arrived: float) -> Mapping[Tensor, Array]:
+    def _preprocess(self, read: TensorReader, arrived: float, caller: Caller) -> Mapping[Tensor, Array]:
         tasks = [Task.OCR]
         if (task := read.optional(Tensor.TASK)) is not None:
             tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]
@@ -91,9 +121,11 @@ class PreprocessInstance:
         images = read(Tensor.IMAGE).tolist()
         self._check_size(images)
         deadline = None if options.timeout_ms is None else arrived + options.timeout_ms / 1000
+        if caller.seconds is not None:
+            deadline = min(filter(None, (deadline, arrived + caller.seconds)))
         with self._metrics.door_wait.time():
             self._gate.wait(deadline)
-        packed = self._preprocessor.preprocess(images, tasks, options)
+        packed = self._preprocessor.preprocess(images, tasks, options, Watch(caller, deadline).look)
         self._count(images, packed)
         return replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
 

@@ -55,6 +55,24 @@ class Tensors:
         return None if tensor is None else tensor.as_numpy()
 
 
+class Caller:
+    """The one who sent a request that is answered by what `execute` returns."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the request may take; None where it does not say."""
+        microseconds = int(self._request.timeout())
+        return microseconds / 1e6 if microseconds else None
+
+    def is_gone(self) -> bool:
+        """Whether he has gone away, as far as Triton knows: not for requests inside an ensemble."""
+        with _WAY:
+            return bool(self._request.is_cancelled())
+
+
 def response(tensors: Mapping[Tensor, Array]) -> Response:
     """A response with these output tensors."""
     return pb_utils.InferenceResponse([pb_utils.Tensor(name.value, array) for name, array in tensors.items()])

@@ -36,6 +36,17 @@ class TensorReader(Protocol):
         """The tensor of this name, None where the caller left it out."""
 
 
+class Caller(Protocol):
+    """The one who sent a request, as far as Triton tells: not whether the caller of an ensemble has gone."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the request may take (its parameter `timeout`); None where it does not say."""
+
+    def is_gone(self) -> bool:
+        """Whether it has gone away or cancelled. It asks the server."""
+
+
 @dataclass(frozen=True)
 class ModelContext:
     """What Triton tells a model when it loads: its folder and version, and `parameters` of its `config.pbtxt`.

@@ -7,9 +7,10 @@ from typing import Any, Final
 from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.wire import DEFAULT_TOKENS, Task
 from ocrvl_gateway.encoding import decode_base64
-from ocrvl_gateway.errors import BadRequest
 from ocrvl_gateway.fetch import Fetcher
 from ocrvl_gateway.openai.schemas import ChatRequest
+
+_LONGEST_SCHEME: Final = 16
 
 _TASKS: Final = {prompt: task for task, prompt in TASK_PROMPTS.items()}
 
@@ -56,9 +57,7 @@ def options_of(request: ChatRequest, prompt: str | None, max_tokens: int | None)
 async def picture_of(request: ChatRequest, fetcher: Fetcher) -> bytes:
     """The encoded picture. Raises `Refusal`."""
     url, param = request.question.picture.url, request.picture_param
-    if not url.startswith("data:"):
+    # what is neither a data URL nor has a scheme may be bare base64 text
+    if "://" in url[:_LONGEST_SCHEME]:
         return await fetcher.fetch(url, param)
-    kind, comma, data = url.partition(",")
-    if not comma or not kind.endswith(";base64"):
-        raise BadRequest(f"{param}: data:image/png;base64, and base64 text are wanted", param=param)
-    return decode_base64(data, param)
+    return decode_base64(url, param)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ocrvl.files import is_pdf
 from ocrvl_client import Document, Page
 from ocrvl_gateway.encoding import encode_base64
 from ocrvl_gateway.paddle.schemas import (
@@ -89,7 +90,7 @@ def exports_of(document: Document) -> DocumentExports | None:
 def data_info(file: bytes, pages: Sequence[Mapping[str, Any]]) -> ImageInfo | PagesInfo:
     """What the file is: the sizes of its pages as they were read, 0 where one could not be."""
     sizes = [PageInfo(width=page.get("width") or 0, height=page.get("height") or 0) for page in pages]
-    if b"%PDF-" in file[:1024]:
+    if is_pdf(file):
         return PagesInfo(numPages=len(sizes), pages=sizes, type="pdf")
     if len(sizes) > 1:
         return PagesInfo(numPages=len(sizes), pages=sizes, type="tiff")

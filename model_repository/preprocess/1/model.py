@@ -25,6 +25,9 @@ class TritonPythonModel:
 
     def _respond(self, request: backend.Request) -> backend.Response:
         try:
-            return backend.response(self._instance.preprocess(backend.Tensors(request), str(request.request_id())))
+            tensors = self._instance.preprocess(
+                backend.Tensors(request), str(request.request_id()), backend.Caller(request)
+            )
+            return backend.response(tensors)
         except Exception as error:
             return backend.error_response(error)

@@ -1,11 +1,13 @@
-"""`ocrvl.images`: encoded pictures."""
+"""`ocrvl.images`: encoded pictures, and what their headers say before they are decoded."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ocrvl.errors import InvalidArgument
+from ocrvl.files import decode_file
 from ocrvl.images.decode import FORMATS, PictureLimits, decode_picture
+from ocrvl.images.headers import read_header
 from tools.fuzz.seeds import picture_files
 from tools.fuzz.target import Target
 
@@ -13,7 +15,11 @@ _LIMITS = PictureLimits(max_bytes=256 * 1024, max_pixels=250_000, max_side=2_000
 
 
 def check(data: bytes) -> None:
-    """A picture is upright RGB within the limits, or refused; at a reduced scale as well."""
+    """A picture is upright RGB within the limits, as its header said, or refused; at a reduced scale as well."""
+    try:
+        header = read_header(decode_file(data))
+    except (InvalidArgument, ValueError):
+        header = None
     for wanted in (None, lambda _width, _height: (28, 28)):
         try:
             picture = decode_picture(data, _LIMITS, wanted)
@@ -25,6 +31,9 @@ def check(data: bytes) -> None:
         assert channels == 3
         assert 0 < height * width <= _LIMITS.max_pixels
         assert min(picture.size) > 0
+        # what has been decoded has been counted first, and was not larger than counted
+        assert header is not None
+        assert picture.size in (header.size, header.size[::-1])
 
 
 TARGET = Target(check, picture_files, FORMATS, max_bytes=8192)

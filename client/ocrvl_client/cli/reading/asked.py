@@ -9,11 +9,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from ocrvl.files import kind_of_sent
 from ocrvl.wire import Task
-
-_PDF_HEADER: Final = b"%PDF-"
-_PDF_HEADER_WITHIN: Final = 1024
-"""Bytes in front of a PDF's header that readers of PDF files put up with."""
 
 
 class Format(StrEnum):
@@ -56,7 +53,7 @@ class Asked:
 
     def for_file(self, data: bytes) -> AskedOfOne:
         """What is wanted of a file with these bytes."""
-        is_pdf = _PDF_HEADER in data[:_PDF_HEADER_WITHIN]
+        is_pdf = kind_of_sent(data) == "PDF"
         layout = self.layout
         if layout is None:
             wants = (

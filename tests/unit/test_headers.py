@@ -1,0 +1,170 @@
+"""`ocrvl.images.headers`: what is counted before any decoder sees a file."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.images.headers import PLAIN_WORK, Header, bmp, jpeg, png, read_header, tiff, webp
+from tests import pictures
+
+GRAY = Image.new("L", (64, 48), 128)
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+
+
+def jpeg_of(segments: int, segment: bytes = b"\xff\xec\0\x02") -> bytes:
+    """A JPEG with as many more segments before its picture."""
+    data = pictures.encode(GRAY, "JPEG")
+    # behind JFIF's own, since a file begins with a mark and a segment
+    return data[:20] + segment * segments + data[20:]
+
+
+def chunk(kind: bytes, body: bytes = b"") -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_of(chunks: int, more: bytes = chunk(b"prVt")) -> bytes:
+    """A PNG with as many more chunks before its picture."""
+    data = pictures.encode(GRAY)
+    start = data.index(b"IDAT") - 4
+    return data[:start] + more * chunks + data[start:]
+
+
+def webp_of(chunks: int) -> bytes:
+    """A WebP with as many empty chunks behind its picture."""
+    data = pictures.encode(GRAY.convert("RGB"), "WEBP") + b"NONE\0\0\0\0" * chunks
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+def tiff_of(strips: int, *, tags: int = 0, form: str = "<") -> bytes:
+    """A TIFF of 64x48 gray pixels with as many strips, and as many more tags, in classic form or (`+`) BigTIFF's."""
+    order, is_big = form[0], form.endswith("+")
+    first = 16 if is_big else 8
+    entry = struct.Struct(order + ("HHQQ" if is_big else "HHII"))
+    place = struct.Struct(order + ("Q" if is_big else "I"))
+    count = struct.Struct(order + ("Q" if is_big else "H"))
+    fields = [(256, 4, 1, 64), (257, 4, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    end = first + count.size + (len(fields) + 4 + tags) * entry.size + place.size
+    fields += [(273, 4, strips, end), (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, 1, 64 * 48)]
+    fields += [(40_000 + number, 4, 1, 0) for number in range(tags)]
+
+    def packed(tag: int, kind: int, many: int, value: int) -> bytes:
+        # a short stands in the first bytes of its place, whatever the order
+        inline = struct.pack(order + "H", value) if kind == 3 else struct.pack(order + "I", value)
+        wide = place.pack(value) if many > 1 else inline.ljust(place.size, b"\0")
+        return entry.pack(tag, kind, many, 0)[: -place.size] + wide
+
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "H", 43 if is_big else 42)
+    head += struct.pack(order + "HHQ", 8, 0, first) if is_big else place.pack(first)
+    directory = count.pack(len(fields)) + b"".join(packed(*field) for field in fields) + place.pack(0)
+    return head + directory + struct.pack(order + "I", end) * strips + bytes(64 * 48)
+
+
+def bmp_of(width: int, height: int, body: bytes = b"") -> bytes:
+    """A run-length BMP; by default each row is one pixel and an end of the row."""
+    body = body or b"\x01\0\0\0" * height + b"\0\x01"
+    start = 14 + 40 + 1024
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + bytes(1024) + body
+
+
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a JPEG of empty segments": (lambda: jpeg_of(jpeg.MAX_SEGMENTS), "more than 1000 segments"),
+    "a JPEG of empty comments": (lambda: jpeg_of(jpeg.MAX_SEGMENTS, b"\xff\xfe\0\x02"), "more than 1000 segments"),
+    "a JPEG of markers alone": (lambda: jpeg_of(jpeg.MAX_SEGMENTS, b"\xff\xd0"), "more than 1000 segments"),
+    "a JPEG of stray bytes": (lambda: jpeg_of(jpeg.MAX_STRAY_BYTES + 1, b"\0"), "or 65536 bytes between them"),
+    "a JPEG of filling bytes": (lambda: jpeg_of(jpeg.MAX_STRAY_BYTES + 1, b"\xff"), "or 65536 bytes between them"),
+    "a PNG of empty chunks": (lambda: png_of(png.MAX_CHUNKS), "more than 50000 chunks"),
+    "a PNG of empty picture chunks": (lambda: png_of(png.MAX_CHUNKS, chunk(b"IDAT")), "more than 50000 chunks"),
+    "a PNG with two headers": (
+        lambda: png_of(1, chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))),
+        "a PNG with two headers",
+    ),
+    "a WebP of empty chunks": (lambda: webp_of(webp.MAX_CHUNKS), "more than 50000 chunks"),
+    "a TIFF of strips": (lambda: tiff_of(tiff.MAX_BLOCKS + 1), "100001 strips or tiles"),
+    "a big-endian TIFF of strips": (lambda: tiff_of(tiff.MAX_BLOCKS + 1, form=">"), "100001 strips or tiles"),
+    "a BigTIFF of strips": (lambda: tiff_of(tiff.MAX_BLOCKS + 1, form="<+"), "100001 strips or tiles"),
+    "a TIFF of tags": (lambda: tiff_of(1, tags=tiff.MAX_TAGS), "1009 tags in a directory"),
+    "a TIFF that names more than it has": (lambda: tiff_of(1000)[:150], "whose tags have"),
+    "a run-length BMP of many pixels": (lambda: bmp_of(65_500, 1526), "a run-length BMP of 65500x1526 pixels"),
+    "a run-length BMP of many bytes": (lambda: bmp_of(8, 8, bytes(70_000)), "a run-length BMP of 8x8 pixels in"),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_what_no_honest_file_has_is_refused_from_its_bytes_alone(kind: str) -> None:
+    make, reason = BOMBS[kind]
+    with pytest.raises(InvalidArgument, match=reason):
+        read_header(make())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_ordinary_file_says_its_size(kind: str) -> None:
+    header = read_header(pictures.encode(GRAY.convert("RGB"), kind))
+    assert header is not None
+    assert (header.format, header.size, header.passes) == (kind, (64, 48), 1)
+    # a TIFF's directories may lead anywhere
+    assert header.is_plain == (kind != "TIFF")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: jpeg_of(100),
+        lambda: jpeg_of(2, b"\xff\xe1\0\x08Exif\0\0"),
+        lambda: jpeg_of(5000, b"\0"),
+        lambda: jpeg_of(100, b"\xff\xdb\0\x43" + bytes(65)),
+        lambda: png_of(1001),
+        lambda: png_of(9, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(9)))),
+        lambda: png_of(1, chunk(b"eXIf", bytes(70_000))),
+        lambda: webp_of(1001),
+        lambda: tiff_of(1),
+        lambda: bmp_of(60, 60),
+    ],
+)
+def test_what_costs_more_than_its_pixels_is_not_plain(make: Callable[[], bytes]) -> None:
+    header = read_header(make())
+    assert header is not None
+    assert not header.is_plain
+
+
+def test_many_pixels_or_many_passes_are_not_plain() -> None:
+    side = int(PLAIN_WORK**0.5)
+    few = [Image.new("L", (side, side)), Image.new("L", (side, side + 2)), Image.new("LA", (side, side))]
+    assert [read_header(pictures.encode(image)).is_plain for image in few] == [True, False, False]  # type: ignore[union-attr]
+    progressive = read_header(pictures.encode(GRAY, "JPEG", progressive=True))
+    assert progressive is not None
+    assert progressive.passes > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_breaks_off_is_left_to_its_decoder(kind: str) -> None:
+    data = pictures.encode(GRAY.convert("RGB"), kind)
+    for length in range(0, min(len(data), 400), 7):
+        header = read_header(data[:length])
+        assert header is None or header.size == (64, 48)
+
+
+@pytest.mark.parametrize("form", ["<", ">", "<+", ">+"])
+def test_a_tiff_of_any_byte_order_and_width_is_counted(form: str) -> None:
+    data = tiff_of(2, form=form)
+    assert read_header(data) == Header("TIFF", (64, 48), is_bounded=False)
+    assert len(tiff.find_pages(data)) == 1
+
+
+def test_a_page_of_a_tiff_is_a_file_of_one_page() -> None:
+    first, second = GRAY, Image.new("L", (20, 10), 9)
+    data = pictures.encode(first, "TIFF", save_all=True, append_images=[second])
+    pages = [tiff.at_page(data, place) for place in tiff.find_pages(data)]
+    assert [len(tiff.find_pages(page)) for page in pages] == [1, 1]
+    assert [read_header(page).size for page in pages] == [(64, 48), (20, 10)]  # type: ignore[union-attr]
+
+
+def test_run_lengths_that_are_let_in_are_few() -> None:
+    assert bmp.MAX_RUN_LENGTH_PIXELS < PLAIN_WORK
