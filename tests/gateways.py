@@ -19,6 +19,7 @@ from ocrvl.wire import FinishReason, Task
 from ocrvl_client import Document, Page, Reading
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.fetch import Fetcher
+from ocrvl_gateway.paddle.restructurer import Restructurer
 from ocrvl_gateway.settings import GatewaySettings
 from tests.doubles import PATIENCE
 
@@ -106,9 +107,24 @@ def _or_raise(item: Any) -> Any:
     return item
 
 
-def make_app(reader: ScriptedReader, fetcher: Fetcher | None = None, **settings: Any) -> FastAPI:
+class SharedRestructurer(Restructurer):
+    """For all applications of these tests, since PaddleX takes seconds to import; it ends with this process."""
+
+    async def close(self) -> None:
+        """Stay for the next."""
+
+
+_RESTRUCTURER = SharedRestructurer(PATIENCE)
+
+
+def make_app(
+    reader: ScriptedReader,
+    fetcher: Fetcher | None = None,
+    restructurer: Restructurer = _RESTRUCTURER,
+    **settings: Any,
+) -> FastAPI:
     """The application in front of it."""
-    return create_app(GatewaySettings(**settings), reader, fetcher=fetcher)
+    return create_app(GatewaySettings(**settings), reader, fetcher=fetcher, restructurer=restructurer)
 
 
 class Caller:

@@ -23,20 +23,34 @@ from ocrvl_gateway.errors import problem_of
 from ocrvl_gateway.fetch import Fetcher
 from ocrvl_gateway.openai import routes as openai_routes
 from ocrvl_gateway.paddle import routes as paddle_routes
+from ocrvl_gateway.paddle.restructurer import Restructurer
 from ocrvl_gateway.parts import Parts
 from ocrvl_gateway.reader import Reader
 from ocrvl_gateway.settings import GatewaySettings
 from ocrvl_gateway.web import routes as web_routes
 
 
-def create_app(settings: GatewaySettings, reader: Reader, *, fetcher: Fetcher | None = None) -> FastAPI:
-    """A gateway in front of what `reader` reads with; it is closed with the application."""
-    parts = Parts(settings, reader, fetcher or Fetcher(settings.url_hosts, settings.max_body_bytes), GatewayMetrics())
+def create_app(
+    settings: GatewaySettings,
+    reader: Reader,
+    *,
+    fetcher: Fetcher | None = None,
+    restructurer: Restructurer | None = None,
+) -> FastAPI:
+    """A gateway in front of what `reader` reads with; that and the others are closed with the application."""
+    parts = Parts(
+        settings,
+        reader,
+        fetcher or Fetcher(settings.url_hosts, settings.max_body_bytes),
+        GatewayMetrics(),
+        restructurer or Restructurer(settings.restructure_timeout),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         yield
         await parts.fetcher.close()
+        await parts.restructurer.close()
         await reader.aclose()
 
     app = FastAPI(

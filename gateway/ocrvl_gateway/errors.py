@@ -30,6 +30,13 @@ ENVELOPE_ROUTES: Final = ("/layout-parsing", "/restructure-pages")
 CLIENT_GONE: Final = 499
 """Nobody sees it but the metrics (nginx's status for a caller that went away)."""
 
+_MOST_FIELDS: Final = 5
+_MESSAGE_BYTES: Final = 2048
+_PARAM_BYTES: Final = 256
+_FIELD_BYTES: Final = 256
+"""Of a message as JSON, of what it is about, and of each part of what is said about a field: an answer that refuses is
+less than 4 KiB, whatever was sent."""
+
 _RETRY_SECONDS: Final = 2.0
 """When a full or restarting server is worth another try."""
 
@@ -131,13 +138,24 @@ class Problem:
 
     def as_error(self) -> dict[str, Any]:
         """OpenAI's form."""
-        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
-        return {"error": error}
+        param = None if self.param is None else clip(self.param, _PARAM_BYTES)
+        message = clip(self.message, _MESSAGE_BYTES)
+        return {"error": {"message": message, "type": self.kind, "param": param, "code": self.code}}
 
     def as_envelope(self, log_id: str) -> dict[str, Any]:
         """The form of PaddleOCR's service."""
-        message = json.dumps(self.fields) if self.fields else self.message
+        message = json.dumps(self.fields) if self.fields else clip(self.message, _MESSAGE_BYTES)
         return {"logId": log_id, "errorCode": self.status, "errorMsg": message}
+
+    def to_json(self) -> bytes:
+        """For a process that hands it on; without headers."""
+        return json.dumps([self.status, self.code, self.message, self.param, self.retry_after, self.fields]).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Problem:
+        """What `to_json` gave."""
+        status, code, message, param, retry_after, fields = json.loads(data)
+        return cls(status, code, message, param, retry_after, tuple(fields))
 
     def response(self, route: str | None, log_id: str) -> Response:
         """The answer, in the form that the clients of this route know; None is no route."""
@@ -170,14 +188,35 @@ def problem_of(error: Exception, request_id: str) -> Problem:
     return Problem(500, "server_error", f"a fault of the gateway; its log has it under the id {request_id}")
 
 
+def clip(text: str, limit: int) -> str:
+    """The beginning of a text that takes at most about `limit` bytes as JSON.
+
+    >>> clip("short", 99), clip("long" * 99, 12), clip("\u20ac" * 99, 30)
+    ('short', 'longlonglong…', '€€€…')
+    """
+    if len(text) <= limit and len(json.dumps(text)) <= limit + 2:
+        return text
+    kept = text[:limit]
+    while len(json.dumps(kept)) > limit + 2:
+        kept = kept[: len(kept) // 2]
+    return kept + "…"
+
+
 def _of_validation(error: RequestValidationError) -> Problem:
-    fields = tuple(
-        {"type": problem["type"], "loc": _dotted(problem["loc"]), "msg": _in_words(problem)}
-        for problem in error.errors()
-    )
+    problems = error.errors()
+    fields = [
+        {
+            "type": problem["type"],
+            "loc": clip(_dotted(problem["loc"]), _FIELD_BYTES),
+            "msg": clip(_in_words(problem), _FIELD_BYTES),
+        }
+        for problem in problems[:_MOST_FIELDS]
+    ]
     first = fields[0]
+    if len(problems) > _MOST_FIELDS:
+        fields.append({"type": "more", "loc": "", "msg": f"and {len(problems) - _MOST_FIELDS} more problems"})
     message = "; ".join(f"{field['loc']}: {field['msg']}" if field["loc"] else field["msg"] for field in fields)
-    return Problem(400, "invalid_value", message, param=first["loc"] or None, fields=fields)
+    return Problem(400, "invalid_value", message, param=first["loc"] or None, fields=tuple(fields))
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ocrvl_gateway.door.metrics import GatewayMetrics
 from ocrvl_gateway.fetch import Fetcher
+from ocrvl_gateway.paddle.restructurer import Restructurer
 from ocrvl_gateway.reader import Reader
 from ocrvl_gateway.settings import GatewaySettings
 
@@ -35,6 +36,7 @@ class Parts:
     reader: Reader
     fetcher: Fetcher
     metrics: GatewayMetrics
+    restructurer: Restructurer
 
 
 def get_parts(request: Request) -> Parts:

@@ -90,6 +90,8 @@ class GatewaySettings(BaseSettings):
     document_timeout: Seconds = Field(3600.0, description="seconds that a document may take")
     drain_timeout: PositiveInt = Field(30, description="seconds that requests in flight may take after a stop")
 
+    restructure_timeout: Seconds = Field(60.0, description="seconds that `/restructure-pages` may take")
+
     served_model_names: Annotated[list[str], *Split, Field(min_length=1)] = Field(
         list(SERVED_MODEL_NAMES),
         description="names that chat completions are asked by; the first is what clients choose",

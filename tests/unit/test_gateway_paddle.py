@@ -17,7 +17,6 @@ from tests.gateways import PICTURE, Caller, ScriptedReader, document, make_app, 
 
 FILE = base64.b64encode(PICTURE).decode()
 PARSE = "/layout-parsing"
-RESTRUCTURE = "/restructure-pages"
 
 
 @pytest.fixture
@@ -206,81 +205,3 @@ def test_errors_of_the_server_come_in_the_envelope(
 def test_health_is_answered_as_the_service_does(caller: Caller) -> None:
     health = AIStudioNoResultResponse.model_validate(caller.get("/health").json())
     assert (health.errorCode, health.errorMsg) == (0, "Healthy")
-
-
-def pruned(*blocks: tuple[str, str]) -> dict[str, Any]:
-    listed = [
-        {"block_label": label, "block_content": text, "block_bbox": [0, 40 * n, 90, 40 * n + 30], "block_id": n}
-        for n, (label, text) in enumerate(blocks)
-    ]
-    settings = {"use_layout_detection": True, "use_doc_preprocessor": False, "use_chart_recognition": False}
-    whole = {"width": 100, "height": 400, "page_count": 2, "model_settings": settings, "layout_det_res": {"boxes": []}}
-    return {**whole, "parsing_res_list": listed}
-
-
-ROW = "<table><tbody><tr><td>{}</td><td>{}</td></tr></tbody></table>"
-
-
-def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller) -> None:
-    pages = [
-        {
-            "prunedResult": pruned(("doc_title", "Tea"), ("text", "Two cups.")),
-            "markdownImages": {"imgs/a.jpg": "AAAA"},
-        },
-        {"prunedResult": pruned(("paragraph_title", "1 Milk"), ("table", ROW.format("Milk", "3")))},
-    ]
-    answer = caller.post(RESTRUCTURE, json={"pages": pages})
-    assert answer.status_code == 200, answer.text
-    parsed = AIStudioResultResponse[official.RestructurePagesResult].model_validate(answer.json())
-    first, second = parsed.result.layoutParsingResults
-    assert first.markdown.text.startswith("# Tea")
-    assert first.markdown.images == {"imgs/a.jpg": "AAAA"}
-    assert "Milk" in second.markdown.text
-    assert "input_path" not in first.prunedResult
-
-    whole = caller.post(RESTRUCTURE, json={"pages": pages, "concatenatePages": True}).json()["result"]
-    (only,) = whole["layoutParsingResults"]
-    assert "# Tea" in only["markdown"]["text"]
-    assert "Milk" in only["markdown"]["text"]
-    assert only["markdown"]["images"] == {"imgs/a.jpg": "AAAA"}
-
-
-UNREAD = {"prunedResult": {"error": "it could not be drawn"}}
-
-
-def test_pages_that_could_not_be_read_come_back_in_their_places(caller: Caller) -> None:
-    read = {"prunedResult": {**pruned(("text", "Two cups.")), "warning": "72 dots an inch"}}
-    answer = caller.post(RESTRUCTURE, json={"pages": [UNREAD, read, UNREAD]})
-    assert answer.status_code == 200, answer.text
-    results = answer.json()["result"]["layoutParsingResults"]
-    assert [one["markdown"]["text"] for one in results] == ["", "Two cups.", ""]
-    assert [one["prunedResult"].get("error") for one in results] == [
-        "it could not be drawn",
-        None,
-        "it could not be drawn",
-    ]
-    assert results[1]["prunedResult"]["warning"] == "72 dots an inch"
-
-
-@pytest.mark.parametrize(("read", "text"), [([{"prunedResult": pruned(("text", "Two cups."))}], "Two cups."), ([], "")])
-def test_one_document_of_pages_says_which_are_missing(read: list[Any], text: str, caller: Caller) -> None:
-    (only,) = caller.post(RESTRUCTURE, json={"pages": [UNREAD, *read], "concatenatePages": True}).json()["result"][
-        "layoutParsingResults"
-    ]
-    assert only["markdown"]["text"] == text
-    assert only["prunedResult"]["warning"] == "page 1: it could not be drawn"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {},
-        {"error": ""},
-        {"parsing_res_list": [], "model_settings": 1},
-        {**pruned(), "parsing_res_list": [{"block_label": "text"}]},
-    ],
-)
-def test_pages_that_layout_parsing_never_sent_are_refused(content: dict[str, Any], caller: Caller) -> None:
-    answer = caller.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})
-    assert answer.status_code == 422, answer.text
-    assert "layout-parsing" in answer.json()["errorMsg"]

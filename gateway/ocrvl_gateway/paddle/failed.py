@@ -12,11 +12,6 @@ from ocrvl_gateway.paddle.schemas import LayoutParsingResult, MarkdownData, Rest
 _SAID = ("error", "warning")
 
 
-def without_failed(request: RestructureRequest) -> RestructureRequest:
-    """The request with the pages that were read."""
-    return request.model_copy(update={"pages": [page for page in request.pages if not page.has_failed]})
-
-
 def with_failed(request: RestructureRequest, results: Sequence[LayoutParsingResult]) -> list[LayoutParsingResult]:
     """What was made of the pages that were read, and what was said of each page when it was.
 

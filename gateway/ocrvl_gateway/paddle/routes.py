@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Body, Depends, Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
 from ocrvl_client import Document, InvalidRequest, Page
 from ocrvl_gateway.disconnect import while_connected
 from ocrvl_gateway.encoding import decode_base64
-from ocrvl_gateway.errors import BadRequest
-from ocrvl_gateway.paddle.failed import with_failed, without_failed
+from ocrvl_gateway.errors import BadRequest, Problem
 from ocrvl_gateway.paddle.mapping import data_info, exports_of, in_callers_words, options_of, result_of
-from ocrvl_gateway.paddle.restructure import restructure
 from ocrvl_gateway.paddle.schemas import (
     InferResponse,
     InferResult,
@@ -24,12 +24,12 @@ from ocrvl_gateway.paddle.schemas import (
     NoResultResponse,
     RestructureRequest,
     RestructureResponse,
-    RestructureResult,
 )
 from ocrvl_gateway.parts import Parts, get_parts, refusals
 
 router = APIRouter(tags=["PaddleOCR"])
 _Parts = Annotated[Parts, Depends(get_parts)]
+_JSON: Final = re.compile(r"application/([a-z0-9.-]+\+)?json\b", re.IGNORECASE)
 _REFUSALS = (401, 413, 422, 429, 500, 503, 504)
 
 
@@ -69,20 +69,42 @@ async def _layout_parsing(body: LayoutParsingRequest, request_id: str, parts: Pa
     return _answer(InferResponse(logId=body.logId or request_id, result=result))
 
 
-@router.post(
+class _UnparsedRoute(APIRoute):
+    """A route with the documentation of its endpoint's body, whose endpoint gets the request as it came."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint itself."""
+
+        async def handle(request: Request) -> Response:
+            answer: Response = await self.endpoint(request)
+            return answer
+
+        return handle
+
+
+async def restructure_pages(request: Request, body: RestructureRequest = Body(...)) -> Response:  # noqa: B008
+    """Make pages parts of one document: tables that go on across pages, levels of titles."""
+    del body  # parsed where it is worked on, in a process that has limits
+    if not _JSON.match(request.headers.get("content-type", "")):
+        raise BadRequest("Content-Type: application/json is wanted")
+    ask = get_parts(request).restructurer.ask(await request.body(), request.state.request_id)
+    answer = await while_connected(request, ask)
+    if isinstance(answer, Problem):
+        return answer.response(request.state.route, request.state.request_id)
+    return Response(answer, media_type="application/json")
+
+
+router.add_api_route(
     "/restructure-pages",
+    restructure_pages,
+    methods=["POST"],
     operation_id="restructurePages",
     response_model=RestructureResponse,
     responses=refusals(*_REFUSALS, 501, model=NoResultResponse),
+    route_class_override=_UnparsedRoute,
 )
-async def restructure_pages(body: RestructureRequest, request: Request, parts: _Parts) -> Any:
-    """Make pages parts of one document: tables that go on across pages, levels of titles."""
-    del parts
-    results = await while_connected(request, asyncio.to_thread(restructure, without_failed(body)))
-    result = RestructureResult(layoutParsingResults=with_failed(body, results))
-    return _answer(RestructureResponse(logId=body.logId or request.state.request_id, result=result))
 
 
-def _answer(response: InferResponse | RestructureResponse) -> Response:
+def _answer(response: InferResponse) -> Response:
     # as the service does, without what is not there; and without FastAPI's walk through megabytes of base64
     return Response(response.model_dump_json(exclude_none=True), media_type="application/json")
