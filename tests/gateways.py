@@ -45,10 +45,15 @@ def document(**fields: Any) -> Document:
     return Document(**{"markdown": "# Tea\n\nTwo cups.", **fields})
 
 
+HOLD: Any = object()
+"""A part of a document that never comes."""
+
+
 class ScriptedReader:
     """Reads `words` in every picture and `parts` in every document; an error among them, or `error`, is raised.
 
-    `asked` are the requests, `ended` counts those that were cancelled. It never answers while `holds` is set.
+    `asked` are the requests, `ended` counts those that were cancelled. It never answers while `holds` is set, nor after
+    a part that is `HOLD`.
     """
 
     def __init__(self) -> None:
@@ -79,6 +84,8 @@ class ScriptedReader:
     ) -> AsyncGenerator[Page | Document, None]:
         await self._ask(file, {"timeout": timeout, **options})
         for part in self.parts:
+            if part is HOLD:
+                await self._hold()
             yield _or_raise(part)
 
     async def is_ready(self) -> bool:
@@ -91,8 +98,12 @@ class ScriptedReader:
         self.asked.append((data, options))
         if self.error:
             raise self.error
+        if self.holds:
+            await self._hold()
+
+    async def _hold(self) -> None:
         try:
-            await asyncio.sleep(PATIENCE if self.holds else 0)
+            await asyncio.sleep(PATIENCE)
         except asyncio.CancelledError:
             self.ended += 1
             raise

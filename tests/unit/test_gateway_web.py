@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from ocrvl_client import InvalidRequest
-from tests.gateways import ScriptedReader, document, make_app, on_a_port, page
+from ocrvl_client import InvalidRequest, ServerUnavailable
+from tests.doubles import wait_until
+from tests.gateways import HOLD, ScriptedReader, document, make_app, on_a_port, page
 from tests.pictures import encode
 
 CHROMIUM = shutil.which("chromium")
@@ -45,10 +47,11 @@ def blocks(*contents: tuple[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def drawn(index: int, total: int, *contents: tuple[str, str]) -> Any:
+def drawn(index: int, total: int, *contents: tuple[str, str], warning: str = "") -> Any:
     content = {"width": 400, "height": 560, "parsing_res_list": blocks(*contents)}
     images = {"imgs/a.jpg": WHITE, f"page_{index + 1:04d}_input.jpg": WHITE}
-    return page(index, total, content=content, images=images, markdown="\n\n".join(text for _, text in contents))
+    markdown = "\n\n".join(text for _, text in contents)
+    return page(index, total, content=content, images=images, markdown=markdown, warning=warning)
 
 
 FIRST = (
@@ -211,12 +214,20 @@ def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReade
     web = context.new_page()
     web.goto(url)
     send(web)
-    expect(web.locator("#problem")).to_have_text("it is a damaged PDF")
+    expect(web.locator("#problem")).to_have_text("prices.pdf could not be read: it is a damaged PDF.")
+    expect(web.locator("#status")).to_have_text("not read")
+    # there is nothing to look at in another way, or to take along
+    assert not web.locator("#views, #downloads, #progress, #help").locator("visible=true").count()
     reader.parts = [drawn(0, 3, *FIRST), InvalidRequest("page 2 is not there")]
     send(web)
-    expect(web.locator("#problem")).to_have_text("page 2 is not there")
-    expect(web.locator("#status")).to_have_text("ended after 1 page")
-    assert web.locator("#get-markdown").is_enabled()
+    expect(web.locator("#problem")).to_have_text(
+        "prices.pdf was read up to 1 page, then this stopped it: page 2 is not there."
+    )
+    expect(web.locator("#status")).to_have_text("ended after 1 of 3 pages")
+    expect(web.locator("#get-markdown")).to_be_enabled()
+    reader.parts = [ServerUnavailable("the queue is full.")]
+    send(web)
+    expect(web.locator("#problem")).to_have_text("prices.pdf was not read: the queue is full. Try again in a moment.")
     context.close()
 
 
@@ -229,6 +240,7 @@ def test_a_key_is_asked_for_where_one_is_wanted(browser: Browser) -> None:
         web.goto(url)
         send(web)
         expect(web.locator("#key")).to_be_focused()
+        expect(web.locator("#problem")).to_contain_text("wants an API key")
         web.fill("#key", key)
         web.click("#again")
         expect(web.locator("#status")).to_contain_text("done: 1 page")
@@ -241,14 +253,168 @@ def test_stop_ends_the_work(web: Page, reader: ScriptedReader) -> None:
     web.click("#stop")
     expect(web.locator("#status")).to_have_text("stopped after 0 pages")
     reader.holds = False
-    web.wait_for_timeout(300)
-    assert reader.ended == ended + 1
+    wait_until(lambda: reader.ended == ended + 1)
+
+
+def test_after_a_stop_the_bar_stands_where_it_stopped(web: Page, reader: ScriptedReader) -> None:
+    reader.parts = [drawn(0, 4, *FIRST), HOLD]
+    send(web)
+    expect(web.locator("#status")).to_contain_text("1 of 4 pages")
+    web.click("#stop")
+    expect(web.locator("#status")).to_have_text("stopped after 1 of 4 pages")
+    assert web.locator("#progress").evaluate("bar => bar.value") == 0.25
+    assert web.locator("#get-markdown").is_enabled()
+
+
+@pytest.mark.parametrize(("name", "mode"), [("receipt.png", "ocr"), ("page.png", None)])
+def test_a_first_visit_has_an_example_to_try(name: str, mode: str | None, web: Page, reader: ScriptedReader) -> None:
+    web.click(f"[data-example='{name}']")
+    expect(web.locator("#name")).to_contain_text(name)
+    expect(web.locator("#status")).to_contain_text("done: 2 pages")
+    file, options = reader.asked[-1]
+    # the one of the documentation
+    assert file == Path("docs/pictures", name).read_bytes()
+    assert options.get("prompt_label") == mode
+
+
+def test_the_drop_area_keeps_saying_what_it_is(web: Page) -> None:
+    before = web.locator("#drop").inner_text().split()
+    read(web)
+    assert web.locator("#drop").inner_text().split() == before
+    assert web.locator("#name").inner_text() == "prices.pdf · 1 kB"
+
+
+def test_what_is_left_of_several_files_is_said(web: Page) -> None:
+    web.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            for (const name of ["a.pdf", "b.pdf"]) data.items.add(new File(["%PDF"], name));
+            document.dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+        }"""
+    )
+    expect(web.locator("#name")).to_have_text("a.pdf · 1 kB, the first of 2 files")
+    expect(web.locator("#status")).to_contain_text("done")
+
+
+def test_another_way_to_read_is_offered_as_soon_as_it_is_chosen(web: Page, reader: ScriptedReader) -> None:
+    read(web)
+    expect(web.locator("#again")).not_to_have_class("due")
+    web.select_option("#mode", "table")
+    expect(web.locator("#again")).to_have_class("due")
+    web.click("text=Read again as table")
+    expect(web.locator("#again")).not_to_have_class("due")
+    expect(web.locator("#status")).to_contain_text("done: 2 pages")
+    assert reader.asked[-1][1]["prompt_label"] == "table"
+    web.fill("#pages", "1")
+    expect(web.locator("#again")).to_have_class("due")
+
+
+def test_an_empty_page_says_so_and_what_else_may_be_tried(web: Page, reader: ScriptedReader) -> None:
+    reader.parts = [drawn(0, 1), document(markdown="")]
+    send(web)
+    expect(web.locator(".reading")).to_contain_text("Nothing was found on this page.")
+    reader.parts = [drawn(0, 1, warning="the page is blank"), document(markdown="")]
+    send(web)
+    expect(web.locator(".reading")).to_contain_text("The page is blank.")
+    reader.parts = [drawn(0, 1, *FIRST), document()]
+    web.click(".offer button:has-text('a table')")
+    expect(web.locator(".block")).to_have_count(4)
+    assert reader.asked[-1][1]["prompt_label"] == "table"
+    assert web.locator("#mode").input_value() == "table"
+
+
+def test_markdown_says_what_it_leaves_out(web: Page, reader: ScriptedReader) -> None:
+    page = drawn(0, 1, ("page_header", "a"), ("header", "Harbour"), ("number", "7"), ("number", "8"))
+    page.content["model_settings"] = {"markdown_ignore_labels": ["header", "number", "footer"]}
+    reader.parts = [page, document()]
+    send(web)
+    web.click("[data-view=markdown]")
+    expect(web.locator(".note")).to_have_text("Markdown leaves out 3 blocks (header, number): see Text.")
+
+
+@pytest.mark.parametrize(
+    ("view", "start"), [("text", "Prices\n\nTea and cake for"), ("markdown", "# Prices"), ("json", "{")]
+)
+def test_what_is_shown_can_be_copied(view: str, start: str, web: Page) -> None:
+    web.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    read(web)
+    web.click(f"[data-view={view}]")
+    web.click("#copy")
+    expect(web.locator("#copy")).to_have_text("Copied")
+    assert web.evaluate("navigator.clipboard.readText()").startswith(start)
+
+
+def test_it_can_be_copied_where_browsers_have_no_clipboard_for_scripts(web: Page) -> None:
+    web.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    read(web)
+    web.click("#copy")
+    expect(web.locator("#copy")).to_have_text("Copied")
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("It costs $5 or $6 a piece", "It costs $5 or $6 a piece"),
+        (r"List\<String> is 2\*\*3 of 4\*\*5", "List<String> is 2**3 of 4**5"),
+        (r"US\$ and CA\$, \`tick\` &amp; 3 * 4 < 5", "US$ and CA$, `tick` & 3 * 4 < 5"),
+        ("Use <b>bold</b> and <recv/>, 2**3 of 4**5", "Use <b>bold</b> and <recv/>, 2**3 of 4**5"),
+        ("<table><tr><td>$5 or $6, 2**3 of 4**5, &lt;b&gt;</td></tr></table>", "$5 or $6, 2**3 of 4**5, <b>"),
+        (r"\# 5 of \* these", "# 5 of * these"),
+    ],
+)
+def test_what_is_printed_is_shown_whatever_it_looks_like(
+    content: str, shown: str, web: Page, reader: ScriptedReader
+) -> None:
+    reader.parts = [drawn(0, 1, ("text", content)), document()]
+    send(web)
+    expect(web.locator(".said")).to_have_text(shown)
+    assert not web.locator(".said").locator(".math, strong, code, b, h3").count()
+
+
+def test_formulas_are_told_from_prices(web: Page, reader: ScriptedReader) -> None:
+    cell = "<table><tr><td>$ a $ for $5 or $6</td></tr></table>"
+    reader.parts = [drawn(0, 1, ("text", r"so  $ x_1 $ is \$5 and $y^2$ is \$6"), ("table", cell)), document()]
+    send(web)
+    expect(web.locator(".math")).to_have_text(["x_1", "y^2", "a"])
+    expect(web.locator(".said").first).to_contain_text("is $5 and")
+    expect(web.locator("td")).to_contain_text("for $5 or $6")
+
+
+def test_every_endpoint_that_the_page_names_is_a_link_that_leads_there(web: Page, url: str) -> None:
+    links = web.locator("footer a")
+    addresses = [links.nth(number).evaluate("link => link.href") for number in range(links.count())]
+    described = httpx.get(f"{url}/openapi.json").json()
+    for address in addresses:
+        assert httpx.get(address.partition("#")[0]).status_code == 200
+        place: Any = described
+        for part in filter(None, address.partition("#")[2].split("/")):
+            place = place[part.replace("~1", "/")]
+    assert len(addresses) == web.locator("footer code").count() + 1
+
+
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+def test_on_a_phone_the_text_comes_first_and_nothing_is_to_be_dropped(
+    browser: Browser, url: str, reader: ScriptedReader
+) -> None:
+    reader.parts = [drawn(0, 2, *FIRST), drawn(1, 2, *SECOND), document()]
+    with opened(browser, url, **PHONE) as web:
+        for _ in range(2):
+            words = web.locator("#drop").inner_text()
+            assert "Choose" in words
+            assert not {"drop", "paste"} & set(words.lower().split())
+            read(web)
+        text, picture = (web.locator(f".sheet >> nth=0 >> {side}").bounding_box() for side in (".reading", ".picture"))
+        assert text is not None
+        assert picture is not None
+        assert text["y"] + text["height"] <= picture["y"]
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("phone", {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}),
+        ("phone", PHONE),
         ("dark", {"viewport": {"width": 1200, "height": 800}, "color_scheme": "dark"}),
     ],
 )

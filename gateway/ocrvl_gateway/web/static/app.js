@@ -1,24 +1,24 @@
 // What the page does: takes a file, has it read, shows pages as they come, and hands out the results.
 
 import { Problem, readDocument } from "./events.js";
+import { Results, copy, save } from "./results.js";
 import { Sheet, waitingSheet } from "./sheet.js";
-import { zip } from "./zip.js";
+import { count, problemOf, sizeOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { file: null, sheets: [], markdown: "", view: "text", reading: null };
+const state = { file: null, sheets: [], markdown: "", view: "text", reading: null, asked: "" };
 
-async function read(file) {
+async function read(file, others = 0) {
   state.reading?.abort();
   const reading = new AbortController();
   state.reading = reading;
   clear();
   state.file = file;
-  $("chosen").textContent = `${file.name || "pasted picture"} · ${sizeOf(file.size)}`;
-  $("hint").hidden = true;
+  state.asked = query().toString();
+  $("name").textContent = `${nameOf(file)} · ${sizeOf(file.size)}${others ? `, the first of ${count(others + 1, "file")}` : ""}`;
   $("drop").classList.add("small");
-  $("results").hidden = false;
-  $("again").hidden = false;
-  $("stop").hidden = false;
+  for (const id of ["results", "progress", "stop"]) $(id).hidden = false;
+  offerAgain();
   const shown = /^image\/(jpeg|png|webp|bmp|gif)$/.test(file.type) ? URL.createObjectURL(file) : null;
   const waiting = waitingSheet(shown);
   $("sheets").append(waiting);
@@ -31,22 +31,23 @@ async function read(file) {
     await readDocument(file, query(), $("key").value, reading.signal, {
       page(page) {
         waiting.remove();
-        const sheet = new Sheet(page, state.view);
+        const sheet = new Sheet(page, state.view, readAs);
         state.sheets.push(sheet);
         $("sheets").append(sheet.element);
         $("progress").value = page.done / page.total;
-        tell(`${page.done} of ${page.total} ${page.total === 1 ? "page" : "pages"}, ${seconds()} s`);
-        offer();
+        tell(`${page.done} of ${count(page.total, "page")}, ${seconds()} s`);
+        offerResults();
       },
       document(whole) {
         state.markdown = whole.markdown;
         const failed = state.sheets.filter((sheet) => sheet.page.error).length;
         tell(`done: ${count(state.sheets.length, "page")}, ${seconds()} s${failed ? `, ${failed} could not be read` : ""}`);
+        $("progress").hidden = true;
       },
     });
   } catch (error) {
     if (state.reading !== reading) return;
-    if (error.name === "AbortError") tell(`stopped after ${count(state.sheets.length, "page")}`);
+    if (error.name === "AbortError") tell(`stopped after ${progress()}`);
     else fail(error);
   } finally {
     clearInterval(clock);
@@ -55,17 +56,25 @@ async function read(file) {
     if (state.reading === reading) {
       state.reading = null;
       $("stop").hidden = true;
-      $("progress").value = state.sheets.length ? 1 : 0;
-      offer();
+      // where it was stopped it stands where it was
+      if (!state.sheets.length) $("progress").hidden = true;
+      offerAgain();
     }
   }
 }
 
+/** Reads the same file in another way. */
+function readAs(mode) {
+  $("mode").value = mode;
+  modeChanged();
+  read(state.file);
+}
+
 function fail(error) {
   if (!(error instanceof Problem)) console.error(error);
-  $("problem").textContent = error.message;
+  $("problem").textContent = problemOf(error, nameOf(state.file), state.sheets.length);
   $("problem").hidden = false;
-  tell(state.sheets.length ? `ended after ${count(state.sheets.length, "page")}` : "not read");
+  tell(state.sheets.length ? `ended after ${progress()}` : "not read");
   if (error.status === 401) {
     $("key-label").hidden = false;
     $("key").focus();
@@ -77,7 +86,7 @@ function clear() {
   Object.assign(state, { sheets: [], markdown: "" });
   $("sheets").replaceChildren();
   $("problem").hidden = true;
-  offer();
+  offerResults();
 }
 
 function query() {
@@ -89,50 +98,44 @@ function query() {
   }
   const pages = $("pages").value.replaceAll(/\s/g, "");
   if (pages) query.set("pages", pages);
-  if ($("charts").checked) query.set("use_chart_recognition", "true");
-  if ($("seals").checked) query.set("use_seal_recognition", "true");
+  if (!mode && $("charts").checked) query.set("use_chart_recognition", "true");
+  if (!mode && $("seals").checked) query.set("use_seal_recognition", "true");
   return query;
 }
 
-function offer() {
-  for (const id of ["get-markdown", "get-json", "get-zip"]) $(id).disabled = !state.sheets.length;
+// what is offered
+
+function offerResults() {
+  for (const id of ["views", "downloads", "help"]) $(id).hidden = !state.sheets.length;
+}
+
+/** To read again, and in what way, where that is another one than what is shown. */
+function offerAgain() {
+  if (!state.file) return;
+  const differs = query().toString() !== state.asked;
+  const isOther = differs && $("mode").value !== (new URLSearchParams(state.asked).get("prompt_label") ?? "");
+  $("again").hidden = false;
+  $("again").classList.toggle("due", differs);
+  $("again").textContent = isOther ? `Read again as ${$("mode").selectedOptions[0].text}` : "Read again";
+}
+
+function modeChanged() {
+  // documents have charts, seals and pages; a picture that is one block has not
+  for (const id of ["charts", "seals"]) $(id).disabled = Boolean($("mode").value);
+  offerAgain();
 }
 
 // results
 
-const stem = () => (state.file.name || "picture").replace(/\.[^.]*$/, "");
-const markdown = () => state.markdown || state.sheets.map((sheet) => sheet.page.markdown).join("\n\n");
+const results = () => new Results(nameOf(state.file), state.sheets, state.markdown);
 
-function json() {
-  const pages = state.sheets.map(({ page }) => {
-    const { index, markdown, content, error, warning } = page;
-    return { index, markdown, content, error, warning };
-  });
-  return JSON.stringify({ file: state.file.name, markdown: markdown(), pages }, null, 2);
-}
-
-function archive() {
-  const files = [[`${stem()}.md`, markdown()], [`${stem()}.json`, json()]];
-  for (const sheet of state.sheets) {
-    files.push(...sheet.files);
-    if (sheet.picture) files.push([`page_${String(sheet.page.index + 1).padStart(4, "0")}.jpg`, sheet.picture]);
-  }
-  return zip(files);
-}
-
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-$("get-markdown").onclick = () => save(new Blob([markdown()], { type: "text/markdown" }), `${stem()}.md`);
-$("get-json").onclick = () => save(new Blob([json()], { type: "application/json" }), `${stem()}.json`);
-$("get-zip").onclick = () => save(archive(), `${stem()}.zip`);
-
-// how it is shown
+$("get-markdown").onclick = () => save(results().markdown, `${results().stem}.md`, "text/markdown");
+$("get-json").onclick = () => save(results().json, `${results().stem}.json`, "application/json");
+$("get-zip").onclick = () => save(results().archive, `${results().stem}.zip`);
+$("copy").onclick = async () => {
+  $("copy").textContent = (await copy(results().textOf(state.view))) ? "Copied" : "Not copied";
+  setTimeout(() => ($("copy").textContent = "Copy"), 2000);
+};
 
 for (const button of document.querySelectorAll("[data-view]")) {
   button.onclick = () => {
@@ -144,9 +147,22 @@ for (const button of document.querySelectorAll("[data-view]")) {
 
 // what is read
 
+function take(files) {
+  if (files.length) read(files[0], files.length - 1);
+}
+
+for (const button of document.querySelectorAll("[data-example]")) {
+  button.onclick = async () => {
+    const name = button.dataset.example;
+    const picture = await (await fetch(`static/examples/${name}`)).blob();
+    $("mode").value = button.dataset.mode;
+    $("pages").value = "";
+    modeChanged();
+    read(new File([picture], name, { type: "image/png" }));
+  };
+}
 $("file").onchange = (event) => {
-  const [file] = event.target.files;
-  if (file) read(file);
+  take([...event.target.files]);
   event.target.value = ""; // so that the same file can be chosen again
 };
 $("form").onsubmit = (event) => {
@@ -154,10 +170,7 @@ $("form").onsubmit = (event) => {
   if (state.file) read(state.file);
 };
 $("stop").onclick = () => state.reading?.abort();
-document.addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) read(file);
-});
+document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
 for (const name of ["dragenter", "dragover"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
@@ -168,24 +181,22 @@ document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  const [file] = event.dataTransfer.files;
-  if (file) read(file);
+  take([...event.dataTransfer.files]);
 });
-// documents have charts, seals and pages; a picture that is one block has not
-$("mode").onchange = () => {
-  for (const id of ["charts", "seals"]) $(id).disabled = Boolean($("mode").value);
-};
+$("mode").onchange = modeChanged;
+for (const id of ["pages", "charts", "seals"]) $(id).oninput = offerAgain;
+
+function nameOf(file) {
+  return file.name || "The pasted picture";
+}
+
+function progress() {
+  const last = state.sheets.at(-1)?.page;
+  return last ? `${last.done} of ${count(last.total, "page")}` : "0 pages";
+}
 
 function tell(text) {
   $("status").textContent = text;
-}
-
-function count(number, noun) {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-function sizeOf(bytes) {
-  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 async function lookAtServer() {

@@ -1,12 +1,21 @@
-// Markdown to elements. What a model wrote is untrusted: every element is made here, by a list of those that are known;
-// nothing is ever handed to the document as HTML.
+// The server's Markdown to elements: texts are escaped where they look like markup, tables and pictures are HTML. What a
+// model wrote is untrusted: every element is made here, by a list of those that are known; nothing is ever handed to the
+// document as HTML.
 
-const ELEMENTS = new Set(
-  "TABLE THEAD TBODY TFOOT TR TD TH CAPTION DIV P BR B I U EM STRONG SUB SUP SPAN CENTER UL OL LI HR".split(" "),
-);
+const ELEMENTS = new Set("TABLE THEAD TBODY TFOOT TR TD TH CAPTION DIV P BR CENTER".split(" "));
 const TAG = new RegExp(`<(/?)(${[...ELEMENTS].join("|")}|IMG)\\b([^<>]*)>|<`, "gi");
 const ATTRIBUTE = /\b(?:colspan|rowspan|src|alt|width)\s*=\s*(?:"[^"]*"|'[^']*'|[\w%]+)/gi;
-const INLINE = /(\*\*[^*\n]+\*\*|`[^`\n]+`|\$\$[^$]+\$\$|\$[^$\n]+\$|!\[[^\]\n]*\]\([^)\s]+\))/;
+const HTML_BLOCK = /^<\/?(?:table|div|center|img|p)\b/i;
+const ITEM = /^\s*([-*+•]|\d+[.)])\s+/;
+const ROW = /^\s*\|.*\|\s*$/;
+const RULE = /^[\s|:-]*-[\s|:-]*$/;
+
+// a formula has spaces on both sides of it, as PaddleOCR writes it, or on neither; a price has no formula's end
+const FORMULA = String.raw`\$\$[^$]+\$\$|(?<![0-9])\$(?:\s[^$]+\s|[^\s$](?:[^$]*[^\s$])?)\$(?![0-9])`;
+const INLINE = new RegExp(
+  String.raw`(\\[!-/:-@\[-\x60{-~]|\x60+[^\x60\n]+\x60+|(?<![\w*])\*\*(?=\S)[^*\n]+(?<=\S)\*\*(?![\w*])|${FORMULA}|!\[[^\]\n]*\]\([^)\s]+\))`,
+);
+const IN_CELLS = new RegExp(String.raw`(\$\s[^$]+\s\$(?!\s*[0-9])|\$\$[^$]+\$\$|\$[^\s$0-9][^\s$]*[\\^_{][^\s$]*\$)`);
 
 /** The elements of a Markdown text; `pictures` are addresses by the names that it calls them. */
 export function render(markdown, pictures) {
@@ -32,17 +41,12 @@ function takeBlock(lines, pictures) {
   }
   if (/^```/.test(first)) return takeFence(lines);
   if (/^\s*\$\$/.test(first)) return takeFormula(lines);
-  if (/^\s*\|.*\|\s*$/.test(first)) return takeTable(lines, pictures);
-  const item = /^\s*([-*•]|\d+[.)])\s+/;
-  if (item.test(first)) {
-    const list = element(/^\s*\d/.test(first) ? "ol" : "ul");
-    if (list.tagName === "OL") list.start = parseInt(first.trim(), 10);
-    while (lines.length && item.test(lines[0])) list.append(inline(element("li"), lines.shift().replace(item, ""), pictures));
-    return list;
-  }
-  const text = [];
+  if (ROW.test(first) && RULE.test(lines[1] ?? "")) return takeTable(lines, pictures);
+  if (ITEM.test(first)) return takeList(lines, pictures);
+  const text = [lines.shift()];
   while (lines.length && lines[0].trim()) text.push(lines.shift());
-  return html(text.join("\n"), pictures);
+  if (HTML_BLOCK.test(first)) return html(text.join("\n"), pictures);
+  return inline(element("p"), text.join("\n"), pictures);
 }
 
 function takeFence(lines) {
@@ -62,22 +66,31 @@ function takeFormula(lines) {
   return shown;
 }
 
+function takeList(lines, pictures) {
+  const first = ITEM.exec(lines[0])[1];
+  const list = element(/^\d/.test(first) ? "ol" : "ul");
+  if (list.tagName === "OL") list.start = parseInt(first, 10);
+  const same = (line) => ITEM.test(line) && /^\s*\d/.test(line) === /^\d/.test(first);
+  while (lines.length && same(lines[0])) list.append(inline(element("li"), lines.shift().replace(ITEM, ""), pictures));
+  return list;
+}
+
 function takeTable(lines, pictures) {
   const table = element("table");
-  while (lines.length && /^\s*\|.*\|\s*$/.test(lines[0])) {
-    const cells = lines.shift().trim().slice(1, -1).split(/(?<!\\)\|/);
-    if (cells.every((cell) => /^\s*:?-+:?\s*$/.test(cell))) continue;
+  while (lines.length && ROW.test(lines[0])) {
+    const line = lines.shift();
+    if (RULE.test(line)) continue;
     const row = table.insertRow();
-    for (const cell of cells) inline(row.insertCell(), cell.trim().replaceAll("\\|", "|"), pictures);
+    for (const cell of line.trim().slice(1, -1).split(/(?<!\\)\|/)) inline(row.insertCell(), cell.trim(), pictures);
   }
   return scrolling(table);
 }
 
-/** Text with HTML of the known elements in it; all other angle brackets are what they are. */
+/** HTML of the known elements; all other angle brackets are what they are. */
 function html(text, pictures) {
-  const known = text.replace(/&(?!#?\w{1,10};)/g, "&amp;").replace(TAG, cleaned);
+  const known = text.replace(/&(?!#?\w{1,31};)/g, "&amp;").replace(TAG, cleaned);
   const parsed = new DOMParser().parseFromString(known, "text/html"); // inert: nothing in it loads or runs
-  const box = element(parsed.body.querySelector("table,div,p,ul,ol,center") ? "div" : "p");
+  const box = element("div");
   copy(parsed.body, box, pictures);
   return box;
 }
@@ -92,7 +105,7 @@ function cleaned(_, slash, name, attributes) {
 
 function copy(from, to, pictures) {
   for (const node of from.childNodes) {
-    if (node.nodeType === Node.TEXT_NODE) inline(to, node.data, pictures);
+    if (node.nodeType === Node.TEXT_NODE) inHtml(to, node.data);
     else if (node.tagName === "IMG") to.append(picture(node.getAttribute("src"), node.getAttribute("alt"), pictures, node.getAttribute("width")));
     else if (ELEMENTS.has(node.tagName)) {
       const made = element(node.tagName === "CENTER" ? "div" : node.tagName);
@@ -106,20 +119,47 @@ function copy(from, to, pictures) {
   }
 }
 
-/** Adds text with emphasis, code, formulas and pictures to an element. */
+/** Adds text of an HTML block to an element: no Markdown in it but formulas, which no escapes mark there. */
+function inHtml(to, text) {
+  for (const [number, piece] of text.split(IN_CELLS).entries()) {
+    if (number % 2) to.append(math(piece));
+    else if (piece) addLines(to, piece);
+  }
+}
+
+/** Adds Markdown to an element: escapes, emphasis, code, formulas and pictures. */
 function inline(to, text, pictures) {
+  let plain = "";
+  const flush = () => {
+    if (plain) addLines(to, plain);
+    plain = "";
+  };
   for (const [number, piece] of text.split(INLINE).entries()) {
-    if (!piece) continue;
-    if (number % 2 === 0) addLines(to, piece);
-    else if (piece.startsWith("**")) to.append(element("strong", piece.slice(2, -2)));
-    else if (piece.startsWith("`")) to.append(element("code", piece.slice(1, -1)));
-    else if (piece.startsWith("$")) to.append(Object.assign(element("span", piece.replace(/^\$+|\$+$/g, "").trim()), { className: "math" }));
+    if (number % 2 === 0) plain += piece.replace(/&(#?\w{1,31});/g, entity);
+    else if (piece.startsWith("\\")) plain += piece[1];
     else {
-      const [, name, source] = /^!\[(.*?)\]\((.*)\)$/.exec(piece);
-      to.append(picture(source, name, pictures));
+      flush();
+      to.append(special(piece, pictures));
     }
   }
+  flush();
   return to;
+}
+
+function special(piece, pictures) {
+  if (piece.startsWith("**")) return element("strong", piece.slice(2, -2));
+  if (piece.startsWith("`")) return element("code", piece.replace(/^`+|`+$/g, ""));
+  if (piece.startsWith("$")) return math(piece);
+  const [, name, source] = /^!\[(.*?)\]\((.*)\)$/.exec(piece);
+  return picture(source, name, pictures);
+}
+
+function math(piece) {
+  return Object.assign(element("span", piece.replace(/^\$+|\$+$/g, "").trim()), { className: "math" });
+}
+
+function entity(whole) {
+  return new DOMParser().parseFromString(whole, "text/html").body.textContent;
 }
 
 function addLines(to, text) {

@@ -2,6 +2,7 @@
 
 import { bytesOf } from "./events.js";
 import { render } from "./markdown.js";
+import { count, sentence } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ASIDE = new Set(["header", "footer", "number", "footnote", "aside_text", "header_image", "footer_image"]);
@@ -27,10 +28,11 @@ export function waitingSheet(picture) {
   return sheet;
 }
 
-/** A page as it came. `view` is how its text is shown; `showAs` changes it. */
+/** A page as it came. `view` is how its text is shown; `showAs` changes it. `readAs` reads the file in another way. */
 export class Sheet {
-  constructor(page, view) {
+  constructor(page, view, readAs) {
     this.page = page;
+    this.readAs = readAs;
     this.files = Object.entries(page.images).map(([name, data]) => [name, bytesOf(data)]);
     this.addresses = this.files.map(([name, bytes]) => [name, addressOf(bytes)]);
     this.picture = page.picture && bytesOf(page.picture);
@@ -52,15 +54,20 @@ export class Sheet {
     if (this.pictureAddress) URL.revokeObjectURL(this.pictureAddress);
   }
 
+  /** What was read, without what is left of the page's own words. */
+  get text() {
+    return [...this.reading.querySelectorAll(".said")].map((block) => block.innerText.trim()).join("\n\n");
+  }
+
   showAs(view) {
     this.reading.replaceChildren();
     for (const pair of this.pairs) pair.text = null;
-    if (this.page.warning) this.reading.append(make("p", "note", this.page.warning));
+    if (this.page.warning) this.reading.append(make("p", "note", sentence(this.page.warning)));
     if (this.page.error) {
-      this.reading.append(make("p", "note bad", `This page could not be read: ${this.page.error}`));
+      this.reading.append(make("p", "note bad", sentence(`this page could not be read: ${this.page.error}`)));
       return;
     }
-    if (view === "markdown") this.reading.append(make("pre", "source", this.page.markdown));
+    if (view === "markdown") this.#showMarkdown();
     else if (view === "json") this.reading.append(make("pre", "source", JSON.stringify(this.page.content, null, 2)));
     else this.#showBlocks();
   }
@@ -124,6 +131,30 @@ export class Sheet {
     return svg;
   }
 
+  #showMarkdown() {
+    const ignored = new Set(this.page.content.model_settings?.markdown_ignore_labels ?? []);
+    const out = this.blocks.filter((block) => ignored.has(block.block_label)).map((block) => nameOf(block.block_label));
+    if (out.length) {
+      const names = [...new Set(out)].join(", ");
+      this.reading.append(make("p", "note", `Markdown leaves out ${count(out.length, "block")} (${names}): see Text.`));
+    }
+    if (this.page.markdown.trim()) this.reading.append(make("pre", "source", this.page.markdown));
+    else if (!out.length) this.#showNothing();
+  }
+
+  /** Where nothing was found: what else may be tried. */
+  #showNothing() {
+    if (!this.page.warning) this.reading.append(make("p", "note", "Nothing was found on this page."));
+    const offer = make("p", "offer", "Try it as");
+    for (const [mode, name] of [["ocr", "text"], ["table", "a table"], ["formula", "a formula"]]) {
+      const button = make("button", "", name);
+      button.type = "button";
+      button.onclick = () => this.readAs(mode);
+      offer.append(" ", button);
+    }
+    this.reading.append(offer);
+  }
+
   #showBlocks() {
     const pictures = Object.fromEntries(this.addresses);
     for (const [number, block] of this.blocks.entries()) {
@@ -132,17 +163,21 @@ export class Sheet {
       text.setAttribute("role", "group");
       text.setAttribute("aria-label", `${number + 1}, ${block.block_label}`);
       prepare(text, number, block);
-      const label = make("span", "label", `${number + 1} ${block.block_label.replaceAll("_", " ")}`);
+      const label = make("span", "label", `${number + 1} ${nameOf(block.block_label)}`);
       label.setAttribute("aria-hidden", "true");
       text.append(label);
-      if (block.error) text.append(make("p", "note bad", `could not be read: ${block.error}`));
-      else text.append(render(block.block_content, pictures));
+      if (block.error) text.append(make("p", "note bad", sentence(`this block could not be read: ${block.error}`)));
+      else {
+        const said = make("div", "said");
+        said.append(render(block.block_content, pictures));
+        text.append(said);
+      }
       this.reading.append(text);
       this.pairs[number] ??= { box: null, text };
       this.pairs[number].text = text;
     }
-    if (!this.blocks.length) this.reading.append(make("p", "note", "Nothing was found on this page."));
-    else this.#reach(0);
+    if (this.blocks.every((block) => !block.block_content.trim() && !block.error)) this.#showNothing();
+    if (this.blocks.length) this.#reach(0);
   }
 
   /** One stop for the Tab key on each side: the block that was chosen last. */
@@ -182,6 +217,10 @@ export class Sheet {
     else return;
     event.preventDefault();
   }
+}
+
+function nameOf(label) {
+  return label.replaceAll("_", " ");
 }
 
 function other(side) {
