@@ -278,6 +278,15 @@ def test_bounds_of_requests_reach_every_model_that_has_them(source: Path) -> Non
         assert config(rendered, model, source).dynamic_batching.default_queue_policy.max_queue_size == 5
 
 
+def test_priorities_that_are_asked_for_have_small_queues_with_the_same_rules(source: Path) -> None:
+    batching = config(plan(queue_size=800, queue_timeout_seconds=2), Model.PREPROCESS, source).dynamic_batching
+    assert sorted(batching.priority_queue_policy) == [1, 3]
+    for policy in batching.priority_queue_policy.values():
+        assert policy.max_queue_size == 100
+        policy.max_queue_size = 800
+        assert policy == batching.default_queue_policy
+
+
 def test_every_queue_of_the_repository_has_an_end(source: Path) -> None:
     for model in Model:
         found = parse((source / model / "config.pbtxt").read_bytes())
@@ -295,8 +304,8 @@ def test_memory_for_requests_grows_with_each_of_its_bounds(source: Path, tmp_pat
     least = held(**less, max_file_bytes=2**20)
     for name in less:
         assert held(**{**less, name: 2 * less[name]}, max_file_bytes=2**20) > least, name
-    # three priorities, each with a queue of its own
-    assert held(**{**less, "queue_size": 9}, max_file_bytes=2**20) - least == 3 * 2**20
+    # one more for each of the three priorities
+    assert held(**{**less, "queue_size": 16}, max_file_bytes=2**20) - least == (8 + 1 + 1) * 2**20
 
 
 def test_every_size_that_is_written_comes_with_its_reason() -> None:
@@ -342,6 +351,7 @@ def test_nothing_but_instances_queues_and_our_parameters_changes(rendered: Plan,
         for each in (before, after):
             del each.instance_group[:]
             each.dynamic_batching.default_queue_policy.ClearField("max_queue_size")
+            each.dynamic_batching.ClearField("priority_queue_policy")
         assert after == before
 
 

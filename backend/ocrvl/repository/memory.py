@@ -56,7 +56,9 @@ def request_bytes(repository: Path) -> dict[Model, int]:
 
 def _of_model(config: Any, settings: ModelSettings, most: int) -> int:
     batching = config.dynamic_batching
-    queued: int = max(1, batching.priority_levels) * batching.default_queue_policy.max_queue_size
+    levels = range(1, max(1, batching.priority_levels) + 1)
+    policies = (batching.priority_queue_policy.get(level, batching.default_queue_policy) for level in levels)
+    queued = sum(int(policy.max_queue_size) for policy in policies)
     instances: int = sum(group.count for group in config.instance_group)
     match settings:
         case PreprocessSettings():

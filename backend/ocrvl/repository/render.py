@@ -17,6 +17,10 @@ from ocrvl.wire import Model
 
 CONFIG_FILE: Final = "config.pbtxt"
 
+_OF_DEFAULT_QUEUE: Final = 8
+"""Each priority has a queue of its own, and all of them what waits in memory: those that callers must ask for hold an
+eighth of the default one's."""
+
 Config = Any
 """A `ModelConfig`; protobuf's classes have no types."""
 
@@ -72,6 +76,11 @@ def _change_preprocess(plan: Plan, config: Config) -> None:
     queue.max_queue_size = plan.queue_size.value
     if plan.options.queue_timeout_seconds is not None:
         queue.default_timeout_microseconds = round(plan.options.queue_timeout_seconds * 1e6)
+    for level in range(1, config.dynamic_batching.priority_levels + 1):
+        if level != config.dynamic_batching.default_priority_level:
+            other = config.dynamic_batching.priority_queue_policy[level]
+            other.CopyFrom(queue)
+            other.max_queue_size = max(1, queue.max_queue_size // _OF_DEFAULT_QUEUE)
     if (most := plan.options.max_request_bytes) is not None:
         config.parameters["max_request_bytes"].string_value = str(most)
         _lower_parameter(config, "max_picture_bytes", most)
