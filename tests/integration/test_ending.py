@@ -17,6 +17,8 @@ from tritonclient.utils import InferenceServerException
 from ocrvl.serving.server import TritonServer
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client import Client, Document, InvalidRequest, Reading, RequestCancelled
+from ocrvl_client._scrape import HttpFetch
+from ocrvl_client.cli.liveness import liveness_check
 from tests.integration.raw import PROTOCOLS, TIMEOUT
 from tests.integration.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
 
@@ -49,6 +51,12 @@ def test_streams_that_are_left_anywhere_leave_the_server_as_it_was(server: Trito
                 next(part for part in parts if number % 2 or isinstance(part, Reading | Document))
         assert "".join(part for part in client.stream(png, max_tokens=4) if isinstance(part, str))
     assert server.describe_end() is None
+
+
+def test_a_server_that_works_is_alive_by_the_check_of_the_one_who_looks_after_it(server: TritonServer) -> None:
+    host, metrics = server.options.host, server.metrics_port
+    check = liveness_check(HttpFetch(host, server.http_port), HttpFetch(host, metrics), server.grpc_url, TIMEOUT)
+    assert check() is None
 
 
 def test_several_requests_of_one_closed_stream_all_end(server: TritonServer, png: bytes) -> None:

@@ -338,6 +338,35 @@ def test_a_crash_while_loading_names_the_models_and_not_what_is_harmless() -> No
     assert hint.startswith("hint: overload")
 
 
+@pytest.mark.parametrize(("line", "signal"), [("Signal (11) received.", 11), ("Signal (6) received.", 6)])
+def test_a_crash_is_known_as_soon_as_triton_says_so(line: str, signal: int) -> None:
+    assert (log := read(line)).crash is not None
+    assert log.crash[0] == signal
+
+
+@pytest.mark.parametrize(
+    "line", ["Signal (15) received.", "Signal (2) received.", 'request id="Signal (11) received."']
+)
+def test_a_stop_and_a_caller_s_words_are_no_crash(line: str) -> None:
+    assert read(line).crash is None
+
+
+def test_the_log_says_which_models_took_longest_to_load() -> None:
+    now = 0.0
+    log = LoadingLog(clock=lambda: now)
+    for model, begins in (("layout", 1.0), ("cancel", 1.0), ("ocr", 9.0)):
+        now = begins
+        log.add(f'I1123 m.cc:472] "loading: {model}:1"')
+    for model, ends in (("cancel", 3.0), ("layout", 8.0), ("ocr", 9.5)):
+        now = ends
+        log.add(f"I1123 m.cc:839] \"successfully loaded '{model}'\"")
+    assert log.slowest(2) == [("layout", 7.0), ("cancel", 2.0)]
+
+
+def test_models_are_not_imported_once_more_to_complete_their_configuration() -> None:
+    assert "--disable-auto-complete-config" in command()
+
+
 def test_free_ports_are_three_different_ones() -> None:
     for _ in range(50):
         options = TritonServer(ServerOptions(Path(), http_port=0, grpc_port=0, metrics_port=0)).options

@@ -112,6 +112,9 @@ class Recorder:
     def broken(self, trouble: str) -> None:
         self.world.note(f"broken: {trouble}")
 
+    def ended(self, seconds: float) -> None:
+        self.world.note(f"ended after {seconds:g}")
+
     def stopping(self) -> None:
         self.world.note("stopping")
 
@@ -150,7 +153,7 @@ def test_a_stub_or_a_server_that_dies_is_told_stopped_within_bounds_and_started_
     stop_after(world, supervisor, 100)
     supervisor.run()
     assert world.told == [
-        *("start", "ready", "broken: stub died", "stop 5", "end"),
+        *("start", "ready", "broken: stub died", "stop 5", "ended after 5", "end"),
         *("start", "ready again after 15", "stopping", "stop None", "end"),
     ]
 
@@ -194,7 +197,7 @@ def test_without_recovery_the_first_trouble_ends_it() -> None:
     world = World()
     with pytest.raises(GaveUp, match=r"^stub died$"):
         supervise(world, [ScriptedServer(world, breaks_after=1)], RecoveryPolicy(max_failures=0)).run()
-    assert world.told == ["start", "ready", "broken: stub died", "stop 5.0", "end"]
+    assert world.told == ["start", "ready", "broken: stub died", "stop 5.0", "ended after 1", "end"]
 
 
 def test_a_first_start_that_fails_is_not_tried_again() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +17,8 @@ _ENGINE_CAUSE = re.compile(
     r"\((?:EngineCore|Worker)[^)]*\) ERROR .*?\] (?P<cause>\w+(?:\.\w+)*(?:Error|Exception): .*)"
 )
 _SERVER_ERROR = re.compile(r"^(?:E\d{4} \S+ +\d+ \S+\] |error: )(?P<text>.*)")
+_CRASH_SIGNAL = re.compile(r"Signal \((?P<number>\d+)\) received\.")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CRASH = re.compile(r"^terminate called after throwing an instance of '(?P<error>.*)'")
 _HARMLESS = "CudaDriverHelper has not been initialized"
 """What Triton logs as an error wherever there is no GPU."""
@@ -69,6 +74,11 @@ class LoadingLog:
 
     loading: set[str] = field(default_factory=set)
     loaded: set[str] = field(default_factory=set)
+    crash: tuple[int, float] | None = None
+    """The signal by which Triton says that it crashes, and when it said so: it writes down where first, and may hang
+    over that."""
+    clock: Callable[[], float] = time.monotonic
+    _times: dict[str, float] = field(default_factory=dict)
     _causes: dict[str, str] = field(default_factory=dict)
     _engine_cause: str = ""
     _hints: list[str] = field(default_factory=list)
@@ -81,8 +91,12 @@ class LoadingLog:
         self._hints += [hint for error, hint in _HINTS.items() if error.search(line) and hint not in self._hints]
         if match := _LOADING.search(line):
             self.loading.add(match["model"])
+            self._times[match["model"]] = self.clock()
         elif match := _LOADED.search(line):
             self.loaded.add(match["model"])
+            self._times[match["model"]] = self.clock() - self._times.get(match["model"], self.clock())
+        elif (match := _CRASH_SIGNAL.fullmatch(line)) and int(match["number"]) not in _STOP_SIGNALS:
+            self.crash = int(match["number"]), self.clock()
         elif match := _FAILED.search(line):
             self._causes.setdefault(match["model"], _unquote(match["cause"]))
         elif match := _ENGINE_CAUSE.search(line):
@@ -98,6 +112,11 @@ class LoadingLog:
     def waiting_for(self) -> list[str]:
         """Models that are loading and not yet loaded."""
         return sorted(self.loading - self.loaded - set(self._causes))
+
+    def slowest(self, count: int) -> list[tuple[str, float]]:
+        """The models that took longest to load, with their seconds; they load side by side."""
+        times = [(model, self._times[model]) for model in self.loaded]
+        return sorted(times, key=lambda one: -one[1])[:count]
 
     def tail(self, lines: int) -> list[str]:
         """The last lines."""

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from types import TracebackType
 
 from ocrvl.serving.exposure import Endpoint, closed_endpoints, restrict
 from ocrvl.serving.group import end_group, kill_group
+from ocrvl.serving.leftovers import own_folder, region_prefix
 from ocrvl.serving.limits import http_limit_arguments
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
@@ -26,11 +26,13 @@ from ocrvl.serving.ports import bind_to_free_port
 from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 
 _PR_SET_PDEATHSIG = 1
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 _KILL_AFTER_EXIT_TIMEOUT = 10.0
 _POLL_SECONDS = 0.1
 _GROUP_END_SECONDS = 30.0
 """Killed processes are gone at once, but for those whose memory on a GPU the driver still has to free."""
+
+_CRASH_SECONDS = 3.0
+"""What Triton may take to write down where it crashed. It does so with whatever locks it held, and may hang over it."""
 
 _STUB_SECONDS = 120
 """How long a Python model's process may take to come up: all start at once, and Triton's 30 are short on busy machines.
@@ -86,8 +88,7 @@ class TritonServer:
 
     def __enter__(self) -> TritonServer:
         triton = find_triton()
-        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-")))
-        self._shm_prefix = f"{folder.name}-"
+        folder = self._cleanup.enter_context(own_folder())
         backends = prepare_backends(triton, folder / "backends")
         environment = build_environment(triton, {**os.environ, **self.options.environment})
         if triton.stub:
@@ -95,7 +96,7 @@ class TritonServer:
         http_limit = http_limit_arguments(
             triton.binary, environment, self.options.model_repository, self.options.models
         )
-        command = build_command(self.options, triton.binary, backends, self._shm_prefix, http_limit)
+        command = build_command(self.options, triton.binary, backends, region_prefix(folder), http_limit)
         self._process = subprocess.Popen(
             command,
             env=environment,
@@ -164,9 +165,12 @@ class TritonServer:
     def describe_end(self) -> str | None:
         """How the server ended by itself, and why as far as its log tells; None while it runs."""
         status = self._process.poll()
-        if status is None:
-            return None
         name = f"the Triton server (process {self.pid})"
+        if status is None:
+            number, when = self.log.crash or (0, 0.0)
+            if not number or time.monotonic() - when < _CRASH_SECONDS:
+                return None
+            return f"{name} crashed by signal {number} ({signal.strsignal(number)}) and did not end"
         if status < 0:
             return f"{name} was ended by signal {-status} ({signal.strsignal(-status)})"
         # not for long: what it started may still hold the other end of the pipe
@@ -199,8 +203,6 @@ class TritonServer:
         self._process.wait()
         end_group(self._process.pid, _GROUP_END_SECONDS)
         self._reader.join(timeout=5)
-        for region in _SHARED_MEMORY.glob(f"{self._shm_prefix}*"):
-            region.unlink(missing_ok=True)
         self._cleanup.close()
 
     def _read_output(self) -> None:
@@ -244,6 +246,8 @@ def build_command(
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
         f"--backend-config=python,stub-timeout-seconds={_STUB_SECONDS}",
+        # or each Python model is imported once before, in a process of its own, to ask whether it has more to say
+        "--disable-auto-complete-config",
         f"--http-header-forward-pattern={_TRACE_HEADERS}",
         f"--grpc-header-forward-pattern={_TRACE_HEADERS}",
         f"--http-address={options.host}",

@@ -76,6 +76,9 @@ class Reports(Protocol):
     def broken(self, trouble: str) -> None:
         """What is wrong with the server, or why it could not be started again."""
 
+    def ended(self, seconds: float) -> None:
+        """What was left of a broken server is gone, so many seconds after it was noticed."""
+
     def stopping(self) -> None:
         """A stop was asked for; requests in flight are waited for."""
 
@@ -158,7 +161,10 @@ class Supervisor(Generic[S]):
                     self._broken_at = self._clock()
                     self._reports.broken(trouble)
                     server.stop(self._policy.drain)
-                    return None if self._stops_asked else trouble
+                    if self._stops_asked:
+                        return None
+                    self._reports.ended(self._clock() - self._broken_at)
+                    return trouble
                 self._sleep(LOOK_SECONDS)
         except GaveUp:
             server.stop(self._policy.drain)

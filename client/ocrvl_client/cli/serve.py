@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _ENGINES_SECONDS = 2.0
 """Between two looks at the engines' states."""
 
+_TOLD_MODELS = 3
+"""Of those that a recovery waited for, the slowest."""
+
 _METRICS_TIMEOUT = 0.5
 """For metrics of this machine; while they are waited for, no other look is taken at the server."""
 
@@ -59,6 +62,10 @@ def serve(
     recovery_drain: Annotated[
         float, typer.Option(min=0, help="Seconds that requests which still work may take before a recovery.")
     ] = 5.0,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds without a good answer to its own probe after which it is mended; 0: never."),
+    ] = 60.0,
     max_failures: Annotated[
         int, typer.Option(min=1, help="More failures than this within the window end it with status 1.")
     ] = 5,
@@ -70,7 +77,8 @@ def serve(
 ) -> None:
     """Start Triton with PaddleOCR-VL and keep it running until told to stop (Ctrl-C or SIGTERM; a second one kills).
 
-    A process of it that dies is noticed within two seconds, and the server is started again on the same ports.
+    A process of it that dies is noticed within two seconds, one that hangs by a probe every quarter of --hang-timeout,
+    and the server is started again on the same ports.
     Without other settings it serves the embedded nano checkpoint on the CPU, for demos and tests.
 
     Example: ocrvl serve --http-port 0 --grpc-port 8001 -- --log-verbose=1
@@ -79,6 +87,7 @@ def serve(
     if missing := [name for name in ("vllm", "PIL", "pydantic", "psutil") if find_spec(name) is None]:
         console.print(f"not installed: {', '.join(missing)}; to serve, install ocrvl with its extra 'server'")
         raise typer.Exit(1)
+    from ocrvl.serving.leftovers import clear_leftovers
     from ocrvl.serving.locate import TritonNotFound, find_model_repository
     from ocrvl.serving.server import ServerFailed, ServerOptions
     from ocrvl.serving.supervise import GaveUp, RecoveryPolicy
@@ -99,7 +108,10 @@ def serve(
         if warning := _network_warning(host):
             console.print(warning, style="yellow")
         with _log_sink(console, log_file) as on_line, _Reports(console) as reports:
-            supervisor = _supervise(options, policy, reports, on_line)
+            # before the ports are looked at, which they may still hold
+            for folder in clear_leftovers():
+                console.print(f"cleared away: what a server left that was killed ({folder.name})")
+            supervisor = _supervise(options, policy, hang_timeout, reports, on_line)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, lambda _number, _frame: supervisor.ask_to_stop())
             supervisor.run()
@@ -153,7 +165,11 @@ def _network_warning(host: str) -> str | None:
 
 
 def _supervise(
-    options: ServerOptions, policy: RecoveryPolicy, reports: _Reports, on_line: Callable[[str], None]
+    options: ServerOptions,
+    policy: RecoveryPolicy,
+    hang_timeout: float,
+    reports: _Reports,
+    on_line: Callable[[str], None],
 ) -> Supervisor[TritonServer]:
     from ocrvl.serving.server import TritonServer
     from ocrvl.serving.supervise import Supervisor
@@ -166,16 +182,20 @@ def _supervise(
         reports.server = server
         return server
 
-    return Supervisor(start, _watch, reports, policy)
+    return Supervisor(start, lambda server: _watch(server, hang_timeout), reports, policy)
 
 
-def _watch(server: TritonServer) -> Callable[[], str | None]:
-    """Looks at the processes of a server that is ready, and every now and then at what its engines say."""
+def _watch(server: TritonServer, hang_timeout: float) -> Callable[[], str | None]:
+    """Looks at the processes of a server that is ready, at what its engines say, and whether it answers."""
+    from ocrvl.serving.hang import HangWatch
     from ocrvl.serving.supervise import GaveUp
     from ocrvl.serving.watch import StubWatch
+    from ocrvl_client.cli.liveness import liveness_check
 
     stubs = StubWatch(server.pid)
     fetch = HttpFetch(server.options.host, server.metrics_port)
+    http = HttpFetch(server.options.host, server.http_port)
+    hang = HangWatch(liveness_check(http, fetch, server.grpc_url, hang_timeout), hang_timeout)
     next_engines = time.monotonic()
 
     def look() -> str | None:
@@ -187,7 +207,7 @@ def _watch(server: TritonServer) -> Callable[[], str | None]:
             if states and set(states.values()) == {EngineState.GAVE_UP}:
                 raise GaveUp(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
             next_engines = time.monotonic() + _ENGINES_SECONDS
-        return None
+        return hang.find_trouble() if hang_timeout else None
 
     return look
 
@@ -227,8 +247,15 @@ class _Reports:
         self._end_status()
         server = self.server
         metrics = f"{server.options.host}:{server.metrics_port}/metrics"
-        again = "" if recovery_seconds is None else f" again after {recovery_seconds:.1f} s"
+        again = "" if recovery_seconds is None else f" again after {recovery_seconds:.1f} s{self._slowest()}"
         self._console.print(f"ready{again}: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {metrics}")
+
+    def _slowest(self) -> str:
+        told = ", ".join(f"{model} {seconds:.1f} s" for model, seconds in self.server.log.slowest(_TOLD_MODELS))
+        return f" (side by side: {told})" if told else ""
+
+    def ended(self, seconds: float) -> None:
+        self._console.print(f"what was left of it has ended after {seconds:.1f} s")
 
     def broken(self, trouble: str) -> None:
         self._end_status()
