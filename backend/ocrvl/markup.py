@@ -36,7 +36,7 @@ _INLINE: Final = re.compile(
     r"|\[(?=[^\[\]\n]*\][(\[:])"  # a link, a picture, the address of one
     r"|~(?=~)|(?<=~)~"
 )
-_INDENTED: Final = re.compile(r"^(?: {4}| {0,3}\t)[ \t]*(?=.*\\)")
+_INDENTED: Final = re.compile(r"^(?: {4}| {0,3}\t)[ \t]*+(?=.*\\)")
 _LINE_START: Final = re.compile(
     r"^(?P<space>[ \t]*)(?P<mark>#{1,6}(?=\s|$)|>|[*+](?=\s)|-(?=\s+[0-9$\ufdd0€£¥])|[-=*_|:](?=[-=*_|: \t]*$))"
 )

@@ -23,6 +23,10 @@ MAX_CHARACTERS: Final = 200_000
 _MAX_UNCLOSED: Final = 100
 """Marks of spotting that are opened and not closed: for each of them PaddleX searches the rest of the text."""
 
+_MAX_SEARCHED: Final = 20_000_000
+"""Openings of formulas times characters: for each opening the rest may be searched for its end, 5 ns a character, while
+no other thread runs."""
+
 _QUICK_CHARACTERS, _QUICK_CELLS = 2000, 200
 """A text of fewer takes some milliseconds at most."""
 
@@ -103,6 +107,8 @@ def _why_raw(text: str, task: Task, paddle: PaddleFunctions) -> str:
     """Why the rules are not applied to a text: what it asks of them has no measure. Empty where they are."""
     if len(text) > MAX_CHARACTERS:
         return f"{len(text)} characters, at most {MAX_CHARACTERS} are post-processed: the text is as the model wrote it"
+    if len(text) * sum(map(text.count, (r"\(", r"\["))) > _MAX_SEARCHED:
+        return "its formulas can not be made out: the text is as the model wrote it"
     cut = _cut_repetition(text, task, paddle)
     # what the rules before make of it: a tag may come about when dollars are taken out
     return _what_is_too_much(replace_formula_delimiters(cut), task) or _what_is_too_much(cut, task)

@@ -136,6 +136,13 @@ def test_spotting_that_can_not_be_made_out_stays_as_it_is(paddle: PaddleFunction
     assert "can not be made out" in warning
 
 
+@pytest.mark.parametrize("text", ["\\)\n" + "\\(" * 5000, "$\\[a$" * 5000 + "\n\\]"], ids=["open", "dollars"])
+def test_formulas_that_can_not_be_made_out_stay_as_they_are(paddle: PaddleFunctions, text: str) -> None:
+    done, warning = postprocess_text(text, Task.FORMULA, (10, 10), paddle)
+    assert done == text
+    assert "formulas can not be made out" in warning
+
+
 def test_a_text_at_which_a_rule_fails_stays_as_it_is(paddle: PaddleFunctions) -> None:
     text, warning = postprocess_text(MALFORMED, Task.TABLE, (10, 10), paddle)
     assert text == MALFORMED
