@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ocrvl.repository.memory import request_bytes
 from ocrvl_client.cli import app
+from ocrvl_gateway.paddle import fork_server, restructurer
 from ocrvl_gateway.settings import PREFIX, GatewaySettings, read_settings
 from tests.charts import CHART, EXAMPLES, KUBERNETES, Manifest, find, load_values, problems, render
 
@@ -211,7 +212,8 @@ def test_what_a_gateway_may_hold_fits_into_its_memory(values: dict[str, Any]) ->
     spec = gateway_of({**values, **GATEWAY})
     settings = gateway_settings(spec)
     held = settings.max_in_flight * settings.max_body_bytes * GATEWAY_COPIES
-    assert held + GATEWAY_BYTES <= bytes_of(spec["containers"][0]["resources"]["limits"]["memory"])
+    apart = restructurer._AT_A_TIME * (fork_server.MEMORY_BYTES + restructurer._ANSWER_BYTES)
+    assert held + apart + GATEWAY_BYTES <= bytes_of(spec["containers"][0]["resources"]["limits"]["memory"])
 
 
 @by_values

@@ -17,10 +17,12 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from typer.testing import CliRunner, Result
 
 from ocrvl.checkpoint import nano_path
+from ocrvl.document import pdfium
 from ocrvl.engine.settings import EngineSettings
+from ocrvl.images import decoder_process
 from ocrvl.repository.checks import Checkpoint, CheckpointShape
 from ocrvl.repository.folder import MARKER
-from ocrvl.repository.memory import request_bytes
+from ocrvl.repository.memory import DECODER_BYTES, request_bytes
 from ocrvl.repository.options import MAX_NUM_SEQS, Device, OptionRefused, Parallel, RepositoryOptions, parse_gpus
 from ocrvl.repository.plan import STREAM_CALLS, Plan
 from ocrvl.repository.render import render_files
@@ -276,6 +278,10 @@ def test_bounds_of_requests_reach_every_model_that_has_them(source: Path) -> Non
     for model in (Model.DOCUMENT, Model.DOCUMENT_STREAM):
         assert [parameter(model, name) for name in ("max_file_bytes", "max_documents")] == [2**26, 3]
         assert config(rendered, model, source).dynamic_batching.default_queue_policy.max_queue_size == 5
+
+
+def test_what_processes_that_open_files_may_take_is_what_they_are_held_to() -> None:
+    assert decoder_process.MEMORY_BYTES == pdfium.MEMORY_BYTES == DECODER_BYTES
 
 
 def test_priorities_that_are_asked_for_have_small_queues_with_the_same_rules(source: Path) -> None:

@@ -28,7 +28,7 @@ _POINTS_PER_INCH: Final = 72
 _WRONG_PASSWORD: Final = 4
 """`FPDF_ERR_PASSWORD`."""
 
-_MEMORY_BYTES: Final = 3 * 2**29
+MEMORY_BYTES: Final = 3 * 2**29
 """Of addresses: the program itself takes 90 MB, the largest page that is let in 280 MB, the largest file 270 MB and
 twice that while it arrives."""
 
@@ -124,7 +124,7 @@ def serve(connection: Connection) -> None:
 def main() -> None:
     """Serve at the file descriptor that the one argument names, within bounds, and no longer than the parent lives."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(EOFError, OSError), Connection(int(sys.argv[1])) as connection:
         serve(connection)

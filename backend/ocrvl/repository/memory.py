@@ -23,8 +23,8 @@ from ocrvl.wire import Model
 _RGB: Final = 3
 """Bytes of a pixel."""
 
-_DECODER_BYTES: Final = 3 * 2**29
-"""What a process that opens a file of a caller's may take (`ocrvl.document.pdfium`)."""
+DECODER_BYTES: Final = 3 * 2**29
+"""What a process that opens a caller's file may take; here once more, since this module does without their imports."""
 
 _SETTINGS: Final[Mapping[Model, type[ModelSettings]]] = {
     Model.PREPROCESS: PreprocessSettings,
@@ -62,15 +62,15 @@ def _of_model(config: Any, settings: ModelSettings, most: int) -> int:
     instances: int = sum(group.count for group in config.instance_group)
     match settings:
         case PreprocessSettings():
-            return queued * most + instances * (most + _DECODER_BYTES)
+            return queued * most + instances * (most + DECODER_BYTES)
         case StreamSettings():
             return (queued + instances * settings.max_calls) * most
         case LayoutSettings():
-            return queued * settings.max_picture_bytes + instances * _RGB * settings.max_picture_pixels
+            return queued * settings.max_picture_bytes + instances * DECODER_BYTES
         case DocumentSettings():
             documents = instances * settings.max_documents
             pages = documents * settings.pages_at_once * _RGB * settings.max_page_pixels
-            return (queued + documents) * settings.max_file_bytes + documents * _DECODER_BYTES + pages
+            return (queued + documents) * settings.max_file_bytes + documents * DECODER_BYTES + pages
     raise AssertionError(settings)
 
 
