@@ -42,6 +42,10 @@ _BOMB_SECONDS: Final = 150.0
 """More than the server gives the page (`draw_seconds`)."""
 
 
+_PAGE: Final = b"<</Type/Page/Parent 2 0 R/MediaBox[%b]/Contents 4 0 R>>"
+_STREAM: Final = b"<</Length 3>>stream\n0 g\nendstream"
+
+
 def _option_texts() -> Iterator[bytes]:
     yield from (f'{{"{key}": {value}}}'.encode() for key in _KEYS for value in _VALUES)
     yield from (
@@ -165,6 +169,9 @@ def _other_models(scene: Scene) -> Counter[str]:
     documents += [
         {**ask, Tensor.OPTIONS: _texts(text)} for text in (b'{"pages": "9-1"}', b'{"dpi": 1e9}', b"[" * 99_999, b"\xff")
     ]
+    many = write_pdf([_PAGE % b"0 0 9 9", _STREAM]).replace(b"/Count 1>>", b"/Count 1048574>>")
+    options = (b"{}", b'{"pages": "%b"}' % b",".join([b"1-"] * 341), b'{"pages": "1-1000,1-1000", "max_pages": 9}')
+    documents += [{Tensor.FILE: _texts(many), Tensor.OPTIONS: _texts(text)} for text in options]
     tokens = [
         {Tensor.CANCEL_TOKEN: _texts(token)}
         for token in (b"", b"x", b"\xff" * 20, b"a" * 1_000_000, b"0123456789abcdef\n")
@@ -174,9 +181,8 @@ def _other_models(scene: Scene) -> Counter[str]:
 
 
 def _bad_documents(picture: bytes) -> Sequence[bytes]:
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[%b]/Contents 4 0 R>>"
     boxes = (b"0 0 0 0", b"0 0 1e30 1e30", b"0 0 -5 5", b"0 0 1e-9 9", b"9 9")
-    pdfs = [write_pdf([page % box, b"<</Length 3>>stream\n0 g\nendstream"]) for box in boxes]
+    pdfs = [write_pdf([_PAGE % box, _STREAM]) for box in boxes]
     return [
         *pdfs,
         b"",
