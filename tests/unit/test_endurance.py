@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -204,6 +205,18 @@ def test_a_run_with_every_request_accounted_for_holds() -> None:
 def test_one_request_that_must_not_be_fails_the_run(bad: Verdict) -> None:
     extra = tuple(requests_of("client0", Door.HTTP, bad, [150.0]))
     assert Report(steady_run(extra=extra)).failures() == [f"1 requests {bad}"]
+
+
+def test_a_restart_that_no_killed_stub_explains_fails_the_run() -> None:
+    (failure,) = Report(replace(steady_run(), restarts=1)).failures()
+    assert failure == "Triton was started again 1 times though no stub of it was killed"
+
+
+def test_a_document_is_held_against_its_markdown_and_everything_else_against_the_text() -> None:
+    picture = Picture("line 0", b"x", "Tea", "## Tea")
+    assert {door: door.text_of(picture) for door in Door} == {
+        door: "## Tea" if door is Door.DOCUMENT else "Tea" for door in Door
+    }
 
 
 def test_goodput_that_stays_low_after_recoveries_fails_the_run() -> None:

@@ -1,4 +1,4 @@
-"""The doors by which load comes in: the SDK with and without its retries, and gRPC streams without the SDK."""
+"""The doors by which load comes in: the SDK with and without its retries, its streams, and streams without it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import queue
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from enum import StrEnum
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -17,6 +18,7 @@ from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client import (
     Client,
     InvalidRequest,
+    Reading,
     RequestCancelled,
     RequestTimeout,
     Retry,
@@ -24,6 +26,7 @@ from ocrvl_client import (
     ServerUnavailable,
 )
 from ocrvl_client._transports.translate import translate
+from tools.endurance.pictures import Picture, read_markdown
 from tools.endurance.server import Endpoints
 
 PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
@@ -44,11 +47,17 @@ class Door(StrEnum):
     GRPC_ONCE = "SDK, gRPC, no retry"
     HTTP_ONCE = "SDK, HTTP, no retry"
     STREAM = "gRPC stream"
+    LEFT = "SDK, streams that are left"
+    DOCUMENT = "SDK, documents"
 
     @property
     def is_single_attempt(self) -> bool:
         """Whether what the server said last is what its caller sees."""
         return self not in (Door.GRPC, Door.HTTP)
+
+    def text_of(self, picture: Picture) -> str:
+        """What must come back for a picture."""
+        return picture.markdown if self is Door.DOCUMENT else picture.text
 
 
 class Ending(StrEnum):
@@ -81,8 +90,8 @@ def ending_of(error: Exception) -> Ending:
 class Asker(Protocol):
     """One caller's connection, for one thread."""
 
-    def read(self, picture: bytes, request_id: str) -> str:
-        """The picture's text. Raises `OcrvlError`."""
+    def read(self, picture: Picture, request_id: str) -> str:
+        """What comes back for a picture. Raises `OcrvlError`."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -93,6 +102,10 @@ def open_door(door: Door, endpoints: Endpoints, timeout: float) -> Asker:
     match door:
         case Door.STREAM:
             return StreamAsker(endpoints.grpc, timeout)
+        case Door.LEFT:
+            return LeavingAsker(endpoints.grpc, timeout)
+        case Door.DOCUMENT:
+            return DocumentAsker(endpoints.grpc, timeout)
         case Door.GRPC | Door.HTTP:
             return SdkAsker(endpoints, "grpc" if door is Door.GRPC else "http", timeout, PATIENT)
         case Door.GRPC_ONCE | Door.HTTP_ONCE:
@@ -108,9 +121,47 @@ class SdkAsker:
         url = endpoints.grpc if protocol == "grpc" else endpoints.http
         self._client = Client(url, protocol=protocol, timeout=timeout, retry=retry)
 
-    def read(self, picture: bytes, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
         """The picture's text. Raises `OcrvlError`."""
-        return self._client.read(picture).text
+        return self._client.read(picture.data).text
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class LeavingAsker:
+    """Streams of the SDK that are left by turns at their first part and at their last."""
+
+    def __init__(self, grpc_url: str, timeout: float) -> None:
+        self._client = Client(grpc_url, timeout=timeout)
+        self._count = 0
+
+    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The picture's text: of a stream that is left at its first part, what it would have been."""
+        self._count += 1
+        with closing(self._client.stream(picture.data)) as parts:
+            for part in parts:
+                if isinstance(part, Reading):
+                    return part.text
+                if self._count % 2:
+                    return picture.text
+        raise ServerError("the stream ended without a reading")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class DocumentAsker:
+    """Documents of the SDK, page by page, of a picture each."""
+
+    def __init__(self, grpc_url: str, timeout: float) -> None:
+        self._client = Client(grpc_url, timeout=timeout)
+
+    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The document's Markdown. Raises `OcrvlError`."""
+        return read_markdown(self._client, picture.data)
 
     def close(self) -> None:
         """Close the connection."""
@@ -124,9 +175,9 @@ class StreamAsker:
         self._client = triton_grpc.InferenceServerClient(grpc_url, channel_args=_RECONNECT)
         self._timeout = timeout
 
-    def read(self, picture: bytes, request_id: str) -> str:
+    def read(self, picture: Picture, request_id: str) -> str:
         """The picture's text. Raises `OcrvlError`."""
-        return self.read_batch([picture], request_id)[0]
+        return self.read_batch([picture.data], request_id)[0]
 
     def read_batch(self, pictures: list[bytes], request_id: str, **options: Any) -> list[str]:
         """The text of each picture, all in one request. Raises `OcrvlError`."""

@@ -64,8 +64,8 @@ def _ask_on(plan: ClientPlan, journal: Journal, number: int, stopped: threading.
         count += 1
         journal.write(Sent(request, time.monotonic(), door, picture.name))
         try:
-            text = asker.read(picture.data, request)
-            ending, detail = (Ending.RIGHT, "") if text == picture.text else (Ending.WRONG, text)
+            text = asker.read(picture, request)
+            ending, detail = (Ending.RIGHT, "") if text == door.text_of(picture) else (Ending.WRONG, text)
         except Exception as error:
             ending = ending_of(error)
             detail = repr(error) if ending is Ending.FOREIGN else str(error)

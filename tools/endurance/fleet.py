@@ -19,8 +19,8 @@ from tools.endurance.client import ClientPlan, run_client
 from tools.endurance.reconcile import Client
 
 _MIX: Final = (
-    *(Door.GRPC, Door.HTTP, Door.STREAM, Door.GRPC_ONCE, Door.GRPC),
-    *(Door.HTTP, Door.GRPC, Door.STREAM, Door.HTTP_ONCE, Door.GRPC),
+    *(Door.GRPC, Door.HTTP, Door.STREAM, Door.GRPC_ONCE, Door.LEFT),
+    *(Door.HTTP, Door.GRPC, Door.DOCUMENT, Door.HTTP_ONCE, Door.GRPC),
 )
 """Doors of ten requests in flight."""
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Final
 
-from ocrvl_client import Client
+from ocrvl_client import Client, Document
 from tools.nano.world import World
+
+_TOGETHER: Final = 8
+"""Documents in company: as many as the server has under way at a time."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An encoded picture and its text, as the undisturbed server read it."""
+    """An encoded picture, its text, and its Markdown as a document, as the undisturbed server read it."""
 
     name: str
     data: bytes
     text: str
+    markdown: str = ""
 
 
 def draw_files(seed: int, lines: int, receipts: int) -> dict[str, bytes]:
@@ -40,3 +47,22 @@ def read_undisturbed(grpc_url: str, files: dict[str, bytes]) -> list[Picture]:
         for (name, data), first, second in zip(files.items(), alone, together, strict=True)
         if first == second
     ]
+
+
+def read_documents(grpc_url: str, pictures: Sequence[Picture]) -> list[Picture]:
+    """Those pictures that read alike as documents, alone and in company, with their Markdown."""
+    with Client(grpc_url) as client, ThreadPoolExecutor(_TOGETHER) as threads:
+        alone = [read_markdown(client, picture.data) for picture in pictures]
+        together = list(threads.map(lambda picture: read_markdown(client, picture.data), pictures))
+    return [
+        replace(picture, markdown=first)
+        for picture, first, second in zip(pictures, alone, together, strict=True)
+        if first == second
+    ]
+
+
+def read_markdown(client: Client, data: bytes) -> str:
+    """A picture's Markdown as a document, streamed. Raises `OcrvlError`, also where a block can not be read."""
+    *_, document = client.document_stream(data, strict=True)
+    assert isinstance(document, Document)
+    return document.markdown

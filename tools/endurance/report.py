@@ -25,7 +25,8 @@ _REASONS_SHOWN = 25
 class Run:
     """Everything that happened; `calm` and `stormy` are the spans without and with faults.
 
-    `trouble` says why a run ended early, `left` what the server left behind.
+    `trouble` says why a run ended early, `left` what the server left behind; `restarts` are those of Triton that no
+    killed stub explains.
     """
 
     requests: Sequence[Request]
@@ -35,6 +36,7 @@ class Run:
     wanted_kills: int
     trouble: str | None
     left: Sequence[str]
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Report:
         """Why the run does not hold, empty where it does."""
         found = [self.run.trouble] if self.run.trouble else []
         found += [f"{self.total[verdict]} requests {verdict}" for verdict in MUST_NOT_BE if self.total[verdict]]
+        if self.run.restarts:
+            found.append(f"Triton was started again {self.run.restarts} times though no stub of it was killed")
         if self.goodput.ratio < TARGET_RATIO:
             found.append(f"goodput outside recoveries is {self.goodput.ratio:.2f} of that without faults")
         wanted = self.run.wanted_kills
@@ -92,6 +96,7 @@ class Report:
                 for (verdict, reason), count in count_reasons(self.run.requests).most_common()
             ],
             "every_kill": [_kill_figures(recovery, start) for recovery in self.recoveries],
+            "unexplained_restarts": self.run.restarts,
             "left_behind": list(self.run.left),
         }
 
