@@ -1,14 +1,20 @@
-"""Draws the demonstration's receipt, `docs/pictures/receipt.png`, and writes what is printed on it beside it."""
+"""Draws the demonstration's receipt, `docs/pictures/receipt.png`, and writes what is printed on it beside it.
+
+The gateway's page has it, too, and a page of a document.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from random import Random
 
+from tools.documents import Typesetter
 from tools.nano.fonts import WORLD_FONTS, load_face
 from tools.nano.paint import Row, paint
 
-PICTURE = Path(__file__).parent.parent / "docs/pictures/receipt.png"
+ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "docs/pictures/receipt.png"
+EXAMPLES = ROOT / "gateway/ocrvl_gateway/web/static/examples"
 
 _CENTRED = ("Harbour Fish Bar", "14 Mill Lane", "23 Nov 2026 12:41")
 _PRICED = (("Fish and chips", "£11.50"), ("2 Lemonade", "£6.40"), ("Soup of the day", "£4.95"), ("Total", "£22.85"))
@@ -17,7 +23,7 @@ _SIZE, _PITCH, _WIDTH, _MARGIN = 20, 29, 300, 14
 
 
 def main() -> None:
-    """Draw it: the same receipt every time."""
+    """Draw them: the same every time."""
     face = load_face(WORLD_FONTS[0], _SIZE)
     rows: list[Row] = []
     for text in (*_CENTRED, *_PRICED, _CLOSING):
@@ -33,6 +39,9 @@ def main() -> None:
     drawing = paint(Random(0), (_WIDTH, len(rows) * _PITCH + 2 * _MARGIN), rows, [rule], wear=1.0)
     PICTURE.write_bytes(drawing.png())
     PICTURE.with_suffix(".txt").write_text(f"{drawing.text}\n", "utf-8")
+    (EXAMPLES / PICTURE.name).write_bytes(drawing.png())
+    page = Typesetter(seed=12).page(2, columns=2, figure=True, table=True)
+    page.picture.convert("L").save(EXAMPLES / "page.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ocrvl_client import InvalidRequest, ServerUnavailable
+from ocrvl_gateway.web.routes import STATIC
 from tests.doubles import wait_until
 from tests.gateways import HOLD, ScriptedReader, document, make_app, on_a_port, page
 from tests.pictures import encode
@@ -272,8 +273,7 @@ def test_a_first_visit_has_an_example_to_try(name: str, mode: str | None, web: P
     expect(web.locator("#name")).to_contain_text(name)
     expect(web.locator("#status")).to_contain_text("done: 2 pages")
     file, options = reader.asked[-1]
-    # the one of the documentation
-    assert file == Path("docs/pictures", name).read_bytes()
+    assert file == (STATIC / "examples" / name).read_bytes()
     assert options.get("prompt_label") == mode
 
 

@@ -220,7 +220,7 @@ export class Sheet {
 }
 
 function nameOf(label) {
-  return label.replaceAll("_", " ");
+  return label === "ocr" ? "text" : label.replaceAll("_", " ");
 }
 
 function other(side) {
