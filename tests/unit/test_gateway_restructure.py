@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docx
 import pytest
 from paddlex.inference.serving.infra.models import AIStudioResultResponse
 from paddlex.inference.serving.schemas import paddleocr_vl as official
@@ -68,6 +69,26 @@ def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller)
     assert "# Tea" in only["markdown"]["text"]
     assert "Milk" in only["markdown"]["text"]
     assert only["markdown"]["images"] == {"imgs/a.jpg": "AAAA"}
+
+
+PRINTED = "List<String> is 2**3 of 4**5 for $5 or $6"
+
+
+def test_what_is_printed_is_shown_in_the_document_that_pages_become(caller: Caller) -> None:
+    request = {"pages": [{"prunedResult": pruned(("text", PRINTED))}], "outputFormats": ["docx"]}
+    (only,) = caller.post(RESTRUCTURE, json=request).json()["result"]["layoutParsingResults"]
+    assert only["markdown"]["text"] == r"List\<String> is 2\*\*3 of 4\*\*5 for $5 or $6"
+    assert only["prunedResult"]["parsing_res_list"][0]["block_content"] == PRINTED
+    word = docx.Document(io.BytesIO(base64.b64decode(only["exports"]["docx"]["content"])))
+    assert PRINTED in [paragraph.text for paragraph in word.paragraphs]
+
+
+def test_contents_that_were_formatted_are_not_escaped_again(caller: Caller) -> None:
+    content = pruned(("text", r"List\<String>"))
+    content["model_settings"]["format_block_content"] = True
+    answer = caller.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})
+    (only,) = answer.json()["result"]["layoutParsingResults"]
+    assert only["markdown"]["text"] == r"List\<String>"
 
 
 UNREAD = {"prunedResult": {"error": "it could not be drawn"}}

@@ -29,13 +29,16 @@ _MARK: Final = PRINTED_DOLLAR.encode()
 Handler = Callable[[Any], str]
 
 
-def to_markdown(result: Any, *, pretty: bool, show_formula_number: bool) -> dict[str, Any]:
-    """PaddleX's `_to_markdown`, with what is printed escaped: `markdown_texts`, and `markdown_images` by name."""
+def to_markdown(result: Any, *, pretty: bool, show_formula_number: bool, is_print: bool = True) -> dict[str, Any]:
+    """PaddleX's `_to_markdown`, with what is printed escaped: `markdown_texts`, and `markdown_images` by name.
+
+    Texts are what is printed, unless `is_print` says that they are Markdown.
+    """
     from paddlex.inference.common.result.converter import MarkdownConverter
 
     converted: dict[str, Any] = MarkdownConverter.convert(
         result["parsing_res_list"],
-        handle_funcs_dict=_handlers(result, pretty),
+        handle_funcs_dict=_handlers(result, pretty) if is_print else result._build_handle_funcs_dict(pretty=pretty),
         show_formula_number=show_formula_number,
         imgs_in_doc=result["imgs_in_doc"],
     )

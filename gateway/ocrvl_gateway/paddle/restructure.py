@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paddlex.inference.pipelines.paddleocr_vl.pipeline import _PaddleOCRVLPipeline
-from paddlex.inference.serving.app_shared.document_export import docx_bytes_and_filename_from_word_mixin
 from paddlex.inference.serving.basic_serving._pipeline_apps._common.common import prune_result
 
+from ocrvl.document.markdown import to_markdown, to_word
 from ocrvl_gateway.encoding import encode_base64
 from ocrvl_gateway.errors import BadRequest
 from ocrvl_gateway.paddle.failed import with_failed
@@ -68,11 +68,17 @@ def _result(result: Any, images: Sequence[MarkdownImages], request: RestructureR
         # those of pages that were put together say which they are from
         own = images[block.page_index if request.concatenatePages else 0]
         own.place(block, result["model_settings"], for_word=bool(request.outputFormats))
-    converted = result._to_markdown(pretty=request.prettifyMarkdown, show_formula_number=request.showFormulaNumber)
+    converted = to_markdown(
+        result,
+        pretty=request.prettifyMarkdown,
+        show_formula_number=request.showFormulaNumber,
+        # contents that were formatted have been escaped
+        is_print=not result["model_settings"].get("format_block_content"),
+    )
     exports = None
     if request.outputFormats:
-        data, name = docx_bytes_and_filename_from_word_mixin(result)
-        exports = DocumentExports(docx=ExportContent(content=encode_base64(data), fileName=name or "document.docx"))
+        word = ExportContent(content=encode_base64(to_word(result)), fileName="document.docx")
+        exports = DocumentExports(docx=word)
     sent = {name: data for page in images for name, data in page.encoded.items()}
     return LayoutParsingResult(
         prunedResult=prune_result(result.json["res"]),
