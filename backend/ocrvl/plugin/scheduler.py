@@ -70,12 +70,15 @@ class Gathering:
 
 
 def make_scheduler(*args: Any, **kwargs: Any) -> Any:
-    """The scheduler that vLLM would take by itself, which gathers; called as vLLM calls the class."""
+    """The scheduler that vLLM would take by itself, which gathers and looks less often for repetitions.
+
+    Called as vLLM calls the class.
+    """
     from vllm.v1.core.sched.async_scheduler import AsyncScheduler
     from vllm.v1.core.sched.scheduler import Scheduler
 
     config = kwargs["vllm_config"]
-    own = AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler
+    own = _sparse(AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler)
     if not can_hold(own):
         logging.getLogger("vllm.ocrvl").warning("pictures do not wait for each other: this vLLM is not known")
         return own(*args, **kwargs)
@@ -86,6 +89,16 @@ def make_scheduler(*args: Any, **kwargs: Any) -> Any:
 def can_hold(scheduler: type) -> bool:
     """Whether a step of this scheduler can be told to begin nothing."""
     return "throttle_prefills" in inspect.signature(scheduler.schedule).parameters  # type: ignore[attr-defined]
+
+
+def _sparse(own: Any) -> Any:
+    try:
+        from ocrvl.plugin.repetition import SparseRepetition
+    except ImportError:
+        return own
+    if not hasattr(own, "_update_request_with_output"):
+        return own
+    return type(own.__name__, (SparseRepetition, own), {})
 
 
 def _gathering(own: Any) -> Any:
