@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -113,7 +115,6 @@ def parse_contender(text: str) -> Contender:
 
 
 _ARGUMENTS: Final[dict[str, Any]] = {
-    "load_format": "dummy",
     "dtype": "bfloat16",
     "max_model_len": 8192,
     "max_num_seqs": 128,
@@ -141,6 +142,9 @@ def write_settings(contender: Contender, folder: Path, *, tiny: bool) -> Path:
     checkpoint = folder / "stand-in"
     if not checkpoint.exists():
         write_stand_in(checkpoint, **({"text": {}, "vision": {}} if tiny else {}))
+        if not tiny:
+            # in another process, which may use the GPU for it
+            subprocess.run([sys.executable, "-m", "perf.gpu.stand_in", str(checkpoint)], check=True)  # noqa: S603
     settings = folder / contender.file_name / "model.json"
     settings.parent.mkdir()
     arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **contender.engine_overrides}

@@ -1,7 +1,8 @@
 """PaddleOCR-VL-1.6's shapes with random weights: what it costs is the real model's, what it writes is noise.
 
-The folder has no weights: vLLM makes them up with `"load_format": "dummy"`. Its template is that of the embedded
-checkpoint, its tokenizer too, with words of no meaning up to the real vocabulary's size.
+The folder has no weights at first: vLLM makes them up with `"load_format": "dummy"`, and then texts soon repeat a token
+for ever, which callers' default options end. `write_weights` adds weights whose texts do not. Its template is that of
+the embedded checkpoint, its tokenizer too, with words of no meaning up to the real vocabulary's size.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _VISION: Final[dict[str, Any]] = {
     "num_hidden_layers": 27,
 }
 _PIXELS: Final = {"min_pixels": 112_896, "max_pixels": 1_003_520}
+_SPREAD: Final = 0.05
 _COPIED: Final = ("chat_template.jinja", "generation_config.json", "tokenizer_config.json")
 
 
@@ -62,9 +64,28 @@ def write_stand_in(folder: Path, *, text: Mapping[str, Any] = _TEXT, vision: Map
     return folder
 
 
+def write_weights(folder: Path, seed: int = 0) -> None:
+    """Write random weights, bfloat16, to a stand-in that has none; on a GPU where there is one.
+
+    Their spread is more than twice what such models begin to be trained with (0.02), so that a token depends on those
+    long before it as well, and the text does not run in circles.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    torch.manual_seed(seed)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"), torch.no_grad():
+        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder), dtype=torch.bfloat16)
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(std=_SPREAD)
+    model.save_pretrained(folder)
+
+
 def main(folder: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
-    """Write a checkpoint of PaddleOCR-VL-1.6's shapes, without weights."""
-    print(write_stand_in(folder))
+    """Write a checkpoint of PaddleOCR-VL-1.6's shapes, with random weights; or weights for one that is there."""
+    write_weights(folder if folder.exists() else write_stand_in(folder))
+    print(folder)
 
 
 if __name__ == "__main__":
