@@ -60,13 +60,14 @@ def main(
     output: Annotated[Path, typer.Argument(help="A file for lines of JSON, added to.")],
     cases: Annotated[str, typer.Option(help="kill, start.")] = "kill,start",
     in_flight: Annotated[int, typer.Option(help="Requests in flight while the engine is killed.")] = 32,
-    gpus: Annotated[int, typer.Option(help="Engines, each on a GPU of its own; `kill` ends one of them.")] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs; `kill` ends one engine of theirs.")] = 1,
+    engines: Annotated[int, typer.Option(help="Engines on each of them.")] = 1,
     tiny: Annotated[bool, typer.Option(help="A tiny model, to try the script on a CPU.")] = False,
 ) -> None:
     """Cause faults, one after the other."""
     faults: list[Callable[[], dict[str, Any]]] = []
     if "kill" in cases.split(","):
-        faults.append(lambda: asyncio.run(_kill(in_flight, gpus, tiny=tiny)))
+        faults.append(lambda: asyncio.run(_kill(in_flight, gpus, engines, tiny=tiny)))
     if "start" in cases.split(","):
         faults += [partial(_start, case, tiny=tiny) for case in (_TINY_CASES if tiny else _CASES)]
     for fault in faults:
@@ -90,9 +91,9 @@ class _Outcomes:
             await self.changed.wait_for(lambda: _answered_after(self, since))
 
 
-async def _kill(in_flight: int, gpus: int, *, tiny: bool) -> dict[str, Any]:
+async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> dict[str, Any]:
     outcomes, done = _Outcomes(), asyncio.Event()
-    contender = Contender(Way.SERVED, {"gpus": gpus})
+    contender = Contender(Way.SERVED, {"gpus": gpus, "engines": engines_each})
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
         async with AsyncExitStack() as stack:
             way = await open_way(contender, write_settings(contender, Path(name), tiny=tiny), stack)

@@ -63,6 +63,7 @@ def holding(**changes: Any) -> Facts:
 
 
 GPU_WANTED = replace(WELL, repository=replace(WELL.repository, wants_gpus=True))
+SHARING = replace(WELL, repository=replace(WELL.repository, wants_gpus=True, shares_gpus=True))
 VERSIONS = dict(WELL.software.versions)
 
 
@@ -78,6 +79,7 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
     [
         (hardware.check_gpus, GPU_WANTED, Level.FAIL, "the repository wants some"),
         (hardware.check_gpus, on(gpu_trouble="nvidia-smi failed: x"), Level.WARN, "nvidia-smi failed"),
+        (hardware.check_sharing, on(SHARING, gpus=(H100,)), Level.WARN, "take turns"),
         (hardware.check_gpus, on(GPU_WANTED, gpu_trouble="nvidia-smi failed: x"), Level.FAIL, "driver"),
         (hardware.check_gpus, on(gpus=(H100,)), Level.WARN, "torch is a build for CPUs"),
         (hardware.check_visible_devices, on(gpus=(H100,), visible_devices=""), Level.WARN, "no GPU is left"),
@@ -142,6 +144,12 @@ def test_what_is_wrong_is_said_with_what_to_do(check: Check, facts: Facts, level
     assert words in f"{worst.seen}; {worst.advice}"
     assert worst.advice
     assert check in CHECKS
+
+
+def test_engines_run_side_by_side_where_there_is_mps() -> None:
+    found = hardware.check_sharing(on(SHARING, gpus=(H100,), has_mps=True))
+    assert found == Finding("shared GPUs", Level.OK, "engines run side by side, by MPS")
+    assert hardware.check_sharing(on(GPU_WANTED, gpus=(H100,))) is None
 
 
 @pytest.mark.parametrize(

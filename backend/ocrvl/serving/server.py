@@ -22,6 +22,7 @@ from ocrvl.serving.leftovers import own_folder, region_prefix
 from ocrvl.serving.limits import http_limit_arguments
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
+from ocrvl.serving.mps import share_gpus
 from ocrvl.serving.ports import bind_to_free_port
 from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 
@@ -99,6 +100,10 @@ class TritonServer:
         http_limit = http_limit_arguments(
             triton.binary, environment, self.options.model_repository, self.options.models
         )
+        shared = share_gpus(
+            self.options.model_repository, self.options.models, folder, environment, self._on_line, _end_with_parent
+        )
+        environment |= self._cleanup.enter_context(shared)
         command = build_command(self.options, triton.binary, backends, region_prefix(folder), http_limit)
         self._process = subprocess.Popen(
             command,

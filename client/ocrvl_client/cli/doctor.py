@@ -27,6 +27,7 @@ CHECKS: Final[tuple[Callable[[Facts], Finding | list[Finding] | None], ...]] = (
     hardware.check_gpus,
     hardware.check_visible_devices,
     hardware.check_gpu_memory,
+    hardware.check_sharing,
     hardware.check_memory,
     hardware.check_shared_memory,
     hardware.check_cores,

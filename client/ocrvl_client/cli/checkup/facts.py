@@ -24,7 +24,7 @@ class Machine:
 
     `gpu_trouble` is why the driver could not be asked, empty where it was or where there is none.
     `visible_devices` is `CUDA_VISIBLE_DEVICES`, None where it is not set. `taken_ports` are those of the ports asked
-    about on which something listens already.
+    about on which something listens already. `has_mps` is whether NVIDIA's MPS runs here or can be started.
     """
 
     gpus: tuple[Gpu, ...] = ()
@@ -37,6 +37,7 @@ class Machine:
     ports: tuple[int, ...] = ()
     taken_ports: tuple[int, ...] = ()
     has_utf8_locale: bool = True
+    has_mps: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Repository:
     trouble: str = ""
     checkpoint: Checkpoint | None = None
     wants_gpus: bool = False
+    shares_gpus: bool = False
     gpu_memory_utilization: float = 0.9
 
 

@@ -26,6 +26,8 @@ def gather_repository(folder: Path | None) -> Repository:
             folder = find_model_repository()
         except TritonNotFound as error:
             return Repository("", str(error))
+    from ocrvl.serving.mps import engines_share_a_gpu
+
     engine = folder / "paddleocr_vl"
     settings = engine / "1/model.json"
     try:
@@ -41,6 +43,7 @@ def gather_repository(folder: Path | None) -> Repository:
         checkpoint=gather_checkpoint(name, settings.parent),
         # an engine on each GPU, or one over several; the shipped one has neither
         wants_gpus="KIND_GPU" in config or '"gpus"' in config,
+        shares_gpus=engines_share_a_gpu(folder),
         gpu_memory_utilization=float(share) if isinstance(share, int | float) else _GPU_SHARE,
     )
 

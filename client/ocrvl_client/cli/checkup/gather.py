@@ -32,6 +32,8 @@ def gather_machine(ports: Sequence[int]) -> Machine:
     """The facts of this machine; `ports` are those to look at."""
     gpus, trouble = _ask_gpus()
     cache = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
+    from ocrvl.serving import mps
+
     folders = {_existing(folder) for folder in (cache, Path(tempfile.gettempdir()))}
     return Machine(
         gpus=gpus,
@@ -44,6 +46,7 @@ def gather_machine(ports: Sequence[int]) -> Machine:
         ports=tuple(ports),
         taken_ports=tuple(port for port in ports if _is_taken(port)),
         has_utf8_locale=_has_utf8_locale(),
+        has_mps=mps.is_running(os.environ) or bool(shutil.which(mps.CONTROL)),
     )
 
 

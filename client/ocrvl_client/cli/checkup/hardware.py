@@ -74,6 +74,16 @@ def check_gpu_memory(facts: Facts) -> Finding | None:
     return ok("GPU memory", seen)
 
 
+def check_sharing(facts: Facts) -> Finding | None:
+    """Whether engines that share a GPU can run on it side by side."""
+    if not facts.repository.shares_gpus or not facts.machine.gpus:
+        return None
+    if facts.machine.has_mps:
+        return ok("shared GPUs", "engines run side by side, by MPS")
+    advice = "in a container let in the driver's capability `compute`, which brings nvidia-cuda-mps-control"
+    return warn("shared GPUs", "engines take turns: there is no MPS", advice)
+
+
 def check_shared_memory(facts: Facts) -> Finding:
     """What is free in /dev/shm."""
     size = facts.machine.shared_memory
