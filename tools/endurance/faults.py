@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ocrvl.serving.faces import Face
 from tools.endurance.chaos import Chaos, NoRecovery, Schedule
 from tools.endurance.client import ClientPlan
 from tools.endurance.fleet import Fleet
@@ -66,7 +67,8 @@ def main(
 
 
 def _run(console: Console, folder: Path, schedule: Schedule, calm: float, in_flight: int, seed: int) -> Run:
-    repository = copy_repository(folder / "repository", parameters={"failure_window_seconds": _FAILURE_WINDOW})
+    parameters = {"failure_window_seconds": _FAILURE_WINDOW}
+    repository = copy_repository(folder / "repository", parameters=parameters, faces=tuple(Face))
     arguments = ("--model-repository", str(repository), "--failure-window", _FAILURE_WINDOW)
     traces, trouble = Traces(), None
     console.print("starting the server")
