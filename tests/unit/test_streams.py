@@ -1,4 +1,4 @@
-"""`ocrvl_client._transports`: streams over gRPC end as the server can bear it, wherever their callers leave them."""
+"""`ocrvl_client._transports`: calls over gRPC end as the server can bear it, wherever their callers leave them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from ocrvl.wire import FinishReason, Tensor
-from ocrvl_client import AsyncClient, Client, Reading, RequestCancelled
+from ocrvl_client import AsyncClient, Client, Reading, RequestCancelled, RequestTimeout
 from tests.transports import texts
 
 KINDS = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=lambda kind: kind.__name__)
@@ -61,19 +61,30 @@ class StreamingServer:
         self._endless = endless
         self.asked_to_end = threading.Event()
         self._is_over = threading.Event()
+        self.has_begun = threading.Event()
         self.options: dict[str, Any] = {}
         self.tokens: list[str] = []
         self.was_broken_off: bool | None = None
 
     def infer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         asked = service_pb2.ModelInferRequest.FromString(request)
-        assert asked.model_name == "cancel"
+        if asked.model_name != "cancel":
+            return self._read(context)
         self.tokens.append(asked.raw_input_contents[0][4:].decode())
         self.asked_to_end.set()
         answer = service_pb2.ModelInferResponse(model_name="cancel")
         answer.outputs.add(name=Tensor.CANCELLED.value, datatype="INT32", shape=[1])
         answer.raw_output_contents.append(struct.pack("<i", 1))
         return bytes(answer.SerializeToString())
+
+    def _read(self, context: grpc.ServicerContext) -> bytes:
+        """Read a picture until that is ended."""
+        context.add_callback(self._is_over.set)
+        self.has_begun.set()
+        assert self.asked_to_end.wait(PATIENCE)
+        self.was_broken_off = not context.is_active()
+        context.abort(grpc.StatusCode.INTERNAL, "[CANCELLED] ended by its token")
+        raise AssertionError("abort raises")
 
     def stream(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         asked = service_pb2.ModelInferRequest.FromString(next(requests))
@@ -202,3 +213,21 @@ def test_a_stream_that_fails_has_ended_on_the_server(kind: type[Client] | type[A
             read_until(url, kind, Reading)
         server.wait_for_end()
         assert server.was_broken_off is False
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too late"])
+def test_a_request_that_is_given_up_is_ended_by_its_token_and_not_broken_off(how: str) -> None:
+    async def read(server: StreamingServer, url: str) -> None:
+        async with AsyncClient(url, timeout=0.5 if how == "too late" else PATIENCE, retry=None) as client:
+            reading = asyncio.create_task(client.read(b"x"))
+            assert await asyncio.to_thread(server.has_begun.wait, PATIENCE)
+            if how == "cancelled":
+                reading.cancel()
+            with pytest.raises(asyncio.CancelledError if how == "cancelled" else RequestTimeout):
+                await reading
+
+    with serving(endless=True) as (server, url):
+        asyncio.run(read(server, url))
+        server.wait_for_end()
+        assert server.was_broken_off is False
+        assert len(server.tokens) == 1

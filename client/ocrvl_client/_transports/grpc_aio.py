@@ -29,21 +29,29 @@ class AsyncGrpcTransport:
         self._endpoint = endpoint
         self._client = triton_aio.InferenceServerClient(**client_arguments(endpoint))
         self._endings: set[asyncio.Future[None]] = set()
-        """Of streams that were left early."""
+        """Of requests that were given up and streams that were left early."""
 
     async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
-        try:
-            result = await self._client.infer(
+        asked = asyncio.ensure_future(
+            self._client.infer(
                 request.model.value,
                 fill_inputs(triton.InferInput, request),
                 outputs=ask_outputs(triton.InferRequestedOutput, request),
                 request_id=request.id,
-                client_timeout=timeout,
+                client_timeout=timeout + END_SECONDS,
                 headers=self._endpoint.headers,
             )
+        )
+        try:
+            if not (await asyncio.wait([asked], timeout=timeout))[0]:
+                raise no_answer(self._endpoint.url, timeout)
+            return read_outputs(request, asked.result())
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, timeout) from error
-        return read_outputs(request, result)
+        finally:
+            if not asked.done():
+                # whoever gives it up ends it by its token, if it has one
+                self._keep(asyncio.ensure_future(_break_off(asked)))
 
     async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         async def requests() -> AsyncIterator[dict[str, Any]]:
@@ -63,8 +71,7 @@ class AsyncGrpcTransport:
             if not reader.has_ended:
                 # in a task of its own: who is cancelled once more must not break it off
                 ending = asyncio.ensure_future(self._end(reader, request))
-                self._endings.add(ending)
-                ending.add_done_callback(self._endings.discard)
+                self._keep(ending)
                 await asyncio.shield(ending)
 
     async def _receive(self, reader: _Reader, timeout: float) -> Any | None:
@@ -132,11 +139,25 @@ class AsyncGrpcTransport:
             await asyncio.wait(self._endings)
         await self._client.close()
 
+    def _keep(self, ending: asyncio.Future[None]) -> None:
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
     async def _ask(self, question: Any) -> bool:
         try:
             return bool(await question(headers=self._endpoint.headers, client_timeout=self._endpoint.timeout))
         except InferenceServerException:
             return False
+
+
+async def _break_off(asked: asyncio.Future[Any]) -> None:
+    """Break a call off that has not ended within `END_SECONDS`, see `Transport.stream`."""
+    try:
+        await asyncio.wait([asked], timeout=END_SECONDS)
+    finally:
+        asked.cancel()
+        with suppress(InferenceServerException, asyncio.CancelledError):
+            await asked
 
 
 class _Reader:
