@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from ocrvl import __version__
 from ocrvl_client import OcrvlError
 from ocrvl_gateway import health
+from ocrvl_gateway.door.body import Bodies
 from ocrvl_gateway.door.keys import Keys
 from ocrvl_gateway.door.metrics import GatewayMetrics
 from ocrvl_gateway.door.middleware import Door
@@ -80,8 +81,10 @@ def create_app(
         keys=keys,
         rate=RateLimit(settings.rate),
         metrics=parts.metrics,
+        bodies=Bodies(settings.max_body_bytes, settings.max_total_body_bytes, settings.receive_timeout),
         max_in_flight=settings.max_in_flight,
         max_body_bytes=settings.max_body_bytes,
+        work_seconds=max(settings.timeout, settings.document_timeout, settings.restructure_timeout),
     )
     if settings.cors_origins:
         app.add_middleware(

@@ -76,6 +76,12 @@ class NoSuchRoute(Refusal):
     status, code = 404, "not_found"
 
 
+class TooSlow(Refusal):
+    """A request that has not arrived in time."""
+
+    status, code = 408, "request_timeout"
+
+
 class TooLarge(Refusal):
     """More bytes than are taken."""
 
@@ -98,6 +104,12 @@ class Busy(Refusal):
     """More requests at a time than are taken."""
 
     status, code = 503, "overloaded"
+
+
+class TooLate(Refusal):
+    """No answer in time."""
+
+    status, code = 504, "timeout"
 
 
 class ClientGone(Refusal):
@@ -168,7 +180,7 @@ class Problem:
             headers["Retry-After"] = str(math.ceil(self.retry_after))
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        if self.status == 413:
+        if self.status in (408, 413):
             headers["Connection"] = "close"  # what is still on its way is not read
         return Response(json.dumps(body), problem.status, headers, "application/json")
 

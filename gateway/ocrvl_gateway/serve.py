@@ -5,6 +5,7 @@ from __future__ import annotations
 import uvicorn
 
 from ocrvl_gateway.app import create_app
+from ocrvl_gateway.protocol import protocol_with
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
 
@@ -22,7 +23,7 @@ def configure(settings: GatewaySettings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="auto",
-        http="auto",
+        http=protocol_with(settings.send_timeout),
         ws="none",
         proxy_headers=True,
         forwarded_allow_ips=settings.forwarded_allow_ips,

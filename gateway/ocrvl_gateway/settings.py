@@ -90,6 +90,8 @@ class GatewaySettings(BaseSettings):
     document_timeout: Seconds = Field(3600.0, description="seconds that a document may take")
     drain_timeout: PositiveInt = Field(30, description="seconds that requests in flight may take after a stop")
 
+    receive_timeout: Seconds = Field(120.0, description="seconds that a request may take to arrive")
+    send_timeout: Seconds = Field(60.0, description="seconds that an answer may wait for somebody to read of it")
     restructure_timeout: Seconds = Field(60.0, description="seconds that `/restructure-pages` may take")
 
     served_model_names: Annotated[list[str], *Split, Field(min_length=1)] = Field(
@@ -107,6 +109,9 @@ class GatewaySettings(BaseSettings):
 
     max_body_bytes: PositiveInt = Field(
         100_663_296, description="bytes of a request; a longer one is cut off while it is read"
+    )
+    max_total_body_bytes: PositiveInt = Field(
+        1_073_741_824, description="bytes of all requests that are in memory at a time; others get a 503"
     )
     max_pages: PositiveInt = Field(200, description="pages of a document")
     max_in_flight: PositiveInt = Field(256, description="requests with work for the server at a time; others get a 503")
@@ -141,6 +146,8 @@ def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] 
         settings: GatewaySettings = parse(_cli_parse_args=list(arguments), _cli_prog_name="ocrvl gateway")
     except ValidationError as error:
         raise BadSettings("\n".join(_describe(problem) for problem in error.errors(include_url=False))) from None
+    if settings.max_total_body_bytes < settings.max_body_bytes:
+        raise BadSettings("--max-total-body-bytes: it is less than --max-body-bytes, so the longest could never come")
     if (settings.certificate is None) != (settings.key is None):
         raise BadSettings("--certificate, --key: one goes with the other")
     if (settings.ca or settings.certificate) and not settings.tls:

@@ -1,10 +1,12 @@
 """The door itself, around the whole application: every request is counted here and named, those with work are checked.
 
-What is refused here has cost no more than its headers.
+A request has work from when its body has arrived: what is refused before has cost its headers, and one whose body does
+not come holds no place.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -15,11 +17,21 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocrvl_gateway.door.access import Access, access_of
-from ocrvl_gateway.door.body import check_length, limit_body
+from ocrvl_gateway.door.body import Bodies, check_length, received
 from ocrvl_gateway.door.keys import Keys
 from ocrvl_gateway.door.metrics import GatewayMetrics
 from ocrvl_gateway.door.rate import RateLimit
-from ocrvl_gateway.errors import CLIENT_GONE, Busy, NoSuchRoute, Refusal, TooManyRequests, Unauthorized, problem_of
+from ocrvl_gateway.errors import (
+    CLIENT_GONE,
+    Busy,
+    ClientGone,
+    NoSuchRoute,
+    Refusal,
+    TooLate,
+    TooManyRequests,
+    Unauthorized,
+    problem_of,
+)
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -40,8 +52,10 @@ class Door:
         keys: Keys,
         rate: RateLimit,
         metrics: GatewayMetrics,
+        bodies: Bodies,
         max_in_flight: int,
         max_body_bytes: int,
+        work_seconds: float,
     ) -> None:
         self._app = app
         self._router = router
@@ -50,6 +64,8 @@ class Door:
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
+        self._work_seconds = work_seconds
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,21 +105,43 @@ class Door:
 
     async def _pass(self, access: Access | None, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            has_work = self._check(access, scope, headers)
+            if not self._check(access, scope, headers):
+                await self._app(scope, receive, send)
+                return
+            body = await self._bodies.receive(receive)
+            try:
+                await self._work(scope, received(body, receive), send)
+            finally:
+                self._bodies.release(len(body))
+        except ClientGone:
+            return
         except Refusal as refusal:
             self._metrics.refused.labels(refusal.code).inc()
             problem = problem_of(refusal, scope["state"]["request_id"])
             response = problem.response(scope["state"]["route"], scope["state"]["request_id"])
             await response(scope, receive, send)
-            return
-        receive = limit_body(receive, self._max_body_bytes)
-        if not has_work:
-            await self._app(scope, receive, send)
-            return
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application work on a request, in a place of its own and for a limited time. Raises `Refusal`."""
+        self._check_places()
         self._in_flight += 1
         self._metrics.in_flight.inc()
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            async with asyncio.timeout(self._work_seconds) as limit:
+                await self._app(scope, receive, watched)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if not has_begun:
+                raise TooLate(f"no answer within {self._work_seconds:g} s") from None
+            # an answer that ends before its end: the connection is closed
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
@@ -124,7 +162,10 @@ class Door:
         return access.has_work
 
     def _check_load(self, caller: str) -> None:
-        if self._in_flight >= self._max_in_flight:
-            raise Busy(f"{self._in_flight} requests are under way, no more are taken", retry_after=1.0)
+        self._check_places()
         if wait := self._rate.wait_of(caller):
             raise TooManyRequests("too many requests in a minute", retry_after=wait)
+
+    def _check_places(self) -> None:
+        if self._in_flight >= self._max_in_flight:
+            raise Busy(f"{self._in_flight} requests are under way, no more are taken", retry_after=1.0)

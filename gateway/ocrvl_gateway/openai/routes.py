@@ -15,6 +15,7 @@ from fastapi.sse import format_sse_event
 from ocrvl.wire import FinishReason
 from ocrvl_client import Reading
 from ocrvl_gateway.disconnect import first_of, while_connected
+from ocrvl_gateway.door.json_body import BoundedJsonRoute
 from ocrvl_gateway.errors import NoSuchModel, problem_of
 from ocrvl_gateway.openai.asking import options_of, picture_of, task_of
 from ocrvl_gateway.openai.schemas import (
@@ -28,7 +29,7 @@ from ocrvl_gateway.openai.schemas import (
 )
 from ocrvl_gateway.parts import Parts, events, get_parts, refusals
 
-router = APIRouter(tags=["OpenAI"])
+router = APIRouter(tags=["OpenAI"], route_class=BoundedJsonRoute)
 _STARTED: Final = int(time.time())
 _STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _NOTHING: Final[Mapping[str, Any]] = {}

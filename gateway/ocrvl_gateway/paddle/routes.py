@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from ocrvl_client import Document, InvalidRequest, Page
 from ocrvl_gateway.disconnect import while_connected
+from ocrvl_gateway.door.json_body import BoundedJsonRoute, check_values
 from ocrvl_gateway.encoding import decode_base64
 from ocrvl_gateway.errors import BadRequest, Problem
 from ocrvl_gateway.paddle.mapping import data_info, exports_of, in_callers_words, options_of, result_of
@@ -27,9 +28,12 @@ from ocrvl_gateway.paddle.schemas import (
 )
 from ocrvl_gateway.parts import Parts, get_parts, refusals
 
-router = APIRouter(tags=["PaddleOCR"])
+router = APIRouter(tags=["PaddleOCR"], route_class=BoundedJsonRoute)
 _Parts = Annotated[Parts, Depends(get_parts)]
 _JSON: Final = re.compile(r"application/([a-z0-9.-]+\+)?json\b", re.IGNORECASE)
+_MOST_VALUES: Final = 2_000_000
+"""Of pages to restructure, 2,000 of each of 1,000; they take 64 bytes each and more."""
+
 _REFUSALS = (401, 413, 422, 429, 500, 503, 504)
 
 
@@ -87,7 +91,9 @@ async def restructure_pages(request: Request, body: RestructureRequest = Body(..
     del body  # parsed where it is worked on, in a process that has limits
     if not _JSON.match(request.headers.get("content-type", "")):
         raise BadRequest("Content-Type: application/json is wanted")
-    ask = get_parts(request).restructurer.ask(await request.body(), request.state.request_id)
+    sent = await request.body()
+    check_values(sent, _MOST_VALUES)
+    ask = get_parts(request).restructurer.ask(sent, request.state.request_id)
     answer = await while_connected(request, ask)
     if isinstance(answer, Problem):
         return answer.response(request.state.route, request.state.request_id)
