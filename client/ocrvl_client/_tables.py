@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 def rows_of(html: str) -> list[list[str]]:
     """The rows of all tables in a text; a cell that spans several rows or columns is repeated in each.
 
+    That is so for 100,000 repetitions: a text of some kilobytes can ask for any number of them.
+
     >>> rows_of('<table><tr><td colspan="2">Tea</td></tr><tr><td>green</td><td>2.40</td></tr></table>')
     [['Tea', 'Tea'], ['green', '2.40']]
     >>> rows_of("no table")
@@ -22,6 +24,9 @@ def rows_of(html: str) -> list[list[str]]:
 _MAX_SPAN = 1000
 """What HTML allows a cell to span (https://html.spec.whatwg.org, "Attributes common to td and th elements")."""
 
+_MAX_REPEATED = 100_000
+"""Ten times the cells of the largest table that the server converts."""
+
 
 class _Rows(HTMLParser):
     def __init__(self) -> None:
@@ -32,6 +37,7 @@ class _Rows(HTMLParser):
         self._spans = (1, 1)
         # column -> rows still to come that a cell above reaches into, and its text
         self._above: dict[int, tuple[int, str]] = {}
+        self._repeated = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "table":
@@ -74,14 +80,16 @@ class _Rows(HTMLParser):
         text = "".join(self._cell).strip()
         self._cell = None
         self._fill_from_above(self._row)
-        rows, columns = self._spans
+        rows, columns = self._spans if self._repeated < _MAX_REPEATED else (1, 1)
+        self._repeated += columns - 1
         for _ in range(columns):
             if rows > 1:
                 self._above[len(self._row)] = (rows - 1, text)
             self._row.append(text)
 
     def _fill_from_above(self, row: list[str]) -> None:
-        while len(row) in self._above:
+        while len(row) in self._above and self._repeated < _MAX_REPEATED:
+            self._repeated += 1
             left, text = self._above.pop(len(row))
             if left > 1:
                 self._above[len(row)] = (left - 1, text)

@@ -205,6 +205,13 @@ def test_a_table_of_odd_html_has_rows(html: str, rows: list[list[str]]) -> None:
     assert rows_of(html) == rows
 
 
+def test_cells_are_not_repeated_without_end() -> None:
+    wide = "<table><tr>" + '<td rowspan="999" colspan="999">a</td>' * 400 + "</tr>" + "<tr><td>b</td></tr>" * 400
+    rows = rows_of(wide)
+    assert len(rows) == 401
+    assert sum(map(len, rows)) < 110_000
+
+
 def test_a_spot_at_an_impossible_place_is_none() -> None:
     text = f'{{"rec_texts": ["a"], "rec_polys": [[[{"1" * 400}, 0]]]}}'
     assert Reading(text, FinishReason.STOP, 1, 1).spots == []
