@@ -31,8 +31,11 @@ ENGINE_BYTES = 6 * 2**30
 GATEWAY_BYTES = 2**29
 """Allowed for a gateway without requests."""
 
-GATEWAY_COPIES = 5
-"""Of a body at most at a time: as it comes, as text, decoded, as a message, and in gRPC's buffers."""
+BODY_COPIES = 5
+"""At most at a time: as it comes, as text, decoded, as a message, and in gRPC's buffers."""
+
+FETCHED_COPIES = 3
+"""Of a file at an address: as it comes, as a message, and in gRPC's buffers."""
 
 GATEWAY: dict[str, Any] = {"gateway": {"enabled": True}, "tls": {"mutual": False}}
 
@@ -207,11 +210,12 @@ def test_commands_are_taken_and_requests_fit_into_the_memory_of_a_pod(values: di
             assert held + bytes_of(shared) + engines * ENGINE_BYTES <= bytes_of(server["resources"]["limits"]["memory"])
 
 
-@by_values
-def test_what_a_gateway_may_hold_fits_into_its_memory(values: dict[str, Any]) -> None:
-    spec = gateway_of({**values, **GATEWAY})
+@pytest.mark.parametrize("hosts", [[], ["files.example.com"]], ids=["sent", "fetched"])
+def test_what_a_gateway_may_hold_fits_into_its_memory(hosts: list[str]) -> None:
+    spec = gateway_of({"gateway": {"enabled": True, "urlHosts": hosts}})
     settings = gateway_settings(spec)
-    held = settings.max_in_flight * settings.max_body_bytes * GATEWAY_COPIES
+    of_all = settings.max_in_flight * settings.max_body_bytes
+    held = min(settings.max_total_body_bytes, of_all) * BODY_COPIES + (of_all * FETCHED_COPIES if hosts else 0)
     apart = restructurer._AT_A_TIME * (fork_server.MEMORY_BYTES + restructurer._ANSWER_BYTES)
     assert held + apart + GATEWAY_BYTES <= bytes_of(spec["containers"][0]["resources"]["limits"]["memory"])
 
