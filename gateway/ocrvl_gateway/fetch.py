@@ -23,18 +23,47 @@ _SECONDS: Final = 30.0
 _CHUNK: Final = 64 * 1024
 
 
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""Holds an address of IPv4 in its last 32 bits; in networks of IPv6 alone all of IPv4 is reached so (RFC 6052)."""
+
+_NEVER: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "::/96",  # IPv4-compatible (RFC 4291)
+            "::ffff:0:0:0/96",  # IPv4-translated (RFC 2765)
+            "64:ff9b:1::/48",  # NAT64 of a network's own (RFC 8215)
+            "2001::/32",  # Teredo (RFC 4380)
+            "2002::/16",  # 6to4 (RFC 3056)
+            "3fff::/20",  # documentation (RFC 9637)
+            "fec0::/10",  # site-local (RFC 3879)
+            "192.0.0.0/24",  # IETF protocols (RFC 6890)
+            "192.88.99.0/24",  # 6to4's relays (RFC 7526)
+        ),
+    )
+)
+"""Networks that lead into another, or nowhere, and that `ipaddress` may call global."""
+
+
 def is_public(address: str) -> bool:
-    """Whether an address is one of the open network.
+    """Whether an address is one of the open network; one that stands for an address of IPv4 is judged by that.
 
     >>> [is_public(address) for address in ("93.184.216.34", "10.0.0.1", "127.0.0.1", "::1", "169.254.169.254")]
     [True, False, False, False, False]
-    >>> is_public("::ffff:192.168.0.1")
-    False
+    >>> [is_public(address) for address in ("2606:4700::1111", "64:ff9b::808:808", "64:ff9b::7f00:1", "fec0::1")]
+    [True, True, False, False]
     """
     parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_global and not parsed.is_multicast
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.scope_id:
+            return False
+        if parsed in _NAT64:
+            parsed = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        elif parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+    if any(parsed in network for network in _NEVER):
+        return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
 class _CheckingResolver(AbstractResolver):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uvicorn
 
 from ocrvl_gateway.app import create_app
+from ocrvl_gateway.door.proxies import behind_proxies
 from ocrvl_gateway.protocol import protocol_with
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
@@ -18,15 +19,14 @@ def serve(settings: GatewaySettings) -> None:
 def configure(settings: GatewaySettings) -> uvicorn.Config:
     """How uvicorn runs it. The application is made in uvicorn's loop, to which the reader's connections belong."""
     return uvicorn.Config(
-        lambda: create_app(settings, connect(settings)),
+        lambda: behind_proxies(create_app(settings, connect(settings)), settings.forwarded_allow_ips),
         factory=True,
         host=settings.host,
         port=settings.port,
         loop="auto",
         http=protocol_with(settings.send_timeout),
         ws="none",
-        proxy_headers=True,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         access_log=False,

@@ -128,7 +128,9 @@ class GatewaySettings(BaseSettings):
         [], description="origins of other web pages that may use this gateway; none unless set"
     )
     forwarded_allow_ips: str = Field(
-        "127.0.0.1", description="proxies whose `X-Forwarded-For` is believed, with commas between; `*` is all"
+        "127.0.0.1",
+        description="proxies whose `X-Forwarded-For` is believed, addresses and networks with commas between; "
+        "`*` is the one in front, whichever it is",
     )
     openapi: bool = Field(True, description="`/openapi.json` is there")
 

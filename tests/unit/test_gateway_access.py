@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from ocrvl_gateway.door.access import LIGHT_ROUTES, OPEN_ROUTES
+from ocrvl_gateway.door.proxies import behind_proxies
+from ocrvl_gateway.protocol import BoundedProtocol
 from tests.doubles import PATIENCE, wait_until
 from tests.gateways import PICTURE, Caller, ScriptedReader, make_app, on_a_port
 
@@ -65,7 +67,7 @@ def is_light(target: str) -> bool:
     return declared(target) in LIGHT_ROUTES or declared(target).startswith(("/v1/models/", "/models/"))
 
 
-@pytest.mark.parametrize("implementation", ["httptools", "h11"])
+@pytest.mark.parametrize("implementation", [BoundedProtocol, "h11"])
 def test_without_a_key_no_spelling_of_a_path_is_answered_but_those_of_open_routes(implementation: Any) -> None:
     reader = ScriptedReader()
     with on_a_port(make_app(reader, api_keys=[KEY]), http=implementation) as url:
@@ -144,3 +146,36 @@ def test_what_is_no_http_is_closed() -> None:
     scope = {"type": "websocket", "path": "/healthz", "headers": [], "query_string": b"", "root_path": ""}
     asyncio.run(make_app(ScriptedReader())(scope, receive, send))
     assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+@pytest.mark.parametrize(
+    ("believed", "forwarded", "caller"),
+    [
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("10.0.0.1", ["1.1.1.1"], "127.0.0.1"),
+        ("127.0.0.1", ["6.6.6.6, 1.1.1.1"], "1.1.1.1"),
+        ("127.0.0.0/8,10.0.0.0/8", ["6.6.6.6, 1.1.1.1", "10.0.0.9"], "1.1.1.1"),
+        ("*", ["6.6.6.6, 1.1.1.1"], "1.1.1.1"),
+        ("*", ["6.6.6.6", "1.1.1.1"], "1.1.1.1"),
+        ("*", [], "127.0.0.1"),
+    ],
+)
+def test_the_caller_behind_proxies_is_the_last_that_is_no_proxy(
+    believed: str, forwarded: list[str], caller: str
+) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
+
+    async def run() -> None:
+        await behind_proxies(app, believed)(scope, nothing, nothing)
+
+    asyncio.run(run())
+    assert seen == [caller]

@@ -93,6 +93,24 @@ def test_everything_else_is_refused_with_the_field_named(url: str, words: str, p
     assert refused.value.param == "file"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "240.0.0.1", "192.0.0.8"),
+        *("::", "::1", "::127.0.0.1", "::8.8.8.8", "::ffff:10.0.0.1", "::ffff:0:10.0.0.1", "fe80::1", "fe80::1%eth0"),
+        *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "2002:7f00:1::", "2002:808:808::1", "ff02::1"),
+        *("2001:0:808:808::1", "fec0::1", "fc00::1", "2001:db8::1", "3fff::1", "192.88.99.1"),
+    ],
+)
+def test_addresses_that_lead_out_of_the_open_network_are_none_of_it(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_addresses_of_the_open_network_are_known_in_every_form(address: str) -> None:
+    assert is_public(address)
+
+
 def test_a_listed_name_that_leads_into_a_private_network_is_refused(port: int) -> None:
     with pytest.raises(BadRequest, match="private address"):
         fetch(f"http://files.example.com:{port}/a.png", port, anywhere=False)
