@@ -352,6 +352,17 @@ def test_a_stop_and_a_caller_s_words_are_no_crash(line: str) -> None:
     assert read(line).crash is None
 
 
+def test_a_server_that_says_that_it_crashes_has_a_while_to_end() -> None:
+    now = 10.0
+    log = LoadingLog(clock=lambda: now)
+    assert log.crashed_before(3) is None
+    log.add("Signal (11) received.")
+    now = 12.9
+    assert log.crashed_before(3) is None
+    now = 13.0
+    assert log.crashed_before(3) == 11
+
+
 def test_the_log_says_which_models_took_longest_to_load() -> None:
     now = 0.0
     log = LoadingLog(clock=lambda: now)

@@ -113,6 +113,11 @@ class LoadingLog:
         """Models that are loading and not yet loaded."""
         return sorted(self.loading - self.loaded - set(self._causes))
 
+    def crashed_before(self, seconds: float) -> int | None:
+        """The signal by which Triton said, at least so many seconds ago, that it crashes; None where it did not."""
+        number, at = self.crash or (None, 0.0)
+        return number if number and self.clock() - at >= seconds else None
+
     def slowest(self, count: int) -> list[tuple[str, float]]:
         """The models that took longest to load, with their seconds; they load side by side."""
         times = [(model, self._times[model]) for model in self.loaded]

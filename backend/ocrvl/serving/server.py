@@ -175,10 +175,8 @@ class TritonServer:
         status = self._process.poll()
         name = f"the Triton server (process {self.pid})"
         if status is None:
-            number, when = self.log.crash or (0, 0.0)
-            if not number or time.monotonic() - when < _CRASH_SECONDS:
-                return None
-            return f"{name} crashed by signal {number} ({signal.strsignal(number)}) and did not end"
+            number = self.log.crashed_before(_CRASH_SECONDS)
+            return f"{name} crashed by signal {number} ({signal.strsignal(number)}) and did not end" if number else None
         if status < 0:
             return f"{name} was ended by signal {-status} ({signal.strsignal(-status)})"
         # not for long: what it started may still hold the other end of the pipe
