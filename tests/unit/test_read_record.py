@@ -106,9 +106,19 @@ def test_results_that_are_gone_or_cut_off_are_not_done(output: Path, scan: Input
         assert not record.is_done(scan, "this")
 
 
-def test_a_line_that_was_cut_off_costs_only_itself(output: Path, scan: Input) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"key": "/a", "pla',
+        b"7\n",
+        b'{"key": "/a", "place": "a", "begun": 5}\n',
+        b'{"key": "/a", "place": ["a"], "begun": []}\n',
+        b'{"key": "/a", "place": "a", "size": 1, "modified": 1, "hash": "", "asked": "", "files": [1]}\n',
+    ],
+)
+def test_a_line_that_was_cut_off_or_is_none_costs_only_itself(output: Path, scan: Input, line: bytes) -> None:
     with (output / FILE_NAME).open("ab") as file:
-        file.write(b'{"key": "/a", "pla')
+        file.write(line)
     (other,) = named("other.png")
     with Record(output) as record:
         record.add(other, "this", b"", 0, {})

@@ -124,11 +124,8 @@ class Record:
         return set().union(*earlier) - set().union(*_without(earlier, files)) - set(files)
 
     def _load(self, line: bytes) -> None:
-        try:
-            # names of files may be no UTF-8, and are written as they are
-            fields = json.loads(line.decode("utf-8", "surrogateescape"))
-            noted = Begun(**fields) if "begun" in fields else Done(**fields)
-        except (ValueError, TypeError):
+        noted = _parse(line)
+        if noted is None:
             return
         self._places.take(noted.key, noted.place)
         if isinstance(noted, Done):
@@ -160,6 +157,18 @@ class Record:
             return all((self._folder / name).stat().st_size == size for name, size in files.items())
         except OSError:
             return False
+
+
+def _parse(line: bytes) -> Done | Begun | None:
+    """What a line says; None where it was cut off, or somebody else has written it."""
+    try:
+        # names of files may be no UTF-8, and are written as they are
+        fields = json.loads(line.decode("utf-8", "surrogateescape"))
+        noted = Begun(**fields) if "begun" in fields else Done(**fields)
+        names = list(noted.files.keys() if isinstance(noted, Done) else noted.begun)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return noted if all(isinstance(each, str) for each in (noted.key, noted.place, *names)) else None
 
 
 def _without(readings: Sequence[frozenset[str]], files: Collection[str]) -> list[frozenset[str]]:
