@@ -38,7 +38,7 @@ def check(data: bytes) -> None:
         assert len(found["rec_texts"]) == len(found["rec_polys"])
     if task is Task.TABLE and done.startswith("<table><tr>") and "<t" not in text:
         assert done.count("<td") <= MAX_CELLS
-        assert done.count("<tr>") == TableSize.of(replace_formula_delimiters(text)).rows
+        assert done.count("<tr>") <= TableSize.of(replace_formula_delimiters(text)).rows
 
 
 def seeds() -> Sequence[bytes]:
