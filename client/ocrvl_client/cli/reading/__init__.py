@@ -7,6 +7,7 @@ stdin       standard input
 download    a URL's bytes
 asked       what is wanted of each input
 places      which input has which name in the output folder
+noted       the lines of the record
 record      what is done there
 batch       inputs to results: many at a time, in order, past what can not be read
 render      results as text, Markdown and JSON

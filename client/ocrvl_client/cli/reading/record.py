@@ -6,45 +6,20 @@ import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Final
 
 from ocrvl_client.cli.reading.asked import RESULT_SUFFIXES
+from ocrvl_client.cli.reading.noted import Begun, Done, parse
 from ocrvl_client.cli.reading.places import Places
 from ocrvl_client.cli.reading.problems import RunEnded
 from ocrvl_client.cli.reading.sources import Input
 from ocrvl_client.cli.reading.writing import can_not_write
 
 FILE_NAME: Final = ".ocrvl.jsonl"
-
-
-@dataclass(frozen=True)
-class Done:
-    """An input that was read, and how.
-
-    What it was (`modified` in nanoseconds, 0 for what is no file), what was asked of it (`Asked.digest`), and its
-    results: their sizes by their names below the output folder.
-    """
-
-    key: str
-    place: str
-    size: int
-    modified: int
-    hash: str
-    asked: str
-    files: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """Files, by their names below the output folder, of an input that is being read."""
-
-    key: str
-    place: str
-    begun: Collection[str]
 
 
 class Record:
@@ -124,7 +99,7 @@ class Record:
         return set().union(*earlier) - set().union(*_without(earlier, files)) - set(files)
 
     def _load(self, line: bytes) -> None:
-        noted = _parse(line)
+        noted = parse(line)
         if noted is None:
             return
         self._places.take(noted.key, noted.place)
@@ -157,18 +132,6 @@ class Record:
             return all((self._folder / name).stat().st_size == size for name, size in files.items())
         except OSError:
             return False
-
-
-def _parse(line: bytes) -> Done | Begun | None:
-    """What a line says; None where it was cut off, or somebody else has written it."""
-    try:
-        # names of files may be no UTF-8, and are written as they are
-        fields = json.loads(line.decode("utf-8", "surrogateescape"))
-        noted = Begun(**fields) if "begun" in fields else Done(**fields)
-        names = list(noted.files.keys() if isinstance(noted, Done) else noted.begun)
-    except (ValueError, TypeError, AttributeError):
-        return None
-    return noted if all(isinstance(each, str) for each in (noted.key, noted.place, *names)) else None
 
 
 def _without(readings: Sequence[frozenset[str]], files: Collection[str]) -> list[frozenset[str]]:
