@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from ocrvl.wire import ErrorCode, tag_message, untag_message
+from ocrvl.wire import NO_SHARED_MEMORY, ErrorCode, tag_message, untag_message
 
 MAX_MESSAGE_BYTES: Final = 2048
 """Bytes of a message as it travels. gRPC has it in a header, up to three bytes for one, and clients take 8 KiB of
@@ -65,6 +65,7 @@ _TRITON_REFUSES = (
     "is not healthy",
     "is not ready",
     "stopping",
+    NO_SHARED_MEMORY,
 )
 """Words in what Triton itself says when it can not take a request now, which is untagged."""
 

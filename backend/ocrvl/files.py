@@ -34,6 +34,8 @@ _PICTURES: Final[Mapping[bytes, str]] = {
 
 _OTHERS: Final[Mapping[bytes, str]] = {
     b"GIF8": "a GIF",
+    # Pillow takes it for a TIFF and does not read it; save it in the other byte order or as another format
+    b"MM\0+": "a big-endian BigTIFF",
     b"\0\0\0\x0cjP  ": "a JPEG 2000",
     b"\xff\x0a": "a JPEG XL",
     b"PK\x03\x04": "a ZIP archive, as docx, xlsx and odt are",
@@ -83,7 +85,7 @@ def describe_unknown(data: bytes) -> str:
     if head[4:8] == b"ftyp":
         kind = "HEIC or AVIF" if head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif") else "a video"
     if kind is None and is_pdf(data):
-        kind = "a PDF"
+        kind = "a PDF, which the model `document` reads"
     return f"; it looks like {kind}" if kind else ""
 
 

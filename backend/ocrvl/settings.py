@@ -64,7 +64,10 @@ class PreprocessSettings(ModelSettings):
         30.0, description="processor time for decoding and resizing all the pictures of a request"
     )
     max_patch_bytes: int = Field(
-        536_870_912, ge=1, description="bytes of all patches of a request, in memory that processes share"
+        201_326_592,
+        ge=1,
+        description="bytes of all patches of a request, in memory that processes share: 64 pictures of a million "
+        "pixels",
     )
     scaled_jpeg: Flag = Field(
         True,

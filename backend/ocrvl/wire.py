@@ -118,6 +118,9 @@ PART_PARAMETER: Final = "ocrvl_part_of"
 
 _PAGES = re.compile(r"{0}(,{0})*".format(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?"))
 
+NO_SHARED_MEMORY: Final = "Failed to increase the shared memory pool size"
+"""Words of Triton's Python backend where `/dev/shm` has no room for a request's tensors; it calls that INTERNAL."""
+
 _TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from ocrvl.wire import ErrorCode, untag_message
+from ocrvl.wire import NO_SHARED_MEMORY, ErrorCode, untag_message
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,10 +81,14 @@ def error_from_server(message: str, status: str | None) -> OcrvlError:
     InvalidRequest('picture 0: it has no bytes')
     >>> error_from_server("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED")
     RequestTimeout('Deadline Exceeded')
+    >>> type(error_from_server("Failed to increase the shared memory pool size for key 'a'", "StatusCode.INTERNAL"))
+    <class 'ocrvl_client._errors.ServerUnavailable'>
     """
     code, text = untag_message(message)
     if code is not None:
         return answered(_BY_CODE[code](text))
+    if NO_SHARED_MEMORY in text:
+        return ServerUnavailable(text)
     return _BY_STATUS.get((status or "").removeprefix("StatusCode."), ServerError)(text)
 
 

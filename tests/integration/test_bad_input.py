@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.hop import encode_texts
@@ -17,6 +18,7 @@ from tests.integration.raw import PROTOCOLS, infer, texts
 from tests.unit.test_hop import changed, grids
 
 GOOD = pictures.encode(pictures.plain())
+LARGE = pictures.encode(Image.new("L", (2600, 2600)))
 
 BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
     "no pictures": ({Tensor.IMAGE: texts()}, "0 pictures in one request, 1 to 64 are taken"),
@@ -35,8 +37,12 @@ BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
         "picture 0: options: max_tokens: 100000 wanted, the picture leaves room for",
     ),
     "a picture with more tokens than the model has room for": (
-        {Tensor.OPTIONS: texts(b'{"min_pixels": 6000000, "max_pixels": 7000000}')},
+        {Tensor.IMAGE: texts(LARGE), Tensor.OPTIONS: texts(b'{"max_pixels": 7000000}')},
         "lower max_pixels",
+    ),
+    "a picture that is enlarged beyond what the checkpoint reads": (
+        {Tensor.OPTIONS: texts(b'{"min_pixels": 6000000, "max_pixels": 7000000}')},
+        "options: min_pixels (6000000): pictures are enlarged to",
     ),
     "a pattern that is none": ({Tensor.OPTIONS: texts(b'{"regex": "(((["}')}, "options: "),
     "a schema that is none": ({Tensor.OPTIONS: texts(b'{"json_schema": {"type": "poem"}}')}, "options: "),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, read_key
 from ocrvl.serving.exposure import Endpoint
 from ocrvl.serving.server import TritonServer
 from tests.integration.small import small_server
@@ -40,7 +44,6 @@ CHANGING: dict[Endpoint, list[tuple[str, str, Call]]] = {
         ("GET", "/v2/cudasharedmemory/status", lambda client: client.get_cuda_shared_memory_status()),
     ],
 }
-CLOSED_ON_LOOPBACK = (Endpoint.REPOSITORY, Endpoint.TRACE, Endpoint.LOGGING)
 
 
 @pytest.fixture(scope="module", params=["127.0.0.1", "0.0.0.0"])
@@ -49,9 +52,9 @@ def small(request: pytest.FixtureRequest) -> Iterator[TritonServer]:
         yield running
 
 
-def http_status(server: TritonServer, method: str, path: str) -> int:
+def http_status(server: TritonServer, method: str, path: str, headers: Mapping[str, str] | None = None) -> int:
     connection = HTTPConnection(server.options.host, server.http_port, timeout=10)
-    connection.request(method, path, body=b"{}" if method == "POST" else None)
+    connection.request(method, path, body=b"{}" if method == "POST" else None, headers=headers or {})
     status = connection.getresponse().status
     connection.close()
     return status
@@ -68,8 +71,7 @@ def grpc_refusal(server: TritonServer, call: Call) -> str:
 
 
 def test_what_changes_a_server_is_closed(small: TritonServer) -> None:
-    closed = Endpoint if small.options.host == "0.0.0.0" else CLOSED_ON_LOOPBACK
-    for endpoint in closed:
+    for endpoint in Endpoint:
         for method, path, call in CHANGING[endpoint]:
             assert http_status(small, method, path) == 403, path
             assert "protocol is restricted" in grpc_refusal(small, call), path
@@ -80,11 +82,24 @@ def test_what_asks_and_reads_is_open(small: TritonServer) -> None:
         assert http_status(small, "GET", path) == 200, path
 
 
-def test_shared_memory_is_open_where_only_this_machine_listens(small: TritonServer) -> None:
-    _, path, call = CHANGING[Endpoint.SHARED_MEMORY][0]
-    is_open = small.options.host == "127.0.0.1"
-    assert (http_status(small, "GET", path) == 200) is is_open
-    assert (grpc_refusal(small, call) == "") is is_open
+def test_shared_memory_is_opened_on_loopback_by_the_key_that_this_user_finds(small: TritonServer) -> None:
+    _, path, _ = CHANGING[Endpoint.SHARED_MEMORY][0]
+    keys = [read_key(port) for port in (small.http_port, small.grpc_port)]
+    if small.options.host != "127.0.0.1":
+        assert keys == [None, None]
+        return
+    assert http_status(small, "GET", path, {KEY_HEADER: keys[0] or ""}) == 200
+    with triton_grpc.InferenceServerClient(small.grpc_url) as client:
+        client.get_system_shared_memory_status(headers={GRPC_PREFIX + KEY_HEADER: keys[1] or ""})
+
+
+def test_what_the_server_shares_between_its_processes_is_its_user_s_alone(small: TritonServer) -> None:
+    (prefix,) = (
+        word.partition("shm-region-prefix-name=")[2] for word in psutil.Process(small.pid).cmdline() if "prefix" in word
+    )
+    regions = list(Path("/dev/shm").glob(f"{prefix}*"))
+    assert regions
+    assert {stat.S_IMODE(region.stat().st_mode) for region in regions} == {0o600}
 
 
 def test_an_operator_opens_what_is_wanted_and_no_more() -> None:

@@ -12,6 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from PIL import Image
 
+from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, read_key
 from ocrvl.serving.server import TritonServer
 from ocrvl_client import (
     AsyncClient,
@@ -82,8 +83,10 @@ def test_a_picture_is_read_through_every_door(
 
 def regions_at(server: TritonServer) -> set[str]:
     """The shared memory of clients that the server has opened."""
+    headers = {GRPC_PREFIX + KEY_HEADER: read_key(server.grpc_port) or ""}
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        return {name for name in client.get_system_shared_memory_status().regions if name.startswith("ocrvl_client_")}
+        regions = client.get_system_shared_memory_status(headers=headers).regions
+        return {name for name in regions if name.startswith("ocrvl_client_")}
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

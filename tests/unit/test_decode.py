@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import Any
 
@@ -13,6 +14,7 @@ from ocrvl.errors import InvalidArgument
 from ocrvl.images.decode import Picture, PictureLimits, decode_picture
 from ocrvl.images.patches import resize
 from tests import pictures
+from tests.unit.test_headers import tiff_of
 
 LIMITS = PictureLimits()
 
@@ -142,3 +144,26 @@ def test_a_jpeg_decoded_smaller_has_nearly_the_same_pixels() -> None:
 def test_formats_that_can_not_be_scaled_are_decoded_whole() -> None:
     picture = decode_picture(pictures.encode(Image.new("RGB", (64, 48))), LIMITS, lambda width, height: (8, 6))
     assert _size(picture) == (64, 48)
+
+
+@pytest.mark.parametrize("form", ["<", ">", "<+"])
+@pytest.mark.parametrize("is_mistaken", [False, True])
+def test_a_tiff_is_read_whichever_way_its_header_is_written(form: str, is_mistaken: bool) -> None:
+    data = tiff_of(1, form=form)
+    if is_mistaken and not form.endswith("+"):
+        # the order of the header's own number is the other one
+        data = data[:2] + data[3:1:-1] + data[4:]
+    for sent in (data, base64.b64encode(data)):
+        assert _size(decode_picture(sent, LIMITS)) == (64, 48)
+
+
+def test_a_tiff_that_pillow_does_not_read_is_named() -> None:
+    with pytest.raises(InvalidArgument, match="it looks like a big-endian BigTIFF"):
+        decode_picture(tiff_of(1, form=">+"), LIMITS)
+
+
+def test_the_pictures_of_a_phone_are_one_picture() -> None:
+    rgb = pictures.plain()
+    data = pictures.encode(rgb, "MPO", save_all=True, append_images=[rgb.resize((40, 20))])
+    picture = decode_picture(data, LIMITS)
+    assert (_size(picture), picture.warning) == (rgb.size, "")

@@ -88,6 +88,21 @@ def test_limits_that_exclude_each_other_are_refused(preprocessor: Preprocessor) 
         preprocessor.preprocess([blank(99, 99)], [Task.OCR], Options(min_pixels=90_000, max_pixels=1_000))
 
 
+def test_pictures_are_not_enlarged_beyond_what_the_checkpoint_reads(preprocessor: Preprocessor) -> None:
+    most = preprocessor.grid.max_pixels
+    large = preprocessor.preprocess([blank(8, 8)], [Task.OCR], Options(min_pixels=most, max_pixels=2 * most))
+    assert len(large.patches) * 14 * 14 >= most
+    with pytest.raises(InvalidArgument, match=rf"min_pixels \({most + 1}\): pictures are enlarged to {most} pixels"):
+        preprocessor.preprocess([blank(8, 8)], [Task.OCR], Options(min_pixels=most + 1, max_pixels=2 * most))
+
+
+def test_a_picture_that_the_model_could_not_take_is_refused_before_it_is_resized() -> None:
+    preprocessor = Preprocessor(PixelGrid.from_checkpoint(nano_path()), PictureLimits(), max_tokens=100)
+    assert len(preprocessor.preprocess([blank(280, 252)], [Task.OCR], Options()).patches) == 4 * 90
+    with pytest.raises(InvalidArgument, match="it takes 100 tokens, the model's length is 100: lower max_pixels"):
+        preprocessor.preprocess([blank(280, 280)], [Task.OCR], Options())
+
+
 def test_a_request_may_not_come_to_more_than_its_share_of_memory() -> None:
     # room for two pictures of 280x280
     preprocessor = Preprocessor(

@@ -168,10 +168,21 @@ def test_all_models_are_loaded_unless_some_are_named() -> None:
 def test_endpoints_that_change_the_server_are_closed_by_a_key_that_differs_each_time() -> None:
     first, second = ([word for word in command() if "restricted" in word] for _ in range(2))
     assert [word.partition(":")[0] for word in first] == [
-        "--http-restricted-api=model-repository,trace,logging",
-        "--grpc-restricted-protocol=model-repository,trace,logging",
+        "--http-restricted-api=model-repository,shared-memory,trace,logging",
+        "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging",
     ]
     assert set(first).isdisjoint(second)
+
+
+def test_shared_memory_is_opened_by_the_key_that_is_told_and_nothing_else_is() -> None:
+    options = ServerOptions(Path())
+    words = build_command(options, Path("tritonserver"), Path("backends"), "ocrvl-", shared_memory_key="told")
+    with_key = [word for word in words if "told" in word]
+    assert with_key == [
+        "--http-restricted-api=shared-memory:ocrvl-shared-memory=told",
+        "--grpc-restricted-protocol=shared-memory:ocrvl-shared-memory=told",
+    ]
+    assert sum("restricted" in word for word in words) == 4
 
 
 def test_nothing_is_restricted_where_everything_is_opened() -> None:

@@ -46,7 +46,7 @@ class PictureLimits:
     max_side: int = 65_500
     max_seconds: float = 10.0
     max_request_seconds: float = 30.0
-    max_patch_bytes: int = 512 * 1024 * 1024
+    max_patch_bytes: int = 192 * 1024 * 1024
 
 
 @dataclass(frozen=True)

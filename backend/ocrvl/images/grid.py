@@ -55,10 +55,18 @@ class PixelGrid:
         return self.patch_size * self.merge_size
 
     def limited(self, task: Task, min_pixels: int | None, max_pixels: int | None) -> PixelGrid:
-        """This grid with the limits of a task, where the request does not set its own."""
+        """This grid with the limits of a task, where the request does not set its own.
+
+        Raises `InvalidArgument` for limits that exclude each other, and where pictures would be enlarged beyond the
+        most that the task reads otherwise: nothing is seen better by it, and a few bytes become any number of them.
+        """
         upper = self.max_pixels
         if task is Task.SPOTTING:
             upper = round(upper * _SPOTTING_PIXELS)
+        if min_pixels is not None and min_pixels > upper:
+            raise InvalidArgument(
+                f"options: min_pixels ({min_pixels}): pictures are enlarged to {upper} pixels at most"
+            )
         grid = replace(self, min_pixels=min_pixels or self.min_pixels, max_pixels=max_pixels or upper)
         if grid.min_pixels > grid.max_pixels:
             raise InvalidArgument(

@@ -34,7 +34,8 @@ class Preprocessor:
 
     With `scaled_jpeg` a JPEG of at least twice the size that is wanted of it is decoded at a smaller scale: not quite
     the reference's pixels, in a fraction of the time. With `exact_resize` Pillow resizes, see `resize`. `decoder` is
-    where pictures are decoded whose cost nobody knows, see `decode_picture`. `timer` makes a context for each part of
+    where pictures are decoded whose cost nobody knows, see `decode_picture`. `max_tokens` is the model's length, which
+    what is larger than that could only be refused for later. `timer` makes a context for each part of
     the work on a picture, for those who measure.
     """
 
@@ -43,6 +44,7 @@ class Preprocessor:
     scaled_jpeg: bool = True
     exact_resize: bool = False
     decoder: DecoderProcess | None = None
+    max_tokens: int | None = None
     timer: Callable[[Stage], AbstractContextManager[Any]] = nullcontext
 
     def preprocess(
@@ -99,6 +101,12 @@ class Preprocessor:
             # two resizes, with these filters, because that is what the model was given in training (PaddleX)
             pixels = np.array(Image.fromarray(pixels).resize(upscaled, Image.Resampling.LANCZOS))
         width, height = wanted_size(*picture.size)
+        tokens = width * height // grid.factor**2
+        if self.max_tokens is not None and tokens >= self.max_tokens:
+            raise InvalidArgument(
+                f"resized to {width}x{height}, it takes {tokens} tokens, the model's length is {self.max_tokens}: "
+                "lower max_pixels"
+            )
         if 3 * width * height > share.bytes_left:
             raise InvalidArgument(
                 f"resized to {width}x{height}, it takes its request over {self.limits.max_patch_bytes} bytes: "

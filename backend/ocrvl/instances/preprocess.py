@@ -29,6 +29,7 @@ from ocrvl.sidechannel.face_side import FaceChannel
 from ocrvl.sidechannel.gate import Gate
 from ocrvl.triton.context import Caller, Log, ModelContext, TensorReader
 from ocrvl.triton.loop import LoopThread
+from ocrvl.triton.room import check_room
 from ocrvl.wire import Task, Tensor
 
 _REFUSALS: Mapping[type[Exception], RefusalReason] = {
@@ -77,12 +78,14 @@ class PreprocessInstance:
         )
         self._metrics = PreprocessMetrics()
         self._decoder = DecoderProcess()
+        engine = context.engine_settings()
         self._preprocessor = Preprocessor(
-            context.engine_settings().grid,
+            engine.grid,
             limits,
             scaled_jpeg=self._settings.scaled_jpeg,
             exact_resize=self._settings.exact_resize,
             decoder=self._decoder,
+            max_tokens=engine.engine_args.get("max_model_len"),
             timer=lambda stage: self._metrics.seconds.labels(stage).time(),
         )
         self._warm_up()
@@ -127,7 +130,9 @@ class PreprocessInstance:
             self._gate.wait(deadline)
         packed = self._preprocessor.preprocess(images, tasks, options, Watch(caller, deadline).look)
         self._count(images, packed)
-        return replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
+        tensors = replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
+        check_room(packed.patches.nbytes)
+        return tensors
 
     def _count(self, images: list[bytes], packed: PackedPictures) -> None:
         self._metrics.pictures.inc(len(packed))

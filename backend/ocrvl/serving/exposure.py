@@ -1,6 +1,8 @@
 """Which of Triton's endpoints a server answers: those that change it are closed unless they are asked for.
 
-Closed means restricted to callers that send a key of 32 random bytes, which is made at each start and told to nobody.
+Closed means restricted to callers that send a key of 32 random bytes, which is made at each start and told to nobody;
+that of shared memory on a loopback address is told to callers of the same user. Without a key, any page in a browser of
+this machine could send what needs no header of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import ipaddress
 import secrets
 from collections.abc import Collection
 from enum import StrEnum
+
+from ocrvl.local_keys import KEY_HEADER
 
 
 class Endpoint(StrEnum):
@@ -24,19 +28,24 @@ _KEY = "ocrvl-closed"
 """The header that would carry the key."""
 
 
-def closed_endpoints(host: str, opened: Collection[Endpoint]) -> tuple[Endpoint, ...]:
-    """The endpoints to close for a server that listens on `host`, without those that are `opened`.
+def closed_endpoints(opened: Collection[Endpoint]) -> tuple[Endpoint, ...]:
+    """The endpoints to close: all that are not `opened`.
 
-    Shared memory is open on a loopback address, where a caller on the same machine saves copies by it; from elsewhere
-    it can only be misused.
-
-    >>> [endpoint.value for endpoint in closed_endpoints("127.0.0.1", [])]
-    ['model-repository', 'trace', 'logging']
-    >>> [endpoint.value for endpoint in closed_endpoints("0.0.0.0", [Endpoint.TRACE])]
+    >>> [endpoint.value for endpoint in closed_endpoints([Endpoint.TRACE])]
     ['model-repository', 'shared-memory', 'logging']
     """
-    of_host = {Endpoint.SHARED_MEMORY} if is_loopback(host) else set()
-    return tuple(endpoint for endpoint in Endpoint if endpoint not in {*opened, *of_host})
+    return tuple(endpoint for endpoint in Endpoint if endpoint not in opened)
+
+
+def takes_shared_memory(host: str, opened: Collection[Endpoint]) -> bool:
+    """Whether callers of the same user are told the key to shared memory: on a loopback address it saves copies.
+
+    From elsewhere it can only be misused, and where it is open no key is needed.
+
+    >>> takes_shared_memory("127.0.0.1", []), takes_shared_memory("0.0.0.0", [])
+    (True, False)
+    """
+    return is_loopback(host) and Endpoint.SHARED_MEMORY not in opened
 
 
 def is_loopback(host: str) -> bool:
@@ -51,9 +60,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def restrict(endpoints: Collection[Endpoint]) -> list[str]:
-    """Triton's arguments that close these endpoints."""
-    if not endpoints:
-        return []
-    group = f"{','.join(endpoints)}:{_KEY}={secrets.token_urlsafe(32)}"
+def restrict(endpoints: Collection[Endpoint], shared_memory_key: str | None = None) -> list[str]:
+    """Triton's arguments that close these endpoints; shared memory by the key that is told, where there is one."""
+    told = [Endpoint.SHARED_MEMORY] if shared_memory_key and Endpoint.SHARED_MEMORY in endpoints else []
+    untold = [endpoint for endpoint in endpoints if endpoint not in told]
+    arguments = []
+    if untold:
+        arguments += _group(untold, _KEY, secrets.token_urlsafe(32))
+    if told and shared_memory_key:
+        arguments += _group(told, KEY_HEADER, shared_memory_key)
+    return arguments
+
+
+def _group(endpoints: Collection[Endpoint], header: str, key: str) -> list[str]:
+    group = f"{','.join(endpoints)}:{header}={key}"
     return [f"--http-restricted-api={group}", f"--grpc-restricted-protocol={group}"]

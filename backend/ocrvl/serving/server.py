@@ -16,9 +16,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
-from ocrvl.serving.exposure import Endpoint, closed_endpoints, restrict
+from ocrvl.local_keys import remove_key, write_key
+from ocrvl.serving.exposure import Endpoint, closed_endpoints, restrict, takes_shared_memory
 from ocrvl.serving.group import end_group, kill_group
-from ocrvl.serving.leftovers import own_folder, region_prefix
+from ocrvl.serving.leftovers import close_shared_memory, own_folder, region_prefix
 from ocrvl.serving.limits import http_limit_arguments
 from ocrvl.serving.locate import find_triton
 from ocrvl.serving.log import LoadingLog
@@ -93,6 +94,7 @@ class TritonServer:
     def __enter__(self) -> TritonServer:
         triton = find_triton()
         folder = self._cleanup.enter_context(own_folder())
+        self._shm_prefix = region_prefix(folder)
         backends = prepare_backends(triton, folder / "backends")
         environment = build_environment(triton, {**os.environ, **self.options.environment})
         if triton.stub:
@@ -104,7 +106,9 @@ class TritonServer:
             self.options.model_repository, self.options.models, folder, environment, self._on_line, _end_with_parent
         )
         environment |= self._cleanup.enter_context(shared)
-        command = build_command(self.options, triton.binary, backends, region_prefix(folder), http_limit)
+        command = build_command(
+            self.options, triton.binary, backends, self._shm_prefix, http_limit, self._write_shared_memory_key()
+        )
         self._process = subprocess.Popen(
             command,
             env=environment,
@@ -115,6 +119,7 @@ class TritonServer:
             errors="replace",
             # a group of its own: a terminal's Ctrl-C reaches us alone, and what is left at the end can be found
             start_new_session=True,
+            umask=0o077,
             preexec_fn=_end_with_parent,
         )
         self._reader = threading.Thread(target=self._read_output, name="triton-output", daemon=True)
@@ -163,7 +168,10 @@ class TritonServer:
         Raises `ServerFailed` when the process ends instead.
         """
         started = time.monotonic()
-        while not self._is_ready():
+        while True:
+            close_shared_memory(self._shm_prefix)
+            if self._is_ready():
+                return
             if self._process.poll() is not None:
                 self._reader.join(timeout=5)
                 raise ServerFailed("\n".join(self.log.causes()))
@@ -211,6 +219,18 @@ class TritonServer:
         self._reader.join(timeout=5)
         self._cleanup.close()
 
+    def _write_shared_memory_key(self) -> str | None:
+        """Where callers of this user may register memory, the key for it, in a file that they find by the port."""
+        if not takes_shared_memory(self.options.host, self.options.opened):
+            return None
+        try:
+            key = write_key(self.http_port, self.grpc_port)
+        except OSError:
+            # somebody else's folder has that name: then it is as closed as elsewhere
+            return None
+        self._cleanup.callback(remove_key, key, self.http_port, self.grpc_port)
+        return key
+
     def _read_output(self) -> None:
         assert self._process.stdout is not None
         follow_output(self._process.stdout, self.log, self._on_line)
@@ -238,13 +258,18 @@ def follow_output(lines: Iterable[str], log: LoadingLog, on_line: Callable[[str]
 
 
 def build_command(
-    options: ServerOptions, binary: Path, backends: Path, shm_prefix: str, more: Sequence[str] = ()
+    options: ServerOptions,
+    binary: Path,
+    backends: Path,
+    shm_prefix: str,
+    more: Sequence[str] = (),
+    shared_memory_key: str | None = None,
 ) -> list[str]:
     """The command line that starts Triton.
 
-    `shm_prefix` begins the names of what it puts into shared memory, so that what a killed stub leaves can be
-    removed; `more` are arguments that not every Triton knows. The operator's own arguments come last, and Triton takes
-    the last of two.
+    `shm_prefix` begins the names of what it puts into shared memory, so that what a killed stub leaves can be removed;
+    `more` are arguments that not every Triton knows, `shared_memory_key` is what opens shared memory. The operator's
+    own arguments come last, and Triton takes the last of two.
     """
     return [
         str(binary),
@@ -264,7 +289,7 @@ def build_command(
         f"--metrics-address={options.host}",
         f"--metrics-port={options.metrics_port}",
         f"--exit-timeout-secs={options.exit_timeout}",
-        *restrict(closed_endpoints(options.host, options.opened)),
+        *restrict(closed_endpoints(options.opened), shared_memory_key),
         *(["--model-control-mode=explicit"] if options.models else []),
         *(f"--load-model={model}" for model in options.models),
         *more,

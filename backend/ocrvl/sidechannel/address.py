@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from ocrvl.local_keys import private_folder
 
 _SUFFIX: Final = ".sock"
 _LONGEST_PATH: Final = 107
@@ -20,11 +21,7 @@ def channel_folder() -> Path:
     A stub is a child of its server, so the server's process id and start time name it; the time tells a process from
     an earlier one, or one of another container, with the same id. Raises `OSError` where the folder is not ours alone.
     """
-    home = Path(tempfile.gettempdir()) / f"ocrvl-channels-{os.geteuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    status = home.lstat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077 or home.is_symlink():
-        raise OSError(f"{home} is not this user's alone: remove it")
+    home = private_folder("ocrvl-channels")
     _remove_leftovers(home)
     server = os.getppid()
     folder = home / f"{server}-{_start_time(server)}"

@@ -22,7 +22,7 @@ from ocrvl.errors import InternalError, InvalidArgument, OcrError, Unavailable, 
 from ocrvl.hop import Array
 from ocrvl.metrics.mirror import Family, Kind
 from ocrvl.triton.lines import SpreadLines
-from ocrvl.wire import PART_PARAMETER, Model, Tensor
+from ocrvl.wire import NO_SHARED_MEMORY, PART_PARAMETER, Model, Tensor
 
 _WAY = threading.Lock()
 """The one way to the server that lines for its log and questions about callers have, see `SpreadLines`."""
@@ -259,7 +259,7 @@ def _keep(thing: Any) -> Any:
 
 def unexpected(error: Exception) -> OcrError:
     """The error for a caller of what nobody foresaw, which the log has under an id; too little memory is a refusal."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or NO_SHARED_MEMORY in str(error):
         return Unavailable("the server has not the memory for it now: send a smaller picture, or try again later")
     identifier = uuid.uuid4().hex[:12]
     details = "".join(traceback.format_exception(error))

@@ -106,7 +106,7 @@ class AsyncGrpcTransport:
     async def register(self, name: str, key: str, size: int) -> None:
         try:
             await self._client.register_system_shared_memory(
-                name, key, size, headers=self._endpoint.headers, client_timeout=self._endpoint.timeout
+                name, key, size, headers=self._endpoint.shared_memory_headers, client_timeout=self._endpoint.timeout
             )
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, self._endpoint.timeout) from error
@@ -114,7 +114,7 @@ class AsyncGrpcTransport:
     async def unregister(self, name: str, timeout: float) -> None:
         try:
             await self._client.unregister_system_shared_memory(
-                name, headers=self._endpoint.headers, client_timeout=timeout
+                name, headers=self._endpoint.shared_memory_headers, client_timeout=timeout
             )
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, timeout) from error

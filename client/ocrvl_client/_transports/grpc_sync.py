@@ -90,14 +90,16 @@ class GrpcTransport:
     def register(self, name: str, key: str, size: int) -> None:
         try:
             self._client.register_system_shared_memory(
-                name, key, size, headers=self._endpoint.headers, client_timeout=self._endpoint.timeout
+                name, key, size, headers=self._endpoint.shared_memory_headers, client_timeout=self._endpoint.timeout
             )
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, self._endpoint.timeout) from error
 
     def unregister(self, name: str, timeout: float) -> None:
         try:
-            self._client.unregister_system_shared_memory(name, headers=self._endpoint.headers, client_timeout=timeout)
+            self._client.unregister_system_shared_memory(
+                name, headers=self._endpoint.shared_memory_headers, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise translate_grpc(error, self._endpoint.url, timeout) from error
 

@@ -62,11 +62,13 @@ class AsyncHttpTransport:
             raise self._translate(error, timeout) from error
 
     async def register(self, name: str, key: str, size: int) -> None:
-        asked = self._client.register_system_shared_memory(name, key, size, headers=dict(self._endpoint.headers))
+        asked = self._client.register_system_shared_memory(
+            name, key, size, headers=self._endpoint.shared_memory_headers
+        )
         await self._call(asked, self._endpoint.timeout)
 
     async def unregister(self, name: str, timeout: float) -> None:
-        asked = self._client.unregister_system_shared_memory(name, headers=dict(self._endpoint.headers))
+        asked = self._client.unregister_system_shared_memory(name, headers=self._endpoint.shared_memory_headers)
         await self._call(asked, timeout)
 
     async def is_live(self) -> bool:

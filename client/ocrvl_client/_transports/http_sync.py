@@ -73,13 +73,16 @@ class HttpTransport:
 
     def register(self, name: str, key: str, size: int) -> None:
         self._call(
-            lambda client: client.register_system_shared_memory(name, key, size, headers=dict(self._endpoint.headers)),
+            lambda client: client.register_system_shared_memory(
+                name, key, size, headers=self._endpoint.shared_memory_headers
+            ),
             self._endpoint.timeout,
         )
 
     def unregister(self, name: str, timeout: float) -> None:
         self._call(
-            lambda client: client.unregister_system_shared_memory(name, headers=dict(self._endpoint.headers)), timeout
+            lambda client: client.unregister_system_shared_memory(name, headers=self._endpoint.shared_memory_headers),
+            timeout,
         )
 
     def is_live(self) -> bool:

@@ -37,6 +37,13 @@ _UNKNOWN_REGION: Final = "Unable to find shared memory region"
 """Triton's words where it has been started again since the region was registered."""
 
 
+_UNOPENED: Final = "Unable to open shared memory region"
+"""Triton's words, which it calls INTERNAL, where a region is not in its own `/dev/shm`."""
+
+_RESTRICTED: Final = "is restricted, expecting header"
+"""Triton's words where shared memory is closed; over gRPC it calls that UNAVAILABLE."""
+
+
 @dataclass(eq=False)
 class Region:
     """A piece of shared memory that one request at a time uses."""
@@ -151,7 +158,14 @@ def _is_unknown(error: OcrvlError) -> bool:
     return _UNKNOWN_REGION in str(error)
 
 
-def _register_failed(error: OcrvlError) -> InvalidRequest:
+def _register_failed(error: OcrvlError) -> OcrvlError:
+    if _RESTRICTED in str(error):
+        return InvalidRequest(
+            "shared_memory: the server does not let this client register memory: it does so on a loopback address, for "
+            "clients of its own user, and anywhere with `ocrvl serve --allow shared-memory`"
+        )
+    if not (isinstance(error, InvalidRequest) or _UNOPENED in str(error)):
+        return error
     return InvalidRequest(
         f"shared_memory: the server can not open what this machine has in /dev/shm ({error}); do they share it?"
     )
@@ -190,7 +204,7 @@ class SharedMemoryTransport:
         if not region.is_registered:
             try:
                 self.register(region.name, region.key, region.memory.size)
-            except InvalidRequest as error:
+            except OcrvlError as error:
                 raise _register_failed(error) from error
             region.is_registered = True
 
@@ -255,7 +269,7 @@ class AsyncSharedMemoryTransport:
         if not region.is_registered:
             try:
                 await self.register(region.name, region.key, region.memory.size)
-            except InvalidRequest as error:
+            except OcrvlError as error:
                 raise _register_failed(error) from error
             region.is_registered = True
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, read_key
 from ocrvl.wire import Tensor
 from ocrvl_client._errors import InvalidRequest
 from ocrvl_client._messages import Array, Request, ServerMetadata
 
 END_SECONDS: Final = 2.0
 """What ending a request that was given up may take: its caller waits for it."""
+
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ class Endpoint:
         host, colon, port = self.url.rpartition(":")
         if not host or not colon or not port.isdecimal():
             raise InvalidRequest(f"url {self.url!r}: host and port are wanted, such as localhost:8001")
+
+    @property
+    def shared_memory_headers(self) -> dict[str, str]:
+        """The headers, and the key to the shared memory of a server that this user runs on this machine."""
+        host, _, port = self.url.rpartition(":")
+        key = read_key(int(port)) if host.strip("[]") in _THIS_MACHINE else None
+        return {**self.headers, **({KEY_HEADER: key, GRPC_PREFIX + KEY_HEADER: key} if key else {})}
 
 
 class Transport(Protocol):
