@@ -20,7 +20,7 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[done]} of {task.fields[total_inputs]}{task.fields[failed]}"),
-            TextColumn("{task.fields[pages]} of {task.fields[known]} pages"),
+            TextColumn("{task.fields[pages_shown]}"),
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -64,8 +64,9 @@ class Bar:
 
     def _fields(self) -> dict[str, Any]:
         failed = f", {self._failed} failed" if self._failed else ""
-        counts = {"done": self._done, "total_inputs": self._total, "pages": self._pages, "known": self._known}
-        return {**counts, "failed": failed}
+        shown = f"{self._pages} of {self._known} pages" if self._known else ""
+        counts = {"done": self._done, "total_inputs": self._total, "pages": self._pages}
+        return {**counts, "pages_shown": shown, "failed": failed}
 
 
 class _Rate(ProgressColumn):
