@@ -234,6 +234,9 @@ def _of_validation(error: RequestValidationError) -> Problem:
 def _in_words(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return "not known here, or not supported; leave it out"
+    if problem["type"] == "model_attributes_type" and problem["loc"] == ("body",):
+        # curl sends forms unless it is told otherwise
+        return "the body is read as JSON only with the header Content-Type: application/json"
     message: str = problem["msg"]
     return message.removeprefix("Value error, ")
 

@@ -210,6 +210,12 @@ def test_a_body_that_is_not_json_is_refused(caller: Caller) -> None:
     assert "JSON" in answer.json()["error"]["message"]
 
 
+def test_a_body_that_is_not_called_json_is_told_how(caller: Caller) -> None:
+    answer = caller.post(CHAT, content=json.dumps(chat()), headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 400
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
 def test_a_model_that_is_not_served_is_not_found(caller: Caller) -> None:
     answer = caller.post(CHAT, json={**chat(), "model": "gpt-4o"})
     assert answer.status_code == 404

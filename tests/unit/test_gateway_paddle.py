@@ -125,9 +125,9 @@ def test_pages_of_a_pdf_come_in_order_with_their_sizes_and_one_that_failed_in_it
 
 
 def test_what_is_not_as_it_was_asked_for_is_said_beside_the_blocks(reader: ScriptedReader, caller: Caller) -> None:
-    reader.parts = [page(0, 2, warning="72 dots an inch"), page(1, 2), document()]
+    reader.parts = [page(0, 2, warning="see markdown_ignore_labels"), page(1, 2), document()]
     first, second = caller.post(PARSE, json={"file": FILE}).json()["result"]["layoutParsingResults"]
-    assert first["prunedResult"]["warning"] == "72 dots an inch"
+    assert first["prunedResult"]["warning"] == "see markdownIgnoreLabels"
     assert first["prunedResult"]["parsing_res_list"]
     assert "warning" not in second["prunedResult"]
 

@@ -71,7 +71,7 @@ def result_of(page: Page, *, with_images: bool) -> LayoutParsingResult:
         else:
             named[name] = encode_base64(data)
     said = {"error": page.error, "warning": page.warning}
-    content = {**page.content, **{name: text for name, text in said.items() if text}}
+    content = {**page.content, **{name: in_callers_words(text) for name, text in said.items() if text}}
     return LayoutParsingResult(
         prunedResult=content,
         markdown=MarkdownData(text=page.markdown, images=named if with_images else None),
