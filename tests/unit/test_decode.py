@@ -14,7 +14,7 @@ from ocrvl.errors import InvalidArgument
 from ocrvl.images.decode import Picture, PictureLimits, decode_picture
 from ocrvl.images.patches import resize
 from tests import pictures
-from tests.unit.test_headers import tiff_of
+from tools.fuzz.bombs import tiff_of
 
 LIMITS = PictureLimits()
 

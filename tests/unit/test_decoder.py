@@ -19,8 +19,7 @@ from ocrvl.images.pipeline import Preprocessor
 from ocrvl.options import Options
 from ocrvl.wire import Task
 from tests import pictures
-from tests.unit.test_headers import bmp_of
-from tests.unit.test_hostile_input import progressive_jpeg
+from tools.fuzz.bombs import bmp_of, jpeg_of_scans
 
 LIMITS = PictureLimits()
 TIFF = pictures.encode(pictures.plain(), "TIFF", compression="tiff_lzw")
@@ -65,7 +64,7 @@ def test_a_plain_picture_needs_no_process(decoder: DecoderProcess) -> None:
 
 
 def test_a_jpeg_of_many_scans_is_decoded_at_the_size_that_is_wanted(decoder: DecoderProcess) -> None:
-    picture = decoder.decode(progressive_jpeg(50), LIMITS, lambda width, height: (width // 2, height // 2))
+    picture = decoder.decode(jpeg_of_scans(50), LIMITS, lambda width, height: (width // 2, height // 2))
     assert (picture.pixels.shape, picture.size) == ((32, 32, 3), (64, 64))
 
 

@@ -38,6 +38,7 @@ from ocrvl_client._transports.generate import decode_event
 from tests import pictures
 from tests.benches import HostBench
 from tests.doubles import MemoryCall, assert_failed, pack
+from tools.fuzz.bombs import jpeg_of_scans
 
 LIMITS = PictureLimits()
 _TAG = struct.Struct("<HHII")
@@ -58,13 +59,6 @@ def tiff(*directories: list[tuple[int, int]]) -> bytes:
 DIRECTORY = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (279, 16)]
 
 
-def progressive_jpeg(scans: int) -> bytes:
-    """A progressive JPEG whose last scan comes again and again."""
-    data = pictures.encode(Image.new("L", (64, 64), 128), "JPEG", progressive=True)
-    last = data[data.rindex(b"\xff\xda") : -2]
-    return data[:-2] + last * (scans - data.count(b"\xff\xda")) + data[-2:]
-
-
 def test_a_picture_whose_second_frame_is_damaged_is_read() -> None:
     picture = decode_picture(tiff(DIRECTORY, []), LIMITS)
     assert (picture.pixels.shape, picture.warning) == ((4, 4, 3), "")
@@ -81,9 +75,9 @@ def test_counting_the_frames_of_a_tiff_ends() -> None:
 
 
 def test_a_jpeg_of_many_scans_is_refused_and_one_of_a_few_is_read() -> None:
-    assert decode_picture(progressive_jpeg(MAX_SCANS), LIMITS).pixels.shape == (64, 64, 3)
+    assert decode_picture(jpeg_of_scans(MAX_SCANS), LIMITS).pixels.shape == (64, 64, 3)
     with pytest.raises(InvalidArgument, match=f"it is a JPEG of {MAX_SCANS + 1} scans, at most {MAX_SCANS}"):
-        decode_picture(progressive_jpeg(MAX_SCANS + 1), LIMITS)
+        decode_picture(jpeg_of_scans(MAX_SCANS + 1), LIMITS)
 
 
 @pytest.mark.parametrize(("level", "shown"), [(70_000, 255), (-5, 0), (100, 100)])

@@ -16,6 +16,7 @@ from ocrvl.hop import PackedPictures, encode_texts
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
 from tools.endurance.asking import ask_tensors
+from tools.fuzz.bombs import bmp_of, jpeg_of, jpeg_of_scans, png_of, tiff_of
 from tools.fuzz.seeds import write_pdf
 from tools.hostile.attack import Attack
 from tools.hostile.scene import Scene, each, request
@@ -224,11 +225,17 @@ def _bombs(scene: Scene) -> Counter[str]:
         lambda: _encode(Image.new("RGB", (12_000, 12_000)), "PNG"),
         lambda: _encode(Image.new("1", (65_000, 1_500)), "TIFF", compression="group4"),
         lambda: _encode(Image.new("RGB", (9_990, 9_990)), "WEBP", lossless=True, method=0),
+        lambda: bmp_of(65_500, 1_526),
+        lambda: tiff_of(1_000_000),
+        lambda: jpeg_of(1_000_000),
+        lambda: png_of(500_000),
     )
-    return each(
-        (bomb() for bomb in bombs),
-        lambda data: scene.infer(request(Model.OCR, ask_tensors([data], {"max_tokens": 2})), 90),
-    )
+
+    def ask(data: bytes, count: int = 1) -> str:
+        return scene.infer(request(Model.OCR, ask_tensors([data] * count, {"max_tokens": 2})), _BOMB_SECONDS)
+
+    # each of the 64 is honest by every count
+    return each((bomb() for bomb in bombs), ask) + Counter([ask(jpeg_of_scans(100, 9_000), 64)])
 
 
 def _pdf_bomb(scene: Scene) -> Counter[str]:
@@ -258,5 +265,5 @@ ATTACKS: Final = (
     Attack("the hop", "patches and grids that do not match, hostile tasks, sizes, errors and options", _hop),
     Attack("other models", "layout, document and cancel: odd pages, files, options, tokens", _other_models),
     Attack("a PDF bomb", f"a page that draws {_FAN}^{_LEVELS} squares, and good documents beside it", _pdf_bomb),
-    Attack("picture bombs", "a JPEG of 20,000 scans; 100 megapixels of 1, 16 and 24 bits; 144 megapixels", _bombs),
+    Attack("picture bombs", "JPEGs of 20,000 scans and of 100; 100 megapixels; run lengths, strips, chunks", _bombs),
 )

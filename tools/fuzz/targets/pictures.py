@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.files import decode_file
 from ocrvl.images.decode import FORMATS, PictureLimits, decode_picture
 from ocrvl.images.headers import read_header
+from tools.fuzz.bombs import bmp_of, jpeg_of, jpeg_of_scans, png_of, tiff_of, webp_of
 from tools.fuzz.seeds import picture_files
 from tools.fuzz.target import Target
 
@@ -36,4 +39,11 @@ def check(data: bytes) -> None:
         assert picture.size in (header.size, header.size[::-1])
 
 
-TARGET = Target(check, picture_files, FORMATS, max_bytes=8192)
+def seeds() -> Sequence[bytes]:
+    """Pictures of every format, and some of more parts than they need."""
+    tiffs = (tiff_of(2, form=form) for form in ("<", ">", "<+", ">+"))
+    more = (jpeg_of(2), jpeg_of_scans(12), png_of(2), webp_of(2), bmp_of(6, 4))
+    return [*picture_files(), *tiffs, *more]
+
+
+TARGET = Target(check, seeds, FORMATS, max_bytes=8192)
