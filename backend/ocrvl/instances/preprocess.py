@@ -43,12 +43,13 @@ _LOOK_SECONDS: Final = 0.25
 
 
 class Watch:
-    """Whether a request is still wanted, while it is worked on."""
+    """Whether a request is still wanted, while it is worked on. `every` is in seconds."""
 
-    def __init__(self, caller: Caller, deadline: float | None) -> None:
+    def __init__(self, caller: Caller, deadline: float | None, every: float = _LOOK_SECONDS) -> None:
         self._caller = caller
         self._deadline = deadline
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._every = every
+        self._next_look = time.monotonic() + every
 
     def look(self) -> None:
         """Raise `Cancelled` where its caller has gone or its time has passed. May be called as often as one likes."""
@@ -58,7 +59,7 @@ class Watch:
         if now >= self._next_look:
             if self._caller.is_gone():
                 raise Cancelled("its caller went away")
-            self._next_look = time.monotonic() + _LOOK_SECONDS
+            self._next_look = time.monotonic() + self._every
 
 
 class PreprocessInstance:
