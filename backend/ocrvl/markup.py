@@ -31,16 +31,17 @@ _PAIR: Final = re.compile(r"(?<![0-9])\$[^$]+\$(?![0-9])")
 
 _INLINE: Final = re.compile(
     r"(?P<run>\*+|_+|`+)"  # emphasis, a program
-    r"|\\(?=[!-/:-@\[-`{-~])"  # would escape what follows
+    r"|\\(?=[!-/:-@\[-`{-~\ufdd0\n])"  # would escape what follows
     r"|<(?=[A-Za-z/!?])|&(?=#?\w{1,31};)"  # a tag, an entity
-    r"|\[(?=[^\[\]\n]*\][(\[:])"  # a link, a picture, the address of one
+    r"|\[(?=[^\[\]]*\][(\[:])"  # a link, a picture, the address of one
     r"|~(?=~)|(?<=~)~"
 )
 _INDENTED: Final = re.compile(r"^(?: {4}| {0,3}\t)[ \t]*+(?=.*\\)")
 _LINE_START: Final = re.compile(
-    r"^(?P<space>[ \t]*)(?P<mark>#{1,6}(?=\s|$)|>|[*+](?=\s)|-(?=\s+[0-9$\ufdd0€£¥])|[-=*_|:](?=[-=*_|: \t]*$))"
+    r"^(?P<space>[ \t]*)(?P<mark>#{1,6}(?=\s|$)|>|[*+](?=\s|$)|-(?=\s+[0-9$\ufdd0€£¥])|[-=*_|:](?=[-=*_|: \t]*$))"
 )
-_NUMBER: Final = re.compile(r"^[ \t]*([0-9]{1,9})[.)](?=\s)")
+_NUMBER: Final = re.compile(r"^[ \t]*([0-9]{1,9})([.)])(?=\s|$)")
+_ITEM: Final = re.compile(r"(?:[ \t]*+(?:-|[0-9]{1,9}\.)[ \t]++)++(?=\S)")
 _CLOSING_MARKS: Final = re.compile(r"(?<=\s)#+\s*$")
 
 
@@ -125,11 +126,21 @@ def _escape_inline(text: str, many: frozenset[str]) -> str:
 
 def _escape_starts(lines: list[str]) -> Iterator[str]:
     """Lines without what would begin a block of another kind; numbers that a list would count anew."""
-    numbers = [int(found[1]) for line in lines if (found := _NUMBER.match(line))]
-    counted = numbers == [*range(numbers[0], numbers[0] + len(numbers))] if numbers else True
+    found = [number for line in lines if (number := _NUMBER.match(line))]
+    numbers = [int(number[1]) for number in found]
+    counted = not found or numbers == [*range(numbers[0], numbers[0] + len(numbers))]
+    # a list shows a point behind its numbers
+    counted = counted and all(number[2] == "." for number in found)
     for line in lines:
         # four spaces would make it a program, in which nothing is escaped
         whole = _INDENTED.sub("   ", line)
         if not counted:
-            whole = _NUMBER.sub(lambda number: f"{number[0][:-1]}\\{number[0][-1]}", whole)
-        yield _LINE_START.sub(lambda start: f"{start['space'][:3]}\\{start['mark']}", whole)
+            whole = _NUMBER.sub(lambda number: f"{number[0][:-1]}\\{number[2]}", whole)
+        escaped = _escape_start(whole)
+        if escaped == whole and (item := _ITEM.match(whole)):
+            escaped = item[0] + _escape_start(whole[item.end() :])
+        yield escaped
+
+
+def _escape_start(line: str) -> str:
+    return _LINE_START.sub(lambda start: f"{start['space'][:3]}\\{start['mark']}", line)

@@ -53,6 +53,10 @@ LIKE_MARKUP = [
     "    four <b>",
     "\ttab <b>",
     "line\n```\nfence\n```",
+    "\\$5 and a line \\\nmore",
+    "1) one\n2) two",
+    "+\n*",
+    "see [a\nb](c)",
 ]
 
 
@@ -73,6 +77,11 @@ def words(text: str) -> str:
 @pytest.mark.parametrize("text", PLAIN)
 def test_text_that_is_no_markup_stays_as_it_is(text: str) -> None:
     assert escape_markdown(mark_written(text)) == text
+
+
+@pytest.mark.parametrize(("text", "escaped"), [("- > 5", r"- \> 5"), ("1. # 5", r"1. \# 5"), ("- -", r"\- -")])
+def test_what_begins_an_item_of_a_list_begins_no_other_block(text: str, escaped: str) -> None:
+    assert escape_markdown(text) == escaped
 
 
 @pytest.mark.parametrize("text", LIKE_MARKUP)
