@@ -15,6 +15,7 @@ from tools.hostile.ledger import Account, Ending, Ledger, Recovery
 ANSWERED = Attack("a", "", lambda _scene: Counter())
 SILENT = Attack("b", "", lambda _scene: Counter(), is_answered=False)
 DEADLY = Attack("c", "", lambda _scene: Counter(), ends_server=True)
+PICKY = Attack("d", "", lambda _scene: Counter(), allows="40[14]")
 GOOD = Account(Counter({Ending.RIGHT: 3, Ending.REFUSED: 1}))
 
 
@@ -26,7 +27,13 @@ def result(attack: Attack = ANSWERED, came_back: str = "400 INVALID_ARG", **chan
 @pytest.mark.parametrize(
     "one",
     [
-        *(result(), result(came_back="INTERNAL"), result(SILENT, "closed"), result(DEADLY, "closed")),
+        *(
+            result(),
+            result(PICKY, "401"),
+            result(came_back="INTERNAL"),
+            result(SILENT, "closed"),
+            result(DEADLY, "closed"),
+        ),
         result(DEADLY, restarted=True, account=Account(Counter({Ending.BROKEN: 2}))),
     ],
 )
@@ -39,6 +46,7 @@ def test_what_holds(one: Result) -> None:
     [
         (result(came_back="no answer"), "1 times 'no answer'"),
         (result(came_back="closed"), "1 times 'closed'"),
+        (result(PICKY, "200"), "1 times '200'"),
         (result(came_back="500 INTERNAL"), "1 times '500 INTERNAL'"),
         (result(recovery=Recovery()), "no good picture was read afterwards"),
         (result(restarted=True), "the server had to be started again"),

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from typing import Final
 
 import atheris
+
+# Pillow reads headers in Python
+_INSTRUMENTED: Final = ["ocrvl", "ocrvl_client", "ocrvl_gateway", "PIL", "paddlex.inference.pipelines.paddleocr_vl"]
 
 
 def main() -> None:
@@ -15,8 +19,7 @@ def main() -> None:
     # what libraries say of bad input, once for each of millions
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    # Pillow reads headers in Python
-    with atheris.instrument_imports(include=["ocrvl", "ocrvl_client", "PIL"]):
+    with atheris.instrument_imports(include=_INSTRUMENTED):
         from tools.fuzz.target import load_target
 
         target = load_target(name)

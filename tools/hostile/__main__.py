@@ -20,7 +20,7 @@ from rich.table import Table
 
 from tools.endurance.pictures import draw_files, read_undisturbed
 from tools.endurance.server import Role, ServeProcess
-from tools.hostile import connections, content, malformed, resources
+from tools.hostile import connections, content, gateway, malformed, resources
 from tools.hostile.attack import Attack
 from tools.hostile.ledger import Account, Ending, Ledger, Recovery, read_again
 from tools.hostile.scene import Scene
@@ -34,7 +34,7 @@ def plain_server(_folder: Path) -> AbstractContextManager[tuple[str, ...]]:
     return nullcontext(())
 
 
-ATTACKS: Final = (*malformed.ATTACKS, *content.ATTACKS, *connections.ATTACKS, resources.MEMORY)
+ATTACKS: Final = (*malformed.ATTACKS, *content.ATTACKS, *connections.ATTACKS, resources.MEMORY, *gateway.ATTACKS)
 STAGES: Final[Mapping[Stage, tuple[Attack, ...]]] = {
     plain_server: ATTACKS,
     resources.small_disk: (resources.DISK,),

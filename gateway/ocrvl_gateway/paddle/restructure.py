@@ -13,7 +13,7 @@ from paddlex.inference.serving.basic_serving._pipeline_apps._common.common impor
 
 from ocrvl.document.markdown import to_markdown, to_word
 from ocrvl_gateway.encoding import encode_base64
-from ocrvl_gateway.errors import BadRequest
+from ocrvl_gateway.errors import BadRequest, Refusal
 from ocrvl_gateway.paddle.failed import with_failed
 from ocrvl_gateway.paddle.markdown_images import MarkdownImages
 from ocrvl_gateway.paddle.schemas import (
@@ -32,11 +32,13 @@ def restructure(request: RestructureRequest) -> list[LayoutParsingResult]:
     """The pages as parts of one document. Takes as long as it takes. Raises `BadRequest`."""
     read = [(number, page) for number, page in enumerate(request.pages) if not page.has_failed]
     images = [MarkdownImages(page.markdownImages or {}, number) for number, page in read]
-    originals = [_original(page.prunedResult, number) for number, page in read]
     try:
+        originals = [_original(page.prunedResult, number) for number, page in read]
         return with_failed(request, _restructure(request, originals, images) if originals else [])
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        # what PaddleX can not follow was not made by it
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:
+        # what PaddleX can not follow was not made by it, and it says so by whatever its code comes upon
         raise BadRequest(
             f"pages: not as /layout-parsing sends them ({type(error).__name__}: {error})", param="pages"
         ) from error
