@@ -63,7 +63,9 @@ class DecoderProcess:
             look()
             seconds, wall = _processor_seconds(pid) - began_seconds, time.monotonic() - began
             if seconds > limits.max_seconds or wall > _WALL_FACTOR * limits.max_seconds:
-                raise InvalidArgument(f"it takes more than {limits.max_seconds:g} s to decode: save it again")
+                raise InvalidArgument(
+                    f"it takes more than {limits.max_seconds:.2g} s to decode: save it again, or send fewer at once"
+                )
 
         is_well = False
         try:
