@@ -159,8 +159,13 @@ def _table(results: list[Result]) -> Table:
         table.add_row(attack.name, attack.sent, _counts(result.came_back), after, meanwhile, mark)
     table.add_section()
     total = sum((result.account.endings for result in results), Counter[Ending]())
-    table.add_row("all", "", f"{sum(result.came_back.total() for result in results)}", "", _counts(total), "")
+    table.add_row("all", "", f"{sum(map(_answers, results))}", "", _counts(total), "")
     return table
+
+
+def _answers(result: Result) -> int:
+    """How many came back; of what is said `at most` the number is no count."""
+    return sum(count for answer, count in result.came_back.items() if not answer.endswith("at most"))
 
 
 def _counts(counts: Counter[Any]) -> str:
