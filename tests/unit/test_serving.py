@@ -19,7 +19,6 @@ from ocrvl.serving.log import LoadingLog, slow_start_hint
 from ocrvl.serving.ports import bind_to_free_port, find_free_port
 from ocrvl.serving.runtime import build_environment, keep_less_freed_memory, prepare_backends
 from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer, build_command
-from ocrvl.wire import Model
 from ocrvl_client.cli import app
 from ocrvl_client.cli.serve import _network_warning, _Reports
 from ocrvl_client.cli.terminal import Console
@@ -388,11 +387,6 @@ def test_the_log_says_which_models_took_longest_to_load() -> None:
 
 def test_models_are_not_imported_once_more_to_complete_their_configuration() -> None:
     assert "--disable-auto-complete-config" in command()
-
-
-def test_no_model_waits_for_another_to_be_loaded() -> None:
-    (count,) = (word.partition("=")[2] for word in command() if word.startswith("--model-load-thread-count="))
-    assert int(count) >= len(Model)
 
 
 def test_free_ports_are_three_different_ones() -> None:

@@ -193,6 +193,28 @@ def test_failures_that_are_far_apart_are_forgiven() -> None:
     assert world.told.count("start") == 7
 
 
+def test_a_recovery_that_hangs_is_begun_again_and_a_slow_one_is_not() -> None:
+    world = World()
+    first = ScriptedServer(world, loading=100, breaks_after=5)
+    servers = [first, ScriptedServer(world, loading=290, breaks_after=5), ScriptedServer(world, loading=FOREVER)]
+    supervisor = supervise(world, [*servers, ScriptedServer(world)])
+    stop_after(world, supervisor, 2000)
+    supervisor.run()
+    assert [event for event in world.told if event.startswith("broken")] == [
+        *("broken: stub died", "broken: stub died"),
+        "broken: it could not be started again: still loading after 871 s: model",
+    ]
+    assert world.told.count("start") == 4
+
+
+def test_a_first_start_may_take_as_long_as_it_takes() -> None:
+    world = World()
+    supervisor = supervise(world, [ScriptedServer(world, loading=5000)])
+    stop_after(world, supervisor, 6000)
+    supervisor.run()
+    assert world.told[:2] == ["start", "ready"]
+
+
 def test_without_recovery_the_first_trouble_ends_it() -> None:
     world = World()
     with pytest.raises(GaveUp, match=r"^stub died$"):

@@ -36,9 +36,6 @@ _GROUP_END_SECONDS = 30.0
 _CRASH_SECONDS = 3.0
 """What Triton may take to write down where it crashed. It does so with whatever locks it held, and may hang over it."""
 
-_LOADED_TOGETHER = 16
-"""All models of a repository: by default the engine's, which takes longest, would wait for some that come before it."""
-
 _STUB_SECONDS = 120
 """How long a Python model's process may take to come up: all start at once, and Triton's 30 are short on busy machines.
 """
@@ -279,7 +276,6 @@ def build_command(
         f"--backend-config=python,stub-timeout-seconds={_STUB_SECONDS}",
         # or each Python model is imported once before, in a process of its own, to ask whether it has more to say
         "--disable-auto-complete-config",
-        f"--model-load-thread-count={_LOADED_TOGETHER}",
         f"--http-header-forward-pattern={_TRACE_HEADERS}",
         f"--grpc-header-forward-pattern={_TRACE_HEADERS}",
         f"--http-address={options.host}",

@@ -15,6 +15,10 @@ LOOK_SECONDS = 0.25
 """Between two looks at a running server: what dies is noticed well within the two seconds that are promised."""
 
 _LONGEST_PAUSE = 30.0
+_SLOWER = 3.0
+_SHORTEST_PATIENCE = 120.0
+"""A recovery may take three times as long as the start before it, which may have had a checkpoint to fetch, and never
+less than this: a start that hangs, as Triton 2.51's may on a busy machine, is begun again."""
 
 
 class GaveUp(Exception):
@@ -112,6 +116,7 @@ class Supervisor(Generic[S]):
         self._server: S | None = None
         self._stops_asked = 0
         self._broken_at: float | None = None
+        self._start_seconds = 0.0
         self._failures: deque[float] = deque()
 
     def ask_to_stop(self) -> None:
@@ -148,11 +153,13 @@ class Supervisor(Generic[S]):
             self._server = None
 
     def _look_after(self, server: S) -> str | None:
+        began = self._clock()
         try:
             server.wait_until_ready(self._on_wait)
-        except _StopAsked:
+        except (_StopAsked, _StartHangs):
             server.kill()
             raise
+        self._start_seconds = self._clock() - began
         self._reports.ready(None if self._broken_at is None else self._clock() - self._broken_at)
         look = self._watch(server)
         try:
@@ -176,6 +183,9 @@ class Supervisor(Generic[S]):
     def _on_wait(self, models: list[str], seconds: float) -> None:
         if self._stops_asked:
             raise _StopAsked
+        patience = max(_SHORTEST_PATIENCE, _SLOWER * self._start_seconds)
+        if self._broken_at is not None and seconds > patience:
+            raise _StartHangs(f"still loading after {seconds:.0f} s: {', '.join(models) or 'its endpoints'}")
         self._reports.waiting(models, seconds)
 
     def _count(self, trouble: str) -> None:
@@ -199,3 +209,7 @@ class Supervisor(Generic[S]):
 
 class _StopAsked(Exception):
     """A stop was asked for while a server was starting."""
+
+
+class _StartHangs(ServerFailed):
+    """A recovery takes far longer than the start before it."""
