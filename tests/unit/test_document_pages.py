@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import io
 import json
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,14 @@ from tests import pictures
 
 LIMITS = PictureLimits(max_pixels=4_000_000)
 DRAWERS = Drawers()
-atexit.register(DRAWERS.close)
 COLOURS = ("red", "green", "blue")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawers() -> Iterator[None]:
+    """What draws is ended with the last test."""
+    yield
+    DRAWERS.close()
 
 
 def pdf(*sizes: tuple[float, float]) -> bytes:

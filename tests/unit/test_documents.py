@@ -189,6 +189,7 @@ def running(
         yield host
         host.loop.drain()
     finally:
+        host.host.stop()
         host.loop.stop()
 
 
