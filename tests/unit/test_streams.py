@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from ocrvl.wire import FinishReason, Tensor
-from ocrvl_client import AsyncClient, Client, Reading, RequestCancelled, RequestTimeout
+from ocrvl_client import AsyncClient, Client, Reading, RequestCancelled, RequestTimeout, ServerUnavailable
 from tests.transports import texts
 
 KINDS = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=lambda kind: kind.__name__)
@@ -231,3 +232,13 @@ def test_a_request_that_is_given_up_is_ended_by_its_token_and_not_broken_off(how
         server.wait_for_end()
         assert server.was_broken_off is False
         assert len(server.tokens) == 1
+
+
+@KINDS
+def test_a_stream_to_a_server_that_is_not_there_is_unavailable(kind: type[Client] | type[AsyncClient]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"127.0.0.1:{free.getsockname()[1]}"
+    # again and again: whether the request or the news comes first differs from time to time
+    for _ in range(20):
+        with pytest.raises(ServerUnavailable):
+            read_until(url, kind, Reading)

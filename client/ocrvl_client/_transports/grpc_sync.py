@@ -48,12 +48,17 @@ class GrpcTransport:
         client.start_stream(lambda result, error: answers.put((result, error)), headers=self._endpoint.headers)
         is_answered = False
         try:
-            client.async_stream_infer(
-                request.model.value,
-                fill_inputs(triton.InferInput, request),
-                request_id=request.id,
-                enable_empty_final_response=True,
-            )
+            try:
+                client.async_stream_infer(
+                    request.model.value,
+                    fill_inputs(triton.InferInput, request),
+                    request_id=request.id,
+                    enable_empty_final_response=True,
+                )
+            except InferenceServerException as broken:
+                # the stream broke before: why, its callback is told
+                is_answered = True
+                raise translate_grpc(_cause(answers) or broken, self._endpoint.url, timeout) from broken
             while not is_answered:
                 try:
                     result, error = answers.get(timeout=timeout)
@@ -126,6 +131,12 @@ class GrpcTransport:
             return bool(question(headers=self._endpoint.headers, client_timeout=self._endpoint.timeout))
         except InferenceServerException:
             return False
+
+
+def _cause(answers: queue.Queue[tuple[Any, InferenceServerException | None]]) -> InferenceServerException | None:
+    with suppress(queue.Empty):
+        return answers.get(timeout=END_SECONDS)[1]
+    return None
 
 
 def read_answer(result: Any) -> dict[Tensor, Array]:
