@@ -109,5 +109,22 @@ def test_a_page_of_a_tiff_is_a_file_of_one_page() -> None:
     assert [read_header(page).size for page in pages] == [(64, 48), (20, 10)]  # type: ignore[union-attr]
 
 
+def test_a_directory_beyond_the_end_of_the_file_is_damage_and_no_more() -> None:
+    for form, place in (("<", 2**32 - 1), ("<+", 2**64 - 1)):
+        data = tiff_of(1, form=form)
+        first = 8 if form.endswith("+") else 4
+        width = 8 if form.endswith("+") else 4
+        data = data[:first] + place.to_bytes(width, "little") + data[first + width :]
+        assert (read_header(data), tiff.find_pages(data)) == (None, [])
+
+
+def test_the_last_page_of_a_file_that_breaks_off_behind_its_directory_is_a_page() -> None:
+    data = pictures.encode(GRAY, "TIFF", save_all=True, append_images=[GRAY])
+    *_, last = tiff.find_pages(data)
+    end = last + 2 + 12 * int.from_bytes(data[last : last + 2], "little")
+    assert tiff.find_pages(data[: end + 2]) == tiff.find_pages(data)
+    assert len(tiff.find_pages(tiff.at_page(data[: end + 2], last))) == 1
+
+
 def test_run_lengths_that_are_let_in_are_few() -> None:
     assert bmp.MAX_RUN_LENGTH_PIXELS < PLAIN_WORK

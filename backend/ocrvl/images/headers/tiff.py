@@ -70,7 +70,8 @@ def at_page(data: bytes, offset: int) -> bytes:
     """The file with the page whose directory is at `offset` as its only one."""
     form = _Form.of(data)
     _, end = _tags(data, form, offset)
-    file = bytearray(data)
+    # the place of the next page may be missing at the end of a file
+    file = bytearray(data.ljust(end + form.place.size, b"\0"))
     form.place.pack_into(file, end, 0)
     form.place.pack_into(file, form.first, offset)
     return bytes(file)
@@ -78,6 +79,9 @@ def at_page(data: bytes, offset: int) -> bytes:
 
 def _tags(data: bytes, form: _Form, offset: int) -> tuple[list[tuple[int, int, int, bytes]], int]:
     """The tags of a directory, each with kind, count and value or place; and where it ends."""
+    if offset > len(data):
+        # nor is it a place that `struct` can take
+        raise struct.error
     (count,) = form.count.unpack_from(data, offset)
     if count > MAX_TAGS:
         raise InvalidArgument(f"it is a TIFF with {count} tags in a directory, at most {MAX_TAGS} are read")
