@@ -190,8 +190,12 @@ class TritonModels:
             cancel_token=token,
         )
         groups = [crops[start : start + _TOGETHER] for start in range(0, len(crops), _TOGETHER)]
-        async with asyncio.TaskGroup() as tasks:
-            readings = [tasks.create_task(self._read_group(group, asked, call)) for group in groups]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                readings = [tasks.create_task(self._read_group(group, asked, call)) for group in groups]
+        except ExceptionGroup as failures:
+            # whoever waits knows what to do with one of ours, such as an engine that restarts
+            raise failures.exceptions[0] from None
         return [text for reading in readings for text in reading.result()]
 
     async def end(self, token: str) -> None:
