@@ -1,0 +1,33 @@
+"""`ocrvl.instances.document`: what a document is told of the calls it makes to other models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ocrvl.document.options import parse_document_options
+from ocrvl.errors import Unavailable
+from ocrvl.instances.document import TritonModels
+
+
+class FailingModels(TritonModels):
+    """Models whose engine restarts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def _read_group(self, crops: Sequence[Any], options: Any, call: Any) -> Any:
+        self.asked += 1
+        raise Unavailable("the engine is restarting")
+
+
+def test_an_engine_that_restarts_is_told_as_such_and_not_as_a_group_of_errors() -> None:
+    models = FailingModels()
+    crops: list[Any] = [SimpleNamespace()] * 9
+    with pytest.raises(Unavailable, match="the engine is restarting"):
+        asyncio.run(models.read_blocks(crops, parse_document_options(None), "0123456789abcdef", SimpleNamespace()))
+    assert models.asked
