@@ -134,6 +134,15 @@ _TINY_ARGUMENTS: Final[dict[str, Any]] = {
 """What makes each script run from end to end on a CPU; nothing is measured with it."""
 
 
+def write_weights(settings: Path) -> None:
+    """Write random weights beside these settings, where their engine wants some and nobody has yet."""
+    arguments = json.loads(settings.read_text("utf-8"))
+    checkpoint = Path(arguments["model"])
+    if arguments.get("load_format") != "dummy" and not any(checkpoint.glob("*.safetensors")):
+        # in another process, which may use the GPU for it
+        subprocess.run([sys.executable, "-m", "perf.gpu.stand_in", str(checkpoint)], check=True)  # noqa: S603
+
+
 def write_settings(contender: Contender, folder: Path, *, tiny: bool) -> Path:
     """Write the contender's `model.json`, beside a stand-in checkpoint that all of a folder share.
 
@@ -142,9 +151,6 @@ def write_settings(contender: Contender, folder: Path, *, tiny: bool) -> Path:
     checkpoint = folder / "stand-in"
     if not checkpoint.exists():
         write_stand_in(checkpoint, **({"text": {}, "vision": {}} if tiny else {}))
-        if not tiny:
-            # in another process, which may use the GPU for it
-            subprocess.run([sys.executable, "-m", "perf.gpu.stand_in", str(checkpoint)], check=True)  # noqa: S603
     settings = folder / contender.file_name / "model.json"
     settings.parent.mkdir()
     arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **contender.engine_overrides}

@@ -25,7 +25,7 @@ import psutil
 import typer
 
 from ocrvl.serving.server import ServerFailed, TritonServer
-from perf.gpu.contenders import Contender, Way, write_settings
+from perf.gpu.contenders import Contender, Way, write_settings, write_weights
 from perf.gpu.load import Ask, Opened
 from perf.gpu.sizes import PICTURES, SIZES, draw_pictures
 from perf.gpu.usage import GpuWatch, role_of
@@ -96,7 +96,9 @@ async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> 
     contender = Contender(Way.SERVED, {"gpus": gpus, "engines": engines_each})
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
         async with AsyncExitStack() as stack:
-            way = await open_way(contender, write_settings(contender, Path(name), tiny=tiny), stack)
+            settings = write_settings(contender, Path(name), tiny=tiny)
+            write_weights(settings)
+            way = await open_way(contender, settings, stack)
             tokens = 4 if tiny else SIZES["receipt"].tokens
             ask = way.size(draw_pictures(SIZES["receipt"]), [tokens] * PICTURES)
             await asyncio.gather(*(ask(number, False) for number in range(in_flight)))
@@ -179,6 +181,7 @@ def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, holding:
         contender = Contender(Way.SERVED, case.overrides)
         settings = write_settings(contender, Path(name), tiny=tiny)
+        write_weights(settings)
         message = "it started"
         try:
             with TritonServer(prepare_server(contender, settings, case.environment)) as server:

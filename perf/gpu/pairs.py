@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from perf.gpu.contenders import Contender, Way, parse_contender, write_settings
+from perf.gpu.contenders import Contender, Way, parse_contender, write_settings, write_weights
 from perf.gpu.load import Load, parse_load
 from perf.gpu.usage import GpuWatch, gpu_memory_by_role, processor_seconds
 from perf.gpu.worker import ContenderFailed, Worker
@@ -91,6 +91,7 @@ def _start(
 
     def start(contender: Contender) -> Worker:
         settings = write_settings(contender, folder, tiny=tiny)
+        write_weights(settings)
         worker = Worker(contender, settings, output / f"{contender.file_name}.log")
         stack.callback(worker.stop)
         return worker
