@@ -11,7 +11,7 @@ import pytest
 
 from ocrvl.document.options import parse_document_options
 from ocrvl.errors import Unavailable
-from ocrvl.instances.document import TritonModels
+from ocrvl.instances.document import TritonModels, to_blocks
 
 
 class FailingModels(TritonModels):
@@ -31,3 +31,10 @@ def test_an_engine_that_restarts_is_told_as_such_and_not_as_a_group_of_errors() 
     with pytest.raises(Unavailable, match="the engine is restarting"):
         asyncio.run(models.read_blocks(crops, parse_document_options(None), "0123456789abcdef", SimpleNamespace()))
     assert models.asked
+
+
+def test_a_block_that_an_engine_left_is_asked_for_again_and_one_that_can_not_be_read_is_not() -> None:
+    bad = "[INVALID_ARG] picture 0: its aspect ratio is 300"
+    assert [block.error for block in to_blocks(["a", ""], ["", bad])] == ["", bad]
+    with pytest.raises(Unavailable, match="picture 1: the engine has stopped"):
+        to_blocks(["", ""], [bad, "[UNAVAILABLE] picture 1: the engine has stopped"])

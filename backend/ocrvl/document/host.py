@@ -27,7 +27,7 @@ from ocrvl.document.options import DocumentOptions, choose_pages, parse_document
 from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.document.pages import PagePicture, Pages, open_pages
 from ocrvl.document.results import Page, draw_blocks, encode_jpeg, encode_pages, encode_whole, files_as_base64
-from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
+from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.files import decode_file
 from ocrvl.hop import Array
 from ocrvl.images.decode import PictureLimits
@@ -425,8 +425,9 @@ class DocumentHost:
                 thread.result()
             raise
         if options.strict and page.result is not None and page.result.errors:
-            number, error = next(iter(page.result.errors.items()))
-            raise InvalidArgument(f"page {index + 1}, block {number}: {error}")
+            number, message = next(iter(page.result.errors.items()))
+            error = error_from_message(message)
+            raise type(error)(f"block {number}: {error}")
         return page
 
     async def _patient(self, ask: Callable[[], Awaitable[T]]) -> T:

@@ -18,7 +18,7 @@ from ocrvl.document.paddle import BlockText, Crop, PaddlePipeline
 from ocrvl.document.room import Room
 from ocrvl.engine.record import logfmt
 from ocrvl.engine.settings import EngineSettings
-from ocrvl.errors import InvalidArgument, OcrError
+from ocrvl.errors import InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.hop import Array, PackedPictures, decode_texts, encode_texts
 from ocrvl.images.grid import PixelGrid
 from ocrvl.images.patches import cut_patches, resize_to_grid
@@ -143,6 +143,19 @@ def default_room(engine: EngineSettings) -> int:
     return max(2 * _TOGETHER, engine.max_num_seqs // 2)
 
 
+def to_blocks(texts: Sequence[str], errors: Sequence[str]) -> list[BlockText]:
+    """The blocks that the engine's model answered with.
+
+    Raises `Unavailable` where one was not read for the engine's sake: that is no error of the block, which can be read
+    when the engine is there again.
+    """
+    for error in filter(None, errors):
+        known = error_from_message(error)
+        if isinstance(known, Unavailable):
+            raise known
+    return [BlockText(text, error) for text, error in zip(texts, errors, strict=True)]
+
+
 class TritonModels:
     """`layout` and `paddleocr_vl` of the same server."""
 
@@ -210,7 +223,7 @@ class TritonModels:
                 await run(self._threads, self._gate.wait, None)
                 answer = await self._ask(call, Model.ENGINE, packed.encode_tensors(), [Tensor.TEXT, Tensor.ERROR])
         texts, errors = (decode_texts(answer(name), name) for name in (Tensor.TEXT, Tensor.ERROR))
-        return [BlockText(text, error) for text, error in zip(texts, errors, strict=True)]
+        return to_blocks(texts, errors)
 
     def _pack(self, crops: Sequence[Crop], options: Options) -> PackedPictures:
         cut, errors = [], []
