@@ -17,10 +17,13 @@ class Watched:
         self.now = 100.0
         self.checks = 0
         self.answer: str | None = None
+        self.error: Exception | None = None
         self.watch = HangWatch(self._check, PATIENCE, clock=lambda: self.now, run=run)
 
     def _check(self) -> str | None:
         self.checks += 1
+        if self.error:
+            raise self.error
         return self.answer
 
     def look_for(self, seconds: float) -> str | None:
@@ -45,6 +48,15 @@ def test_what_is_wrong_for_as_long_as_the_patience_is_told_with_its_reason() -> 
     server.answer = "no heartbeat"
     assert server.look_for(PATIENCE - 1) is None
     assert server.look_for(PATIENCE / 2) == "it has not worked for 60 s: no heartbeat"
+
+
+def test_a_check_that_fails_itself_is_made_again_and_counts_as_wrong() -> None:
+    server = Watched()
+    server.look_for(PATIENCE)
+    server.error = OSError("no descriptors")
+    checks = server.checks
+    assert "no descriptors" in str(server.look_for(2 * PATIENCE))
+    assert server.checks > checks + 2
 
 
 def test_one_good_answer_within_the_patience_is_enough() -> None:

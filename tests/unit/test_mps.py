@@ -44,7 +44,6 @@ def repository(tmp_path: Path) -> Path:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder; what this machine may have of MPS is not looked at."""
     monkeypatch.setattr(mps, "_DEFAULT_PIPES", tmp_path / "none")
-    monkeypatch.setattr(is_running, "__defaults__", (tmp_path / "none",))
     (tmp_path / "empty").mkdir()
     return tmp_path / "empty"
 

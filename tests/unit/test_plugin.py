@@ -106,6 +106,16 @@ def test_pictures_that_are_normalised_already_are_taken_too(model: Any) -> None:
     assert max(map(difference, ours, theirs)) < bound
 
 
+def test_bytes_and_normalised_pictures_may_come_in_one_step(model: Any) -> None:
+    patches, grids = pictures(9, count=3)
+    bytes_ = [torch.from_numpy(picture) for picture in patches]
+    mixed = [bytes_[0], torch.from_numpy(normalize_patches(patches[1], GRID)), bytes_[2]]
+    ours = model.embed_multimodal(pixel_values=mixed, image_grid_thw=torch.tensor(grids))
+    theirs = model.embed_multimodal(pixel_values=bytes_, image_grid_thw=torch.tensor(grids))
+    bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]
+    assert max(map(difference, ours, theirs)) < bound
+
+
 def test_pictures_of_one_size_may_come_as_one_tensor(model: Any) -> None:
     picture = torch.randint(0, 256, (24, 588), dtype=torch.uint8)
     grids = torch.tensor([[1, 4, 6]] * 2)

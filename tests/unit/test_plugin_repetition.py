@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import vllm.v1.core.sched.utils as vllm_utils
 from vllm.sampling_params import RepetitionDetectionParams, SamplingParams
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
-from ocrvl.plugin import repetition
+from ocrvl.plugin import repetition, scheduler
 from ocrvl.plugin.repetition import SparseRepetition
 
 DETECTION = RepetitionDetectionParams(max_pattern_size=24, min_pattern_size=8, min_count=6)
@@ -43,11 +44,11 @@ class Request(SimpleNamespace):
 
 def generate(cls: Any, tokens: list[int], at_once: int = 1, max_tokens: int = 10_000) -> tuple[int, Any]:
     """How many tokens a text gets, and why it ends; so many come with each step."""
-    scheduler = cls.__new__(cls)
-    scheduler.max_model_len = 100_000
+    made = cls.__new__(cls)
+    made.max_model_len = 100_000
     request = Request(max_tokens)
     for start in range(0, len(tokens), at_once):
-        _, stopped = scheduler._update_request_with_output(request, tokens[start : start + at_once])
+        _, stopped = made._update_request_with_output(request, tokens[start : start + at_once])
         if stopped:
             break
     return request.num_output_tokens, request.status
@@ -96,10 +97,16 @@ def test_a_text_that_does_not_repeat_is_looked_at_once_in_sixteen_tokens(monkeyp
     assert len(looked) == pytest.approx(2 * 1068 / 16, abs=4)
 
 
+def test_the_plugins_scheduler_is_one_of_these_where_vllm_has_what_it_takes() -> None:
+    for own in (Scheduler, AsyncScheduler):
+        assert scheduler._sparse(own).__mro__[1:3] == (SparseRepetition, own)
+    assert scheduler._sparse(Request) is Request
+
+
 def test_what_a_request_asks_for_is_as_it_was_afterwards() -> None:
-    scheduler = SparseScheduler.__new__(SparseScheduler)
-    scheduler.max_model_len = 100_000
+    sparse = SparseScheduler.__new__(SparseScheduler)
+    sparse.max_model_len = 100_000
     request = Request()
     for token in range(40):
-        scheduler._update_request_with_output(request, [token])
+        sparse._update_request_with_output(request, [token])
         assert request.sampling_params.repetition_detection is DETECTION

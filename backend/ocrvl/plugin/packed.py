@@ -158,6 +158,9 @@ class PackedEncoder:
         of a floating dtype; `grids` are (1, rows, columns) in patches. Returns a tensor [P / merge², text hidden]
         for each, in the model's dtype.
         """
+        if any(picture.is_floating_point() for picture in patches):
+            # a step may have both: bytes among them become what the others are
+            patches = [picture if picture.is_floating_point() else self._normalize(picture) for picture in patches]
         known = [self._grid(rows, columns) for _, rows, columns in grids]
         sizes = [len(grid.order) for grid in known]
         parts = (

@@ -51,7 +51,11 @@ class HangWatch:
         return self._trouble
 
     def _look(self) -> None:
-        wrong = self._check()
+        try:
+            wrong = self._check()
+        except Exception as error:
+            # else nobody would ever ask again
+            wrong = f"it could not be asked: {error!r}"
         now = self._clock()
         if wrong is None:
             self._has_worked, self._wrong_since = True, None

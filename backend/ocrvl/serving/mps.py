@@ -43,9 +43,9 @@ def engines_share_a_gpu(repository: Path, models: Collection[str] = ()) -> bool:
     return any(group.kind == ModelInstanceGroup.KIND_GPU and group.count > 1 for group in config.instance_group)
 
 
-def is_running(environment: Mapping[str, str], pipes: Path = _DEFAULT_PIPES) -> bool:
+def is_running(environment: Mapping[str, str]) -> bool:
     """Whether processes with this environment find the pipes of a daemon that somebody else has started."""
-    return (Path(environment.get(PIPES, pipes)) / "control").exists()
+    return (Path(environment.get(PIPES, _DEFAULT_PIPES)) / "control").exists()
 
 
 @contextmanager
