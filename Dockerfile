@@ -10,6 +10,7 @@ COPY requirements/build.lock.txt ./
 RUN pip install --no-cache-dir --no-deps --require-hashes -r build.lock.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY backend backend
+COPY cli cli
 COPY client client
 COPY gateway gateway
 COPY model_repository model_repository

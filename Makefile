@@ -6,8 +6,8 @@ PROFILE ?= smoke
 FUZZ_SECONDS ?= 60
 TRAIN ?= --device cpu --work 6000 --seconds 40000 --score-seconds 1800
 OLDEST_VLLM := 0.28.0
-ENGINE_TESTS := tests/unit/test_vllm_engine.py tests/unit/test_plugin.py tests/unit/test_plugin_processor.py \
-  tests/unit/test_plugin_scheduler.py tests/unit/test_structure.py tests/contract/test_settings_docs.py tests/integration
+ENGINE_TESTS := tests/unit/models/engine/test_vllm_engine.py tests/unit/vllm_plugin/test_plugin.py tests/unit/vllm_plugin/test_plugin_processor.py \
+  tests/unit/vllm_plugin/test_plugin_scheduler.py tests/unit/structured_output/test_structured_output.py tests/contract/test_settings_docs.py tests/integration
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -72,25 +72,25 @@ matrix: install browser $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with
 	$(BIN)/pytest $(ENGINE_TESTS)
 
 faults: install system ## kill engines, stubs and clients at random under load, and reconcile every request (15 minutes)
-	$(BIN)/python -m tools.endurance.faults
+	$(BIN)/python -m stress.endurance.faults
 
 documents: install system ## manuals of Debian's and a scanned page, end to end (10 minutes)
-	$(BIN)/python -m tools.real_documents
+	$(BIN)/python -m stress.real_documents
 
 soak: install system ## 2,000 requests, and the memory of every process at 10 % and at 100 %
-	$(BIN)/python -m tools.endurance.soak
+	$(BIN)/python -m stress.endurance.soak
 
 hostile: install system ## attack a server in every way we know of, and account for every good request (15 minutes)
-	$(BIN)/python -m tools.hostile
+	$(BIN)/python -m stress.hostile
 
 fuzz: install system ## fuzz every decoder and parser (FUZZ_SECONDS=60 for each)
-	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m stress.fuzz --seconds $(FUZZ_SECONDS)
 
 faces: install system ## what the doors cost: median ratios of throughput, with their intervals
-	$(BIN)/python -m perf.faces
+	$(BIN)/python -m perf.overhead
 
 first: install system ## how fast a server answers its first request after a start, beside its tenth
-	$(BIN)/python -m perf.first
+	$(BIN)/python -m perf.cold_start
 
 perf: install system ## load a server with perf_analyzer and write a report (PROFILE=grpc, see perf/README.md)
 	$(BIN)/python -m perf.run $(PROFILE)
@@ -105,10 +105,10 @@ bench-gateway: install system ## the gateway against the SDK on the same server,
 	$(BIN)/python -m perf.gateway
 
 growth: install system ## how cost grows with pixels, tokens and requests in flight, drawn for docs/performance.md
-	$(BIN)/python -m perf.growth docs/pictures/growth.svg
+	$(BIN)/python -m perf.growth docs/images/growth.svg
 
 simulate-autoscaling: install ## a day's load on replicas that an autoscaler adds and removes (2 minutes)
-	$(BIN)/python -m tools.autoscaling
+	$(BIN)/python -m perf.autoscaling
 
 lint: install ## format, lint and type checks
 	$(BIN)/ruff format --check .
@@ -121,13 +121,13 @@ format: install ## apply the formatter and the linter's fixes
 	$(BIN)/ruff check --fix .
 
 parity: install system ## the served text against transformers' own, both in float32
-	$(BIN)/python -m tools.parity
+	$(BIN)/python -m perf.parity
 
 nano-score: install system ## how well the embedded checkpoint reads
-	$(BIN)/python -m tools.score_nano
+	$(BIN)/python -m training.score_nano
 
 train-nano: install system ## train the embedded checkpoint anew (hours on a CPU; TRAIN="--device cuda" on a GPU)
-	$(BIN)/python -m tools.train_nano $(TRAIN)
+	$(BIN)/python -m training.train_nano $(TRAIN)
 
 $(VENV)-supply/.installed: requirements/supply.txt
 	$(PYTHON) -m venv $(@D)

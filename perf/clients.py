@@ -24,13 +24,13 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl_client import AsyncClient, Client
 from ocrvl_client._calls import Protocol
 from perf.analyzer import MeasurementFailed, find_perf_analyzer, measure
+from perf.images import SizeClass, draw_files
 from perf.input_data import write_input_data
-from perf.pictures import SizeClass, draw_files
 from perf.profiles import Run, load_profile
 
 _TOKENS: Final = 8

@@ -25,17 +25,17 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ocrvl.serving.faces import Face
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl_client import Client, Document
 from perf.bench.alone import EngineAlone
 from perf.bench.measure import ENGINE, pin_threads
 from perf.bench.report import percentile
-from perf.bench.ways import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE
+from perf.bench.systems import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE
 from perf.bench.workload import NANO, Size
+from stress.endurance.repository import copy_repository
+from stress.endurance.server import classify
 from tools.documents import DPI, DrawnPage, Typesetter, write_pdf
-from tools.endurance.repository import copy_repository
-from tools.endurance.server import classify
 
 _TOKENS: Final = 24
 _ONE_BY_ONE_PAGES: Final = 4

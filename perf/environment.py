@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.bench.workload import Size, draw_pictures
 from perf.compare import Ratio, measure_pairs

@@ -21,7 +21,7 @@ from rich.table import Table as Grid
 from ocrvl_client import AsyncClient
 from perf.bench.__main__ import share_cores
 from perf.bench.measure import Sample, take_in_turn, take_sample
-from perf.bench.ways import (
+from perf.bench.systems import (
     SERVED_NAME,
     HttpWay,
     Pictures,
@@ -79,7 +79,7 @@ class _Sdk(Served):
 
 @contextmanager
 def _open_gateway(server: TritonWay, table: Table, pictures: Pictures, folder: Path) -> Iterator[Way]:
-    start = ["-c", "from ocrvl_client.cli import app; app()", "gateway"]
+    start = ["-c", "from ocrvl_cli import app; app()", "gateway"]
     with run_http([*start, "--server", server.url, "--served-model-names", SERVED_NAME], folder, {}) as (root, url):
         bodies = chat_bodies(table, pictures)
         yield HttpWay(_GATEWAY, "gateway, chat completions", root, f"{url}/v1/chat/completions", bodies)

@@ -27,14 +27,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrvl.checkpoint import NANO
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.conditions import list_gpus
-from perf.pictures import SizeClass, draw_files
+from perf.images import SizeClass, draw_files
 from perf.plots import STYLE
 from perf.requests import encode_inputs, encode_text
-from tools.nano.world import World
+from training.nano.world import World
 
 _SIDES: Final = (112, 224, 336, 448, 560, 616)
 """Of square pictures, in pixels: 16 to 484 visual tokens."""

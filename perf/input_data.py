@@ -18,7 +18,7 @@ import tritonclient.grpc as triton_grpc
 import typer
 
 from ocrvl.wire import Model, Tensor
-from perf.pictures import SizeClass, draw_files
+from perf.images import SizeClass, draw_files
 from perf.requests import encode_inputs, encode_text
 
 COUNTS = {

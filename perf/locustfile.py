@@ -17,8 +17,8 @@ from locust import User, constant, events, task
 
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, Retry
+from perf.images import SizeClass, draw_files
 from perf.input_data import COUNTS
-from perf.pictures import SizeClass, draw_files
 
 # Locust's callers are greenlets of one thread. Without this a gRPC call waits in C, where gevent can not switch: one
 # caller at a time is served, and the end of --run-time is never noticed. gevent's pool of threads works too, for ten

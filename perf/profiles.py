@@ -3,7 +3,7 @@
 A profile is `profiles/NAME.args`, or a folder `profiles/NAME/` with several such files. Lines that begin with `#` are
 comments; of them `#:` begins a directive:
 
-    #: pictures line            what to draw (`perf.pictures.SizeClass`)
+    #: pictures line            what to draw (`perf.images.SizeClass`)
     #: concurrency 1 2 4 8      a measurement for each number of requests in flight: perf_analyzer steps evenly only
     #: request-rate 1 2 4       or for each rate, requests a second
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ocrvl.wire import Model
-from perf.pictures import SizeClass
+from perf.images import SizeClass
 
 FOLDER: Final = Path(__file__).parent / "profiles"
 _COMMENT: Final = "#"

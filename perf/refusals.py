@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.requests import encode_inputs, encode_text
-from tools.nano.world import World
+from training.nano.world import World
 
 _FILL = '{"regex": "[a-z]{3500}", "stop_repetition": false, "cancel_token": "%s"}'
 _FILLINGS = (80, 160, 40)

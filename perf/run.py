@@ -17,14 +17,14 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from ocrvl.serving.locate import TritonNotFound, find_model_repository
-from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.locate import TritonNotFound, find_model_repository
+from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
 from perf.analyzer import AnalyzerNotFound, MeasurementFailed, find_perf_analyzer, measure
 from perf.conditions import look_around
 from perf.engine_time import MetricsReader
+from perf.images import SizeClass, draw_files
 from perf.input_data import COUNTS, write_input_data
 from perf.measurement import Failure, Measurement
-from perf.pictures import SizeClass, draw_files
 from perf.plots import draw_plots
 from perf.profiles import Profile, ProfileInvalid, Run, load_profile, profile_names
 from perf.report import write_csv, write_markdown

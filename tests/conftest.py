@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
-from tools.nano.paint import Drawing
-from tools.nano.world import World
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
+from training.nano.paint import Drawing
+from training.nano.world import World
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that runs the tests in the background has them ignore Ctrl-C, and what they start would ignore it too

@@ -1,6 +1,6 @@
-"""JSON schemas out of CustomResourceDefinitions, small and strict enough to hold the chart to: tests/schemas.
+"""JSON schemas out of CustomResourceDefinitions, small and strict enough to hold the chart to: tests/support/schemas.
 
-    python -m tools.crd_schemas CRD.yaml … --out tests/schemas
+    python -m tools.crd_schemas CRD.yaml … --out tests/support/schemas
 
 Descriptions, status, and parts that the chart never writes are left out; what is unknown is refused, as a strict
 Kubernetes does.

@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
 from ocrvl_client import Client, Document, Reading
 from tools.documents import DrawnPage, Typesetter, write_pdf
-from tools.nano.measure import character_score
+from training.nano.measure import character_score
 
-PICTURE = Path(__file__).parent.parent / "docs/pictures/receipt.png"
+PICTURE = Path(__file__).parent.parent / "docs/images/receipt.png"
 TRUTH = PICTURE.with_suffix(".txt")
 
 

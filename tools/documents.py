@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tools.nano.phrases import BUILT_IN_WORDS
+from training.nano.phrases import BUILT_IN_WORDS
 
 DPI: Final = 144
 A4: Final = (1190, 1684)

@@ -1,4 +1,4 @@
-"""Draws the demonstration's receipt, `docs/pictures/receipt.png`, and writes what is printed on it beside it.
+"""Draws the demonstration's receipt, `docs/images/receipt.png`, and writes what is printed on it beside it.
 
 The gateway's page has it, too, and a page of a document.
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 
 from tools.documents import Typesetter
-from tools.nano.fonts import WORLD_FONTS, load_face
-from tools.nano.paint import Row, paint
+from training.nano.fonts import WORLD_FONTS, load_face
+from training.nano.paint import Row, paint
 
 ROOT = Path(__file__).parent.parent
-PICTURE = ROOT / "docs/pictures/receipt.png"
+PICTURE = ROOT / "docs/images/receipt.png"
 EXAMPLES = ROOT / "gateway/ocrvl_gateway/web/static/examples"
 
 _CENTRED = ("Harbour Fish Bar", "14 Mill Lane", "23 Nov 2026 12:41")

@@ -60,7 +60,7 @@ def main(
         stage = build(dockerfile, base, Path(folder), given or [])
         stage.user = stage.user if serve else "10001:10001"
         stage.run(["ocrvl", "--help"])
-        stage.run(["python3", "-c", "from ocrvl.serving.locate import find_model_repository as f; print(f())"])
+        stage.run(["python3", "-c", "from ocrvl.launcher.locate import find_model_repository as f; print(f())"])
         if serve:
             run_image(stage)
     print("all steps ran")
@@ -153,7 +153,7 @@ def run_image(stage: Stage) -> None:
     try:
         _wait_until_healthy(stage, server, ports)
         from ocrvl_client import Client
-        from tests import pictures
+        from tests.support import images as pictures
 
         with Client(f"127.0.0.1:{ports['grpc']}") as client:
             print("read:", client.read(pictures.encode(pictures.plain())).text)

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.structure import MAX_CHARACTERS, check_pattern, check_schema, shorten
+from ocrvl.structured_output import MAX_CHARACTERS, check_pattern, check_schema, shorten
 
 MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""

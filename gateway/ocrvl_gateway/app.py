@@ -15,13 +15,13 @@ from starlette.exceptions import HTTPException
 from ocrvl import __version__
 from ocrvl_client import OcrvlError
 from ocrvl_gateway import health
-from ocrvl_gateway.door.body import Bodies
-from ocrvl_gateway.door.keys import Keys
-from ocrvl_gateway.door.metrics import GatewayMetrics
-from ocrvl_gateway.door.middleware import Door
-from ocrvl_gateway.door.rate import RateLimit
 from ocrvl_gateway.errors import problem_of
 from ocrvl_gateway.fetch import Fetcher
+from ocrvl_gateway.middleware.body import Bodies
+from ocrvl_gateway.middleware.guard import Door
+from ocrvl_gateway.middleware.keys import Keys
+from ocrvl_gateway.middleware.metrics import GatewayMetrics
+from ocrvl_gateway.middleware.rate import RateLimit
 from ocrvl_gateway.openai import routes as openai_routes
 from ocrvl_gateway.paddle import routes as paddle_routes
 from ocrvl_gateway.paddle.restructurer import Restructurer

@@ -8,8 +8,8 @@ from typing import Any, Final
 from fastapi import Request
 from pydantic import BaseModel
 
-from ocrvl_gateway.door.metrics import GatewayMetrics
 from ocrvl_gateway.fetch import Fetcher
+from ocrvl_gateway.middleware.metrics import GatewayMetrics
 from ocrvl_gateway.paddle.restructurer import Restructurer
 from ocrvl_gateway.reader import Reader
 from ocrvl_gateway.settings import GatewaySettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uvicorn
 
 from ocrvl_gateway.app import create_app
-from ocrvl_gateway.door.proxies import behind_proxies
+from ocrvl_gateway.middleware.proxies import behind_proxies
 from ocrvl_gateway.protocol import protocol_with
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings

@@ -22,7 +22,7 @@ from rich.console import Console
 from perf.bench import report
 from perf.bench.measure import Sample, peak_memory, pin, pin_threads, take_in_turn, take_sample
 from perf.bench.report import BESIDE, OURS
-from perf.bench.ways import (
+from perf.bench.systems import (
     ENGINE_CORE,
     OTHERS_CORE,
     Pictures,

@@ -17,7 +17,7 @@ import psutil
 
 from ocrvl.processes import descendants, kill
 from perf.bench.workload import Size
-from tools.endurance.server import classify
+from stress.endurance.server import classify
 
 _STOP_SECONDS: Final = 60.0
 
@@ -127,9 +127,9 @@ def _serve(
 def _prepare(checkpoint: Path, pictures: Mapping[Size, Sequence[bytes]]) -> dict[Size, list[dict[str, Any]]]:
     import torch
 
-    from ocrvl.images.decode import PictureLimits
-    from ocrvl.images.grid import PixelGrid
-    from ocrvl.images.pipeline import Preprocessor
+    from ocrvl.imaging.decode import PictureLimits
+    from ocrvl.imaging.grid import PixelGrid
+    from ocrvl.models.preprocess.pipeline import Preprocessor
     from ocrvl.options import Options
     from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
     from ocrvl.wire import Task

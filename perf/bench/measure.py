@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from perf.bench.ways import Way
+from perf.bench.systems import Way
 from perf.bench.workload import Size
 
 ENGINE = "EngineCore"

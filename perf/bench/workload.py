@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ocrvl.checkpoint import resolve_checkpoint
 from perf.gpu.stand_in import write_stand_in
-from perf.pictures import SizeClass, draw_files
+from perf.images import SizeClass, draw_files
 
 
 class Size(StrEnum):

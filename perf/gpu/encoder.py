@@ -23,13 +23,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ocrvl import plugin
-from ocrvl.images.grid import PixelGrid
-from ocrvl.images.patches import normalize_patches
-from ocrvl.plugin.encoder_graphs import capture_graph
-from ocrvl.plugin.settings import EncoderGraphSettings
+from ocrvl import vllm_plugin as plugin
+from ocrvl.imaging.grid import PixelGrid
+from ocrvl.imaging.patches import normalize_patches
+from ocrvl.vllm_plugin.encoder_graphs import capture_graph
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings
 from perf.gpu.arithmetic import Shape, encoder_flops
-from perf.gpu.floors import measure_matrix_rate
+from perf.gpu.roofline import measure_matrix_rate
 from perf.gpu.sizes import SIZES
 from perf.gpu.stand_in import write_stand_in
 

@@ -24,12 +24,12 @@ from typing import Annotated, Any, Final
 import psutil
 import typer
 
-from ocrvl.serving.server import ServerFailed, TritonServer
-from perf.gpu.contenders import Contender, Way, write_settings, write_weights
+from ocrvl.launcher.server import ServerFailed, TritonServer
 from perf.gpu.load import Ask, Opened
 from perf.gpu.sizes import PICTURES, SIZES, draw_pictures
+from perf.gpu.systems import open_way, prepare_server
 from perf.gpu.usage import GpuWatch, role_of
-from perf.gpu.ways import open_way, prepare_server
+from perf.gpu.variants import Contender, Way, write_settings, write_weights
 
 _BEFORE_SECONDS: Final = 5.0
 _GIVE_UP_SECONDS: Final = 240.0

@@ -107,7 +107,7 @@ groups = project["entry-points"]
 lines = [line for group, names in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in names.items()))]
 (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
-paths = [target / "site", repository / "backend", repository / "client", repository]
+paths = [target / "site", repository / "backend", repository / "client", repository / "cli", repository]
 exports = {"PYTHONPATH": paths}
 # NVRTC, which torch loads late and vLLM's allocator links against
 if nvrtc := next((found for entry in filter(None, sys.path) for found in Path(entry).glob("nvidia/*/lib/libnvrtc.so.13")), None):

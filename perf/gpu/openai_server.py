@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from ocrvl.serving.ports import find_free_port
+from ocrvl.launcher.ports import find_free_port
 from perf.gpu.load import Answer, Ask, OpenSize
 
 _MODEL: Final = "PaddleOCR-VL"

@@ -25,9 +25,9 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from perf.gpu.contenders import Contender, Way, parse_contender, write_settings, write_weights
 from perf.gpu.load import Load, parse_load
 from perf.gpu.usage import GpuWatch, gpu_memory_by_role, processor_seconds
+from perf.gpu.variants import Contender, Way, parse_contender, write_settings, write_weights
 from perf.gpu.worker import ContenderFailed, Worker
 
 

@@ -18,13 +18,13 @@ from typing import Annotated
 import typer
 
 from ocrvl.checkpoint import resolve_checkpoint
-from ocrvl.engine.serve import Job
-from ocrvl.engine.settings import EngineSettings
-from ocrvl.engine.vllm_engine import VllmEngine
-from ocrvl.hop import Reading
-from ocrvl.images.decode import PictureLimits
-from ocrvl.images.grid import PixelGrid
-from ocrvl.images.pipeline import Preprocessor
+from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.grid import PixelGrid
+from ocrvl.messages import Reading
+from ocrvl.models.engine.serve import Job
+from ocrvl.models.engine.settings import EngineSettings
+from ocrvl.models.engine.vllm_engine import VllmEngine
+from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
 from ocrvl.wire import Task
 
@@ -54,7 +54,7 @@ def main(
 
 
 def _draw(seed: int) -> list[bytes]:
-    from tools.parity.pictures import draw_samples
+    from perf.parity.images import draw_samples
 
     grid = PixelGrid.from_checkpoint(resolve_checkpoint("nano", Path()))
     return [sample.data for sample in draw_samples(grid, seed)]

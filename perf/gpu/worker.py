@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from perf.gpu.contenders import Contender
 from perf.gpu.load import Ask, Load, Measurement, OpenSize, run_load
 from perf.gpu.sizes import SIZES, draw_pictures
+from perf.gpu.variants import Contender
 
 
 class ContenderFailed(Exception):
@@ -95,7 +95,7 @@ def _work(contender: Contender, settings: Path, log: Path, connection: Connectio
 
 async def _answer(contender: Contender, settings: Path, connection: Connection) -> None:
     # here, since the module imports the engine's
-    from perf.gpu.ways import open_way
+    from perf.gpu.systems import open_way
 
     async with AsyncExitStack() as stack:
         began = time.perf_counter()

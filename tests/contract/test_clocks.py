@@ -10,8 +10,8 @@ import ocrvl
 _WALL_CLOCK = re.compile(r"\btime\.time\b|\bdatetime\b|set_to_current_time|\btime_ns\b|CLOCK_REALTIME")
 _PUBLISHED = {
     # when an engine did its last step, and when a process last beat: an operator compares them with other clocks
-    "instances/engine.py",
-    "instances/background.py",
+    "models/engine/model.py",
+    "models/background.py",
 }
 
 

@@ -10,14 +10,14 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from ocrvl.document.options import DocumentOptions, PixelLimits
-from ocrvl.hop import Reading, encode_done
+from ocrvl.messages import Reading, encode_done
+from ocrvl.models.document.options import DocumentOptions, PixelLimits
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
+from ocrvl_cli import app
+from ocrvl_cli.reading.problems import Exit
 from ocrvl_client._documents import DOCUMENT_OUTPUTS
 from ocrvl_client._messages import READ_OUTPUTS
-from ocrvl_client.cli import app
-from ocrvl_client.cli.reading.problems import Exit
 
 REQUESTS = Path("docs/requests.md").read_text("utf-8")
 COMMAND_LINE = Path("docs/command-line.md").read_text("utf-8")

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.settings import PREFIX, GatewaySettings
-from tests.gateways import ScriptedReader
+from tests.support.gateways import ScriptedReader
 
 PAGE = Path("docs/gateway.md").read_text("utf-8")
 

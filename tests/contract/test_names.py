@@ -11,11 +11,11 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from tritonclient.utils import np_to_triton_dtype
 
-from ocrvl.document.results import Page, encode_pages, encode_whole
-from ocrvl.hop import PackedPictures, Reading, encode_delta, encode_done, encode_readings
-from ocrvl.layout.regions import Region, encode_regions
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.messages import PackedPictures, Reading, encode_delta, encode_done, encode_readings
+from ocrvl.models.document.results import Page, encode_pages, encode_whole
+from ocrvl.models.layout.regions import Region, encode_regions
 from ocrvl.options import Options
-from ocrvl.serving.locate import find_model_repository
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client._documents import DOCUMENT_OUTPUTS, encode_document
 from ocrvl_client._messages import READ_OUTPUTS, encode_read

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from ocrvl.engine import settings, vllm_engine
-from ocrvl.plugin.scheduler import GatherSettings
-from ocrvl.plugin.settings import EncoderGraphSettings
+from ocrvl.models.engine import settings, vllm_engine
 from ocrvl.settings import (
     DocumentSettings,
     EngineModelSettings,
@@ -22,6 +20,8 @@ from ocrvl.settings import (
     PreprocessSettings,
     StreamSettings,
 )
+from ocrvl.vllm_plugin.scheduler import GatherSettings
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings
 from ocrvl.wire import Model
 
 PAGE = Path("docs/settings.md").read_text("utf-8")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.promql import read_query
-from tests.watching import ALERTS, list_queries, read_alerts
+from tests.support.promql import read_query
+from tests.support.watching import ALERTS, list_queries, read_alerts
 from tools.dashboard.__main__ import DASHBOARD, render
 
 ALERT_TESTS = ALERTS.with_name("ocrvl.test.yaml")

@@ -18,10 +18,10 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model
 from ocrvl_client import Client, InvalidRequest, RequestCancelled
-from tests.integration.streams import LONG, cancel, fill, inputs, metric, wait_for
+from tests.support.streams import LONG, cancel, fill, inputs, metric, wait_for
 
 IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
 LIMIT = "ocrvl_engine_picture_limit"

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.hop import encode_texts
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
+from ocrvl.messages import encode_texts
 from ocrvl.wire import Model, Tensor
-from tests import pictures
-from tests.integration.raw import PROTOCOLS, infer, texts
-from tests.unit.test_hop import changed, grids
+from tests.support import images as pictures
+from tests.support.raw import PROTOCOLS, infer, texts
+from tests.unit.backend.test_messages import changed, grids
 
 GOOD = pictures.encode(pictures.plain())
 LARGE = pictures.encode(Image.new("L", (2600, 2600)))

@@ -19,12 +19,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ocrvl.serving.locate import find_model_repository, find_triton
-from ocrvl.serving.ports import find_free_port
-from ocrvl.serving.runtime import build_environment, prepare_backends
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.locate import find_model_repository, find_triton
+from ocrvl.launcher.ports import find_free_port
+from ocrvl.launcher.runtime import build_environment, prepare_backends
+from ocrvl.launcher.server import TritonServer
 from ocrvl_client import Client, Retry, ServerUnavailable
-from tests import pictures
+from tests.support import images as pictures
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
 SHARED_MEMORY = Path("/dev/shm")

@@ -15,13 +15,13 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from PIL import Image
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, Document, InvalidRequest, Page, RequestCancelled
-from tests import pictures
-from tests.integration.streams import fill, metric, wait_for
+from tests.support import images as pictures
+from tests.support.streams import fill, metric, wait_for
 from tools.documents import DrawnPage, Typesetter, write_pdf
-from tools.nano.measure import character_score
+from training.nano.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
 QUICK: dict[str, Any] = {"max_new_tokens": 4}

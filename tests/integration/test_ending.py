@@ -14,13 +14,13 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import FinishReason, Model, Task, Tensor
+from ocrvl_cli.liveness import liveness_check
 from ocrvl_client import Client, Document, InvalidRequest, Reading, RequestCancelled
 from ocrvl_client._scrape import HttpFetch
-from ocrvl_client.cli.liveness import liveness_check
-from tests.integration.raw import PROTOCOLS, TIMEOUT
-from tests.integration.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
+from tests.support.raw import PROTOCOLS, TIMEOUT
+from tests.support.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
 
 RUNNING = "vllm:num_requests_running"
 KV = "vllm:kv_cache_usage_perc"

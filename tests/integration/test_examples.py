@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ocrvl.serving.server import TritonServer
-from tests import pictures
+from ocrvl.launcher.server import TritonServer
+from tests.support import images as pictures
 from tools.documents import Typesetter, write_pdf
 
 EXAMPLES = Path("examples")

@@ -13,10 +13,10 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from ocrvl.launcher.exposure import Endpoint
+from ocrvl.launcher.server import TritonServer
 from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, read_key
-from ocrvl.serving.exposure import Endpoint
-from ocrvl.serving.server import TritonServer
-from tests.integration.small import small_server
+from tests.support.small import small_server
 
 Call = Callable[[triton_grpc.InferenceServerClient], Any]
 

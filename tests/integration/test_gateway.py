@@ -16,16 +16,16 @@ from paddlex.inference.serving.infra.models import AIStudioNoResultResponse, AIS
 from paddlex.inference.serving.schemas import paddleocr_vl as official
 from playwright.sync_api import expect, sync_playwright
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl_client import Client
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
-from tests.gateways import chat, on_a_port
-from tests.integration.streams import metric, wait_for
-from tests.unit.test_gateway_web import ARGUMENTS, CHROMIUM, PICTURES
+from tests.support.gateways import chat, on_a_port
+from tests.support.streams import metric, wait_for
+from tests.unit.gateway.test_gateway_web import ARGUMENTS, CHROMIUM, PICTURES
 from tools.documents import Typesetter, write_pdf
-from tools.nano.measure import character_score
+from training.nano.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
 PATIENCE = 120.0

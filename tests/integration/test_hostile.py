@@ -11,16 +11,16 @@ import psutil
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from tests.integration.raw import infer, texts
-from tests.integration.streams import wait_for
-from tools.endurance.pictures import draw_files, read_undisturbed
-from tools.endurance.server import Endpoints
-from tools.hostile import connections, content, malformed
-from tools.hostile.attack import Attack
-from tools.hostile.ledger import read_again
-from tools.hostile.scene import Scene
+from stress.endurance.images import draw_files, read_undisturbed
+from stress.endurance.server import Endpoints
+from stress.hostile import connections, content, malformed
+from stress.hostile.attack import Attack
+from stress.hostile.attack_context import Scene
+from stress.hostile.request_audit import read_again
+from tests.support.raw import infer, texts
+from tests.support.streams import wait_for
 
 _SHORT = ("binary tensors", "malformed protobuf", "unknown models", "options", "the hop", "other models", "resets")
 ATTACKS = [attack for attack in (*malformed.ATTACKS, *content.ATTACKS, *connections.ATTACKS) if attack.name in _SHORT]
@@ -65,4 +65,4 @@ def processes(server: TritonServer) -> set[psutil.Process]:
 def drawing(server: TritonServer) -> list[psutil.Process]:
     """The processes that draw pages; those that wait for the next are asleep."""
     below = psutil.Process(server.pid).children(recursive=True)
-    return [process for process in below if "ocrvl.document.pdfium" in process.cmdline()]
+    return [process for process in below if "ocrvl.models.document.pdfium" in process.cmdline()]

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocrvl.layout.regions import decode_regions
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.models.layout.regions import decode_regions
 from ocrvl.wire import Model, Tensor
-from tests.integration.raw import PROTOCOLS, infer, texts
-from tests.layout_models import Found, write_model
+from tests.support.layout_models import Found, write_model
+from tests.support.raw import PROTOCOLS, infer, texts
 
 OUTPUTS = (Tensor.LABEL, Tensor.SCORE, Tensor.BOX, Tensor.POLYGON)
 FOUND = [Found("text", 0.5, (0.1, 0.5, 0.9, 0.9), order=1), Found("doc_title", 0.9, (0.1, 0.1, 0.9, 0.2), order=0)]

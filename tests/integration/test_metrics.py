@@ -9,12 +9,12 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from ocrvl.launcher.server import TritonServer
 from ocrvl.metrics.allow import VLLM_FAMILIES
-from ocrvl.serving.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, InvalidRequest
-from tests.integration.raw import texts
-from tests.integration.streams import fill, inputs, metric, wait_for
+from tests.support.raw import texts
+from tests.support.streams import fill, inputs, metric, wait_for
 
 
 def test_every_process_has_a_heartbeat(server: TritonServer) -> None:

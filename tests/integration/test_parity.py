@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
-from ocrvl.hop import PackedPicture
-from ocrvl.images.patches import normalize_patches
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import TritonServer
+from ocrvl.imaging.patches import normalize_patches
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import TritonServer
+from ocrvl.messages import PackedPicture
+from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.wire import FinishReason, Model, Task
 from ocrvl_client import Reading
-from tools.parity.engine import EngineView
-from tools.parity.figures import (
+from perf.parity.engine import EngineView
+from perf.parity.figures import (
     FEATURE_BOUND,
     LOGPROB_BOUND,
     PATCH_BOUND,
@@ -25,9 +25,9 @@ from tools.parity.figures import (
     find_difference,
     summarize,
 )
-from tools.parity.pictures import draw_samples
-from tools.parity.reference import ReferenceReading
-from tools.parity.run import compare_samples
+from perf.parity.images import draw_samples
+from perf.parity.reference import ReferenceReading
+from perf.parity.run import compare_samples
 
 # reading 28 pictures with transformers, then starting an engine
 pytestmark = pytest.mark.timeout(600)

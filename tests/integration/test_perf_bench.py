@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from perf.bench.ways import open_one_at_a_time
+from perf.bench.systems import open_one_at_a_time
 from perf.bench.workload import NANO, Size, draw_pictures
-from tests.doubles import PATIENCE
+from tests.support.doubles import PATIENCE
 
 _PR_SET_CHILD_SUBREAPER = 36
 

@@ -13,7 +13,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from perf import run as perf_run
 from perf.analyzer import AnalyzerNotFound, find_perf_analyzer
 from perf.input_data import picture_request

@@ -18,8 +18,8 @@ from typing import IO, Any
 
 import pytest
 
-from ocrvl.serving.server import TritonServer
-from tests.integration.streams import LONG, metric, wait_for
+from ocrvl.launcher.server import TritonServer
+from tests.support.streams import LONG, metric, wait_for
 from tools.documents import Typesetter, write_pdf
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")

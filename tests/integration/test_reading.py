@@ -13,18 +13,18 @@ import tritonclient.grpc as triton_grpc
 from PIL import Image
 
 from ocrvl.checkpoint import nano_path
-from ocrvl.images.decode import PictureLimits
-from ocrvl.images.grid import PixelGrid
-from ocrvl.images.pipeline import Preprocessor
+from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.grid import PixelGrid
+from ocrvl.launcher.server import TritonServer
+from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
-from ocrvl.serving.server import TritonServer
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client import Client, InvalidRequest
-from tests import pictures
-from tests.integration.raw import PROTOCOLS
-from tests.integration.streams import fill
-from tools.nano.measure import character_score
-from tools.nano.world import World
+from tests.support import images as pictures
+from tests.support.raw import PROTOCOLS
+from tests.support.streams import fill
+from training.nano.measure import character_score
+from training.nano.world import World
 
 
 def client(server: TritonServer, protocol: str) -> Client:

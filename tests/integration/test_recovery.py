@@ -20,16 +20,16 @@ import tritonclient.grpc as triton_grpc
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ocrvl.engine.settings import SETTINGS_FILE
+from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, Parallel, RepositoryOptions
-from ocrvl.serving.faces import Face
-from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, ServerUnavailable
-from tests.integration.collector import Collector
-from tests.integration.streams import fill, inputs, metric, wait_for
-from tools.nano.world import World
+from tests.support.collector import Collector
+from tests.support.streams import fill, inputs, metric, wait_for
+from training.nano.world import World
 
 FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
 RESTART_SECONDS = 150.0

@@ -12,8 +12,8 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from PIL import Image
 
+from ocrvl.launcher.server import TritonServer
 from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, read_key
-from ocrvl.serving.server import TritonServer
 from ocrvl_client import (
     AsyncClient,
     Client,
@@ -26,7 +26,7 @@ from ocrvl_client import (
     ServerUnavailable,
 )
 from ocrvl_client._calls import Protocol
-from tests.integration.streams import LONG, metric, wait_for
+from tests.support.streams import LONG, metric, wait_for
 from tools.documents import Typesetter, write_pdf
 
 TEXT = "Soup of the day"

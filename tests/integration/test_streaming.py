@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import FinishReason, Tensor
 from ocrvl_client import Client
-from tests.integration.streams import inputs, opened, post
-from tools.nano.world import World
+from tests.support.streams import inputs, opened, post
+from training.nano.world import World
 
 
 def read(server: TritonServer, tensors: dict[Tensor, Any]) -> tuple[dict[int, str], dict[int, dict[Tensor, Any]]]:

@@ -17,12 +17,12 @@ import tritonclient.grpc as triton_grpc
 import trustme
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.serving.server import TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import AsyncClient, Client, ServerUnavailable, Tls
 from ocrvl_client._calls import Protocol
-from tests.integration.raw import texts
-from tests.integration.small import small_server
+from tests.support.raw import texts
+from tests.support.small import small_server
 
 
 class Certificates:

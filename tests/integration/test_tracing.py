@@ -15,13 +15,13 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from ocrvl.engine.settings import SETTINGS_FILE
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.wire import Model, Tensor
-from tests.integration.collector import Collector, Span
-from tests.integration.raw import texts
-from tests.integration.streams import Stream, fill, inputs, wait_for
+from tests.support.collector import Collector, Span
+from tests.support.raw import texts
+from tests.support.streams import Stream, fill, inputs, wait_for
 
 OPERATIONS = Path("docs/operations.md")
 ENGINE_SPAN = "llm_request"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.ports import find_free_port
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, RepositoryOptions
-from ocrvl.serving.faces import Face
-from ocrvl.serving.ports import find_free_port
-from ocrvl.serving.server import ServerOptions, TritonServer
 from ocrvl_client import Client
-from tests import pictures
+from tests.support import images as pictures
 
 ON_LOOPBACK = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 
@@ -32,7 +32,12 @@ def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
     words = tuple(f"{name}={value}" for name, value in spanning.items())
     options = RepositoryOptions("nano", Device.CPU, faces=(Face.UNARY,), max_num_seqs=4, engine_args=words)
     make_repository(tmp_path / "repository", options)
-    command = [sys.executable, "-m", "ocrvl.engine.follow", str(tmp_path / "repository/paddleocr_vl/1/model.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "ocrvl.models.engine.headless_worker",
+        str(tmp_path / "repository/paddleocr_vl/1/model.json"),
+    ]
     environment = {**os.environ, **ON_LOOPBACK, "VLLM_CPU_OMP_THREADS_BIND": "1"}
     picture = pictures.encode(pictures.plain())
     with (

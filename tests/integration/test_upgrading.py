@@ -9,12 +9,12 @@ from pathlib import Path
 
 import tritonclient.grpc as triton_grpc
 
-from ocrvl.serving.exposure import Endpoint
-from ocrvl.serving.locate import find_model_repository
-from ocrvl.serving.server import ServerOptions, TritonServer
+from ocrvl.launcher.exposure import Endpoint
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
-from tests.integration.raw import texts
-from tests.integration.streams import fill, wait_for
+from tests.support.raw import texts
+from tests.support.streams import fill, wait_for
 
 TOKEN = fill({Tensor.CANCEL_TOKEN: texts(b"of-nobody-at-all")})
 

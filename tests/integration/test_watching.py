@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
+from ocrvl.launcher.server import TritonServer
 from ocrvl.metrics.definitions import EngineMetrics
-from ocrvl.serving.server import TritonServer
 from ocrvl_client import Client
-from tests.integration.streams import metric, scrape, wait_for
-from tests.promql import Labels, missing, read_query, read_samples
-from tests.watching import list_queries
-from tools.nano.world import World
+from tests.support.promql import Labels, missing, read_query, read_samples
+from tests.support.streams import metric, scrape, wait_for
+from tests.support.watching import list_queries
+from training.nano.world import World
 
 TRITON_ON_GPUS = {"nv_gpu_utilization": {"gpu_uuid": ""}}
 """What Triton publishes only where there are GPUs; the label is as its documentation has it."""

@@ -7,12 +7,12 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from ocrvl.launcher.locate import find_model_repository
 from ocrvl.repository.checks import Checkpoint
 from ocrvl.repository.folder import check_folder, write_folder
 from ocrvl.repository.options import RepositoryOptions
 from ocrvl.repository.plan import Plan
 from ocrvl.repository.render import render_files
-from ocrvl.serving.locate import find_model_repository
 
 
 def make_repository(folder: Path, options: RepositoryOptions, *, force: bool = False) -> Plan:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from ocrvl.serving.faces import Face
+from ocrvl.launcher.interfaces import Face
 
 DTYPES: Final = ("auto", "bfloat16", "float16", "float32")
 """Types that vLLM computes this model in; `auto` is the checkpoint's own."""

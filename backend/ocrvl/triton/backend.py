@@ -19,9 +19,9 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from ocrvl.errors import InternalError, InvalidArgument, OcrError, Unavailable, error_from_message
-from ocrvl.hop import Array
+from ocrvl.messages import Array
 from ocrvl.metrics.mirror import Family, Kind
-from ocrvl.triton.lines import SpreadLines
+from ocrvl.triton.log_writer import SpreadLines
 from ocrvl.wire import NO_SHARED_MEMORY, PART_PARAMETER, Model, Tensor
 
 _WAY = threading.Lock()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ocrvl.engine.settings import SETTINGS_FILE, EngineSettings
-from ocrvl.hop import Array
+from ocrvl.messages import Array
+from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.wire import Model, Tensor
 
 

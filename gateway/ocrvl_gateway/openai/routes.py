@@ -15,8 +15,8 @@ from fastapi.sse import format_sse_event
 from ocrvl.wire import FinishReason
 from ocrvl_client import Reading
 from ocrvl_gateway.disconnect import first_of, while_connected
-from ocrvl_gateway.door.json_body import BoundedJsonRoute
 from ocrvl_gateway.errors import NoSuchModel, problem_of
+from ocrvl_gateway.middleware.json_body import BoundedJsonRoute
 from ocrvl_gateway.openai.asking import options_of, picture_of, task_of
 from ocrvl_gateway.openai.schemas import (
     AnswerMessage,

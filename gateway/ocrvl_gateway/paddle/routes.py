@@ -13,9 +13,9 @@ from fastapi.routing import APIRoute
 
 from ocrvl_client import Document, InvalidRequest, Page
 from ocrvl_gateway.disconnect import while_connected
-from ocrvl_gateway.door.json_body import BoundedJsonRoute, check_values
 from ocrvl_gateway.encoding import decode_base64
 from ocrvl_gateway.errors import BadRequest, Problem
+from ocrvl_gateway.middleware.json_body import BoundedJsonRoute, check_values
 from ocrvl_gateway.paddle.mapping import data_info, exports_of, in_callers_words, options_of, result_of
 from ocrvl_gateway.paddle.schemas import (
     InferResponse,

@@ -7,7 +7,7 @@ locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
 import numpy as np
 
-from ocrvl.instances.cancel import CancelInstance
+from ocrvl.models.cancel.model import CancelInstance
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext
 from ocrvl.wire import Tensor

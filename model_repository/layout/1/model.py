@@ -5,7 +5,7 @@ import locale
 # The stub's interpreter has an ASCII locale whatever its environment says, and libraries read files in it.
 locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
-from ocrvl.instances.layout import LayoutInstance
+from ocrvl.models.layout.model import LayoutInstance
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext
 

@@ -5,7 +5,7 @@ import locale
 # The stub's interpreter has an ASCII locale whatever its environment says, and vLLM does not import in it.
 locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
-from ocrvl.instances.engine import EngineInstance
+from ocrvl.models.engine.model import EngineInstance
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext
 

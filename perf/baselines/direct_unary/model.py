@@ -11,10 +11,10 @@ locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
 import asyncio
 
-from ocrvl.collect import finish_reading, order_readings
-from ocrvl.engine.serve import Job, read_pictures
-from ocrvl.engine.vllm_engine import VllmEngine
-from ocrvl.hop import PackedPictures, encode_readings
+from ocrvl.messages import PackedPictures, encode_readings
+from ocrvl.models.engine.results import finish_reading, order_readings
+from ocrvl.models.engine.serve import Job, read_pictures
+from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.postprocess import load_paddle_functions
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext

@@ -207,7 +207,7 @@ livenessProbe:
 - name: worker
   image: {{ include "ocrvl.image" .root }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-  command: [python3, -m, ocrvl.engine.follow]
+  command: [python3, -m, ocrvl.models.engine.headless_worker]
   args: [/repository/paddleocr_vl/1/model.json, --node-rank=$(LWS_WORKER_INDEX)]
   securityContext: {{ include "ocrvl.containerSecurity" .root | nindent 4 }}
   env:

@@ -1,0 +1,64 @@
+"""The program that decodes pictures for a `DecoderProcess`: `python -m ocrvl.imaging.decoder_process FD`.
+
+One picture after another. Questions and answers are JSON, with bytes behind them; nothing is unpickled on either side,
+so that an answer is never more than that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import Final
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.imaging.decode import PictureFile, PictureLimits
+from ocrvl.imaging.framing import receive, send
+
+MEMORY_BYTES: Final = 3 * 2**29
+"""Of addresses: the program itself takes 100 MB, the largest file 128 MB while it arrives, and 100 million pixels
+700 MB, or 900 MB where they are a progressive JPEG's."""
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer until the other end is closed."""
+    while True:
+        limits, data = receive(connection)
+        try:
+            _decode(connection, PictureFile(bytes(data), PictureLimits(**limits)))
+        except InvalidArgument as error:
+            send(connection, {"error": str(error)})
+        except MemoryError:
+            send(connection, {"memory": resource.getrlimit(resource.RLIMIT_AS)[0]})
+
+
+def _decode(connection: socket.socket, file: PictureFile) -> None:
+    """Say the size of a file, be told which one is wanted, send its pixels."""
+    send(connection, {"size": file.size})
+    wanted, _ = receive(connection)
+    if not wanted["is_wanted"]:
+        return
+    size = wanted["size"]
+    picture = file.decode(None if size is None else lambda _width, _height: (size[0], size[1]))
+    answer = {"shape": picture.pixels.shape, "size": picture.size, "warning": picture.warning}
+    send(connection, answer, picture.pixels.data.cast("B"))
+
+
+def main() -> None:
+    """Serve at the file descriptor that the one argument names, within bounds, and no longer than the parent lives."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    bound = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(most, MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(EOFError, OSError), socket.socket(fileno=int(sys.argv[1])) as connection:
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()

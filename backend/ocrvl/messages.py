@@ -1,0 +1,199 @@
+"""What one model hands to the next: `preprocess` → `PackedPictures` → engine → `Reading` for each picture.
+
+Each message knows its tensors and checks what it is handed, because the models behind the ensemble's door can be
+called directly. The leading dimension of 1 on every tensor is Triton's batch dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.imaging.grid import PixelGrid
+from ocrvl.options import Options, parse_options
+from ocrvl.wire import MAX_PICTURES, FinishReason, Task, Tensor
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PackedPicture:
+    """One picture on its way into the engine: `patches` uint8 [P, 588], a view into the packed tensor."""
+
+    index: int
+    patches: npt.NDArray[np.uint8]
+    grid: tuple[int, int, int]
+    task: Task
+
+
+@dataclass(frozen=True)
+class PackedPictures:
+    """The pictures of a request, cut into patches and packed one after the other.
+
+    patches       uint8 [P, 588]: 3 channels x 14 x 14, row-major over each picture's grid
+    grids         int64 [N, 3]: (1, rows, columns) in patches; (0, 0, 0) for a picture that failed
+    source_sizes  int32 [N, 2]: width and height of the upright picture as it was sent, in pixels
+    tasks         N tasks
+    errors        N tagged messages, empty where the picture is fine
+    warnings      N notes on what of a file was left out, mostly empty
+    """
+
+    patches: npt.NDArray[np.uint8]
+    grids: npt.NDArray[np.int64]
+    source_sizes: npt.NDArray[np.int32]
+    tasks: tuple[Task, ...]
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    options: Options
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def pictures(self) -> Iterator[PackedPicture]:
+        """The pictures that did not fail, in their order."""
+        start = 0
+        for index, (grid, task) in enumerate(zip(self.grids.tolist(), self.tasks, strict=True)):
+            stop = start + grid[0] * grid[1] * grid[2]
+            if stop > start:
+                yield PackedPicture(index, self.patches[start:stop], (grid[0], grid[1], grid[2]), task)
+            start = stop
+
+    def encode_tensors(self) -> dict[Tensor, Array]:
+        """The tensors of the hop, each with a leading 1."""
+        return {
+            Tensor.PATCHES: self.patches[None],
+            Tensor.GRID_THW: self.grids[None],
+            Tensor.SOURCE_SIZE: self.source_sizes[None],
+            Tensor.TASKS: encode_texts(self.tasks)[None],
+            Tensor.PICTURE_ERROR: encode_texts(self.errors)[None],
+            Tensor.PICTURE_WARNING: encode_texts(self.warnings)[None],
+            Tensor.CHECKED_OPTIONS: encode_texts([self.options.model_dump_json(exclude_defaults=True)])[None],
+        }
+
+    @classmethod
+    def decode_tensors(cls, tensor: Callable[[Tensor], Array], grid: PixelGrid) -> PackedPictures:
+        """The message from its tensors, views where possible. Raises `InvalidArgument` for what does not fit `grid`."""
+        patch_bytes = 3 * grid.patch_size**2
+        patches, grids = _unbatched(tensor, Tensor.PATCHES, 2), _unbatched(tensor, Tensor.GRID_THW, 2)
+        tasks = decode_texts(_unbatched(tensor, Tensor.TASKS, 1), Tensor.TASKS)
+        errors = decode_texts(_unbatched(tensor, Tensor.PICTURE_ERROR, 1), Tensor.PICTURE_ERROR)
+        warnings = decode_texts(_unbatched(tensor, Tensor.PICTURE_WARNING, 1), Tensor.PICTURE_WARNING)
+        source_sizes = _unbatched(tensor, Tensor.SOURCE_SIZE, 2)
+        (options,) = _unbatched(tensor, Tensor.CHECKED_OPTIONS, 1)[:1].tolist() or [b""]
+        count = len(tasks)
+        if not 1 <= count <= MAX_PICTURES:
+            raise InvalidArgument(f"{Tensor.TASKS}: {count} pictures, 1 to {MAX_PICTURES} are taken")
+        if patches.shape[1] != patch_bytes:
+            raise InvalidArgument(f"{Tensor.PATCHES}: {patches.shape[1]} bytes a patch, the model has {patch_bytes}")
+        if grids.shape != (count, 3) or source_sizes.shape != (count, 2) or {len(errors), len(warnings)} != {count}:
+            raise InvalidArgument(
+                f"{count} tasks do not go with grids {grids.shape}, sizes {source_sizes.shape}, "
+                f"{len(errors)} errors, {len(warnings)} warnings"
+            )
+        _check_grids(grids, errors, len(patches), grid.merge_size)
+        return cls(
+            patches,
+            grids,
+            source_sizes,
+            tasks=tuple(map(parse_task, tasks)),
+            errors=tuple(errors),
+            warnings=tuple(warnings),
+            options=parse_options(options),
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one picture: its text or its error, the tokens it took, and what of it was left out."""
+
+    index: int
+    text: str = ""
+    finish_reason: FinishReason = FinishReason.ERROR
+    num_input_tokens: int = 0
+    num_output_tokens: int = 0
+    error: str = ""
+    warning: str = ""
+
+
+def encode_readings(readings: Sequence[Reading]) -> Mapping[Tensor, Array]:
+    """The output tensors of a request, [1, N] each, one element a picture."""
+    return {
+        Tensor.TEXT: encode_texts([reading.text for reading in readings])[None],
+        Tensor.FINISH_REASON: encode_texts([reading.finish_reason for reading in readings])[None],
+        Tensor.NUM_INPUT_TOKENS: np.array([[reading.num_input_tokens for reading in readings]], np.int32),
+        Tensor.NUM_OUTPUT_TOKENS: np.array([[reading.num_output_tokens for reading in readings]], np.int32),
+        Tensor.ERROR: encode_texts([reading.error for reading in readings])[None],
+        Tensor.WARNING: encode_texts([reading.warning for reading in readings])[None],
+    }
+
+
+def encode_delta(index: int, text: str) -> dict[Tensor, Array]:
+    """A piece of a picture's text, as `ocr_stream` sends it."""
+    return {Tensor.INDEX: np.array([index], np.int32), Tensor.TEXT: encode_texts([text])}
+
+
+def encode_done(reading: Reading) -> dict[Tensor, Array]:
+    """The last response of a picture, as `ocr_stream` sends it: its whole text, post-processed, and how it ended."""
+    return {
+        **encode_delta(reading.index, ""),
+        Tensor.FULL_TEXT: encode_texts([reading.text]),
+        Tensor.FINISH_REASON: encode_texts([reading.finish_reason]),
+        Tensor.NUM_INPUT_TOKENS: np.array([reading.num_input_tokens], np.int32),
+        Tensor.NUM_OUTPUT_TOKENS: np.array([reading.num_output_tokens], np.int32),
+        Tensor.ERROR: encode_texts([reading.error]),
+        Tensor.WARNING: encode_texts([reading.warning]),
+    }
+
+
+def encode_texts(texts: Sequence[str]) -> Array:
+    """Texts as Triton's BYTES: an object array of UTF-8 bytes, [len(texts)]."""
+    array = np.empty(len(texts), dtype=object)
+    array[:] = [text.encode("utf-8") for text in texts]
+    return array
+
+
+def decode_texts(array: Array, name: Tensor) -> list[str]:
+    """Texts from Triton's BYTES. Raises `InvalidArgument` where one is not UTF-8."""
+    texts = []
+    for index, value in enumerate(array.ravel().tolist()):
+        try:
+            texts.append(value.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise InvalidArgument(f"{name} {index}: not UTF-8 (byte {error.start})") from None
+    return texts
+
+
+def parse_task(text: str) -> Task:
+    """The task of that name. Raises `InvalidArgument` with the names there are."""
+    try:
+        return Task(text)
+    except ValueError:
+        raise InvalidArgument(f"unknown task {text[:40]!r} (known: {', '.join(Task)})") from None
+
+
+def _unbatched(tensor: Callable[[Tensor], Array], name: Tensor, dims: int) -> Array:
+    array = tensor(name)
+    if array.ndim != dims + 1 or array.shape[0] != 1:
+        raise InvalidArgument(f"{name}: shape {list(array.shape)}, a leading 1 and {dims} dimensions are wanted")
+    unbatched: Array = array[0]
+    return unbatched
+
+
+def _check_grids(grids: Array, errors: Sequence[str], num_patches: int, merge_size: int) -> None:
+    """Grids must tile exactly the patches there are, or one caller's pictures would read past their own."""
+    total = 0
+    for index, ((frames, rows, columns), error) in enumerate(zip(grids.tolist(), errors, strict=True)):
+        if error:
+            if (frames, rows, columns) != (0, 0, 0):
+                raise InvalidArgument(f"{Tensor.GRID_THW} {index}: a failed picture has no grid")
+            continue
+        if frames != 1 or min(rows, columns) < merge_size or rows % merge_size or columns % merge_size:
+            raise InvalidArgument(f"{Tensor.GRID_THW} {index}: {(frames, rows, columns)} is no grid of this model")
+        total += rows * columns
+    if total != num_patches:
+        raise InvalidArgument(f"{Tensor.GRID_THW}: the grids have {total} patches, there are {num_patches}")

@@ -1,0 +1,1 @@
+"""`cancel`: ends a running request by the token that its caller chose."""

@@ -1,0 +1,185 @@
+"""What a request for a document may ask for: PaddleOCR's request options in snake case, and ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.models.layout.options import LayoutOptions
+from ocrvl.options import CancelToken, parse_object
+from ocrvl.wire import Task, check_pages
+
+MIN_DPI, MAX_DPI = 36, 600
+
+Pixels = Annotated[int, Field(ge=784, le=16_777_216)]
+
+
+class PixelLimits(BaseModel):
+    """Limits of pixels by the kind of block, where they differ (`vlm_extra_args` of PaddleOCR)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    ocr_min_pixels: Pixels | None = None
+    ocr_max_pixels: Pixels | None = None
+    table_min_pixels: Pixels | None = None
+    table_max_pixels: Pixels | None = None
+    chart_min_pixels: Pixels | None = None
+    chart_max_pixels: Pixels | None = None
+    formula_min_pixels: Pixels | None = None
+    formula_max_pixels: Pixels | None = None
+    seal_min_pixels: Pixels | None = None
+    seal_max_pixels: Pixels | None = None
+
+
+class DocumentOptions(LayoutOptions):
+    """The options of a document. Defaults are those of PaddleOCR-VL-1.6's pipeline and service (PaddleX 3.7)."""
+
+    pages: Annotated[str, StringConstraints(max_length=1024), AfterValidator(check_pages)] | None = Field(
+        None, description="which pages, from 1 on: `1-5,8,12-`; all unless set"
+    )
+    max_pages: int | None = Field(
+        None, ge=1, description="more pages than this are refused; the server's limit holds too"
+    )
+    dpi: int = Field(144, ge=MIN_DPI, le=MAX_DPI, description="dots an inch at which pages of a PDF are drawn")
+    strict: bool = Field(False, description="a page or block that can not be read fails the document")
+    timeout_ms: int | None = Field(None, ge=1, le=86_400_000, description="the request is ended after this time")
+    cancel_token: CancelToken | None = Field(None, description="ends the request through the model `cancel`")
+
+    use_layout_detection: bool = Field(True, description="`false`: a page is one block, see `prompt_label`")
+    prompt_label: Literal["ocr", "formula", "table", "chart", "seal", "spotting"] | None = Field(
+        None, description="what a page is, without layout detection; `ocr` unless set"
+    )
+    use_chart_recognition: bool = Field(False, description="charts become tables; else they are pictures")
+    use_seal_recognition: bool = Field(False, description="seals are read; else they are pictures")
+    use_ocr_for_image_block: bool = Field(False, description="text in pictures is read as well")
+    use_doc_orientation_classify: bool | None = Field(None, description="not supported, `true` is refused")
+    use_doc_unwarping: bool | None = Field(None, description="not supported, `true` is refused")
+    merge_layout_blocks: bool = Field(True, description="neighbouring blocks of one paragraph are read together")
+
+    temperature: float | None = Field(None, ge=0, le=2, description="0, greedy, unless set")
+    top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling, with a temperature above 0")
+    repetition_penalty: float | None = Field(None, gt=0, le=2, description="1, none, unless set")
+    min_pixels: Pixels | None = Field(
+        None, description="smaller blocks are enlarged to it; the checkpoint's unless set"
+    )
+    max_pixels: Pixels | None = Field(None, description="larger blocks are reduced to it; the checkpoint's unless set")
+    max_new_tokens: int | None = Field(None, ge=1, le=131_072, description="tokens of a block, 4096 unless set")
+    stop_repetition: bool = Field(True, description="a block's text that only repeats itself is ended")
+    vlm_extra_args: PixelLimits = Field(
+        PixelLimits(),
+        description="limits of pixels by kind of block: `{ocr,table,chart,formula,seal}_{min,max}_pixels`",
+    )
+
+    format_block_content: bool = Field(False, description="contents of blocks in the JSON as in the Markdown")
+    markdown_ignore_labels: list[str] = Field(
+        ["number", "footnote", "header", "header_image", "footer", "footer_image", "aside_text"],
+        max_length=64,
+        description="labels of blocks that the Markdown leaves out",
+    )
+    prettify_markdown: bool = Field(True, description="pictures and tables are centred by HTML")
+    show_formula_number: bool = Field(False, description="formulas keep their numbers")
+    return_markdown_images: bool = Field(True, description="cropped pictures are sent")
+    restructure_pages: bool = Field(
+        False, description="each page's own Markdown and JSON wait for the whole document's"
+    )
+    merge_tables: bool = Field(True, description="in the document's Markdown, tables go on across pages")
+    relevel_titles: bool = Field(True, description="in the document's Markdown, titles have levels")
+    visualize: bool = Field(False, description="each page is sent as a picture as well, with its blocks drawn on it")
+    return_page_images: bool = Field(False, description="each page is sent as a picture as well, as it was read")
+    base64_files: bool = Field(
+        False, description="pictures and the Word file come as base64 text, for those who ask in JSON"
+    )
+    output_formats: list[Literal["docx"]] = Field([], max_length=1, description="`docx`: the document for Word as well")
+
+    @model_validator(mode="after")
+    def _check(self) -> DocumentOptions:
+        for name in ("use_doc_orientation_classify", "use_doc_unwarping"):
+            if getattr(self, name):
+                raise ValueError(f"{name}: this server has no model for it; turn the pages before you send them")
+        if self.prompt_label and self.use_layout_detection:
+            raise ValueError("prompt_label: goes with use_layout_detection false")
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels ({self.min_pixels}) is larger than max_pixels ({self.max_pixels})")
+        return self
+
+    @property
+    def layout(self) -> LayoutOptions:
+        """Those for the layout model."""
+        return LayoutOptions(**{name: getattr(self, name) for name in LayoutOptions.model_fields})
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """As PaddleOCR's results carry them."""
+        label = self.prompt_label
+        return {
+            "use_doc_preprocessor": False,
+            "use_layout_detection": self.use_layout_detection,
+            "use_chart_recognition": self.use_chart_recognition or label == "chart",
+            "use_seal_recognition": self.use_seal_recognition or label == "seal",
+            "use_ocr_for_image_block": self.use_ocr_for_image_block,
+            "format_block_content": self.format_block_content,
+            "merge_layout_blocks": self.merge_layout_blocks,
+            "markdown_ignore_labels": list(self.markdown_ignore_labels),
+            "return_layout_polygon_points": self.layout_shape_mode != "rect",
+        }
+
+
+def parse_document_options(raw: bytes | None) -> DocumentOptions:
+    """The options of a request for a document. Raises `InvalidArgument` naming the key and what it may be."""
+    return parse_object(DocumentOptions, raw)
+
+
+def choose_pages(pages: str | None, count: int, limit: int) -> list[int]:
+    """Indices, from 0 on, of the pages that a file of `count` pages is asked for, each once and in order.
+
+    Raises `InvalidArgument` where a page is not there, or they are more than `limit`.
+
+    >>> choose_pages("1-3,5,8-", 9, 100)
+    [0, 1, 2, 4, 7, 8]
+    """
+    ranges = []
+    for part in pages.split(",") if pages else ["1-"]:
+        first, dash, last = part.partition("-")
+        start, stop = int(first), int(last) if last else (count if dash else int(first))
+        if start > count or stop > count:
+            raise InvalidArgument(f"options: pages: {part!r} is not there, the file has {count} pages")
+        if stop < start:
+            raise InvalidArgument(f"options: pages: {part!r} ends before it begins")
+        ranges.append(range(start - 1, stop))
+    # counted before they are listed: a file may say that it has a million pages, and the option each of them many times
+    chosen = _without_overlaps(ranges)
+    if (number := sum(map(len, chosen))) > limit:
+        raise InvalidArgument(
+            f"{number} pages, at most {limit} are read in one request: ask for some of them with the option pages"
+        )
+    return list(chain.from_iterable(chosen))
+
+
+def _without_overlaps(ranges: Sequence[range]) -> list[range]:
+    """The same numbers, each once and in order."""
+    parts: list[range] = []
+    stop = 0
+    for one in sorted(ranges, key=lambda one: one.start):
+        parts.append(range(max(one.start, stop), one.stop))
+        stop = max(stop, one.stop)
+    return parts
+
+
+_TASKS = {
+    "OCR:": Task.OCR,
+    "Table Recognition:": Task.TABLE,
+    "Formula Recognition:": Task.FORMULA,
+    "Chart Recognition:": Task.CHART,
+    "Seal Recognition:": Task.SEAL,
+    "Spotting:": Task.SPOTTING,
+}
+
+
+def task_of(query: str) -> Task:
+    """The task of a prompt as PaddleOCR's pipeline writes it."""
+    return _TASKS[re.sub(r"\s+$", "", query)]

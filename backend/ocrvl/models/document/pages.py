@@ -1,0 +1,82 @@
+"""The pages of a file as pictures, drawn one at a time and only when they are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ocrvl.errors import InvalidArgument
+from ocrvl.files import is_pdf
+from ocrvl.imaging.decode import PictureLimits
+from ocrvl.models.document.drawing import Drawers, DrawTimes, PdfPages
+
+_TIMES: Final = DrawTimes()
+
+
+@dataclass(frozen=True)
+class PagePicture:
+    """A page in RGB, uint8 [height, width, 3]; `warning` says where it is not quite what was asked for."""
+
+    pixels: npt.NDArray[np.uint8]
+    warning: str = ""
+
+
+class Pages(Protocol):
+    """An open file. Any thread may use it, one at a time."""
+
+    count: int
+
+    def draw(self, index: int) -> PagePicture:
+        """The page as a picture. Raises `InvalidArgument` where it can not be drawn."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+def open_pages(data: bytes, dpi: int, limits: PictureLimits, drawers: Drawers, times: DrawTimes = _TIMES) -> Pages:
+    """The pages of a PDF or a TIFF, or the only one of another picture.
+
+    `dpi` is for PDF; `drawers` open and draw every file, within `times`. A page never gets more than
+    `limits.max_pixels`. Raises `InvalidArgument` with the reason where the file can not be read at all.
+    """
+    if not data:
+        raise InvalidArgument("the file has no bytes")
+    pages = _DrawnPages(PdfPages(data, dpi, limits.max_pixels, limits.max_side, drawers, times))
+    if pages.count > 1 or is_pdf(data):
+        return pages
+    try:
+        # at once: a file that is not what it should be is refused, not answered with an empty page
+        return _OnePicture(pages.draw(0))
+    finally:
+        pages.close()
+
+
+class _DrawnPages:
+    """Pages that are drawn when they are wanted."""
+
+    def __init__(self, pages: PdfPages) -> None:
+        self.count = pages.count
+        self._pages = pages
+
+    def draw(self, index: int) -> PagePicture:
+        return PagePicture(*self._pages.draw(index))
+
+    def close(self) -> None:
+        self._pages.close()
+
+
+class _OnePicture:
+    count = 1
+
+    def __init__(self, picture: PagePicture) -> None:
+        self._picture = picture
+
+    def draw(self, index: int) -> PagePicture:
+        del index
+        return self._picture
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,170 @@
+"""An instance of `paddleocr_vl`: an engine under supervision, its door, its side channel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import prometheus_client
+
+from ocrvl.control_channel.address import channel_folder, socket_path
+from ocrvl.control_channel.server import EngineChannel
+from ocrvl.metrics.definitions import EngineMetrics, EngineState, Outcome
+from ocrvl.metrics.mirror import FamilyFactory
+from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics, repeat
+from ocrvl.models.cancel_scope import WorkRegistry
+from ocrvl.models.engine.admission import Admission
+from ocrvl.models.engine.devices import device_environment
+from ocrvl.models.engine.host import Call, EngineHost
+from ocrvl.models.engine.startup_lock import turn_to_start
+from ocrvl.models.engine.supervisor import RestartPolicy, Supervisor
+from ocrvl.models.engine.vllm_engine import VllmEngine, gpu_memory
+from ocrvl.models.engine.warmup import warm_up
+from ocrvl.models.request_record import RequestRecord
+from ocrvl.postprocess import load_paddle_functions
+from ocrvl.processes import descendants, kill
+from ocrvl.settings import EngineModelSettings, parse_parameters
+from ocrvl.triton.context import Log, ModelContext
+from ocrvl.triton.loop import LoopThread
+
+_LOOK_SECONDS = 0.2
+"""How often callers are looked at, whether they are still there."""
+
+
+class EngineInstance:
+    """One engine. `take` is for `execute`; the other methods are called once each, `start` before everything."""
+
+    def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
+        self._context = context
+        self._families = families
+        self._log = log
+        self._metrics = EngineMetrics()
+        self._settings = parse_parameters(EngineModelSettings, context.parameters, context.config_file)
+        self._engine_settings = context.engine_settings()
+        self._loop = LoopThread("engine")
+        self._works = WorkRegistry()
+        self._channel = EngineChannel(socket_path(channel_folder(), context.replica), self._works.cancel)
+        self._supervisor = Supervisor(
+            self._start_engine,
+            RestartPolicy(
+                self._settings.stall_seconds, self._settings.max_failures, self._settings.failure_window_seconds
+            ),
+            on_state=self._on_state,
+            on_restart=lambda reason: self._metrics.restarts.labels(reason).inc(),
+            on_returned=self._metrics.memory_returns.inc,
+            log=lambda line: log.warning(f"{context.replica}: {line}"),
+        )
+
+    def start(self) -> None:
+        """Start the engine and everything around it; returns when the first request will be as fast as the tenth."""
+        os.environ.update(
+            device_environment(
+                self._context.kind,
+                self._context.device,
+                self._context.replica,
+                self._settings.gpus,
+                self._settings.cpu_cores,
+                os.environ,
+            )
+        )
+        if not self._settings.packed_encoder:
+            os.environ.setdefault("VLLM_PLUGINS", "")
+        max_num_seqs = self._engine_settings.max_num_seqs
+        reserve = self._settings.reserve
+        self._admission = Admission(
+            max_num_seqs + (max(1, max_num_seqs // 8) if reserve is None else reserve),
+            # where this is the only engine, a request that is held could not be taken by another meanwhile
+            hold_seconds=self._settings.hold_seconds if self._context.replicas > 1 else 0.0,
+            on_door=self._channel.set_door,
+        )
+        self._metrics.picture_limit.set(self._admission.limit)
+        end_with_server()
+        self._loop.run(self._channel.start())
+        self._loop.run(self._supervisor.run())
+        self._host = EngineHost(
+            self._supervisor,
+            self._admission,
+            self._channel,
+            self._works,
+            load_paddle_functions(),
+            self._engine_settings.grid,
+            self._on_finished,
+        )
+        self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
+        seconds = self._settings.give_back_seconds
+        self._stop_giving_back = (
+            repeat(lambda: self._loop.run(self._supervisor.give_back_memory()), seconds, "memory")
+            if seconds
+            else lambda: None
+        )
+        self._publisher = publish_metrics(
+            self._metrics,
+            self._context.replica,
+            self._families,
+            self._log,
+            before_publish=[self._set_gauges],
+            # where vLLM counts
+            more=[prometheus_client.REGISTRY],
+        )
+
+    def take(self, call: Call) -> None:
+        """Take a request in; waits while the engine is full."""
+        self._host.take(call, self._loop)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the engine can take requests (newer Tritons ask)."""
+        return self._supervisor.state is EngineState.READY
+
+    def stop(self) -> None:
+        """Wait for what is in flight, then stop everything."""
+        self._loop.drain()
+        self._stop_looking()
+        self._stop_giving_back()
+        self._publisher.stop()
+        self._loop.run(self._channel.stop())
+        self._loop.run(self._supervisor.stop())
+        # an engine that was being started meanwhile is nobody's
+        kill(descendants())
+        self._loop.stop()
+
+    async def _start_engine(self) -> VllmEngine:
+        async with self._turn_to_start():
+            engine = await asyncio.to_thread(VllmEngine.start, self._engine_settings)
+            if self._settings.warm_up:
+                await warm_up(engine, self._engine_settings.grid, engine.max_num_batched_tokens)
+            return engine
+
+    def _turn_to_start(self) -> AbstractAsyncContextManager[None]:
+        if self._context.kind != "GPU" or not self._engine_settings.measures_memory:
+            return nullcontext()
+        return turn_to_start(channel_folder() / f"start-gpu{self._context.device}.lock")
+
+    def _on_state(self, state: EngineState) -> None:
+        self._metrics.state.set(state)
+        self._admission.set_up(state is EngineState.READY)
+
+    def _set_gauges(self) -> None:
+        self._metrics.pictures_in_flight.set(self._admission.inside)
+        if (last_step := self._supervisor.last_step) is not None:
+            self._metrics.last_step.set(time.time() - (time.monotonic() - last_step))
+        for device, memory in gpu_memory().items():
+            self._metrics.gpu_memory_used.labels(device).set(memory.used)
+            self._metrics.gpu_memory_reserved.labels(device).set(
+                memory.total * self._engine_settings.gpu_memory_utilization
+            )
+
+    def _on_finished(self, record: RequestRecord) -> None:
+        self._metrics.requests.labels(record.outcome).inc()
+        self._metrics.request_seconds.observe(record.seconds)
+        self._metrics.admission_wait.observe(record.waited)
+        if record.outcome is Outcome.OK:
+            self._metrics.pictures.inc(record.pictures)
+        if record.cancelled_by:
+            self._metrics.cancellations.labels(record.cancelled_by).inc()
+        if self._settings.log_requests:
+            # a document of many pages would bury the other requests; what goes wrong is always told
+            write = self._log.verbose if record.is_part and record.outcome is Outcome.OK else self._log.info
+            write(record.line())

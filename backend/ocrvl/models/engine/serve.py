@@ -1,0 +1,88 @@
+"""All the pictures of one request through the engine, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ocrvl.errors import Cancelled, OcrError
+from ocrvl.messages import PackedPicture, PackedPictures, Reading
+from ocrvl.options import Options
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the pictures of a request have in common: its options, and a `name` that no other request has.
+
+    `deadline` is when it is ended, in seconds of `time.monotonic`. `trace_headers` are W3C's `traceparent` and
+    `tracestate`, where the caller sent them.
+    """
+
+    options: Options
+    name: str
+    deadline: float | None = None
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, options: Options, request_id: str = "", trace_headers: Mapping[str, str] | None = None) -> Job:
+        """A job that begins now, named after the caller's request id, which need not be unique."""
+        return cls(
+            options,
+            name=f"{request_id or 'request'}-{uuid.uuid4().hex[:12]}",
+            deadline=None if options.timeout_ms is None else time.monotonic() + options.timeout_ms / 1000,
+            trace_headers=trace_headers or {},
+        )
+
+
+class Engine(Protocol):
+    """What reads one picture: vLLM, supervised, or a double in a unit test."""
+
+    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        """The picture's text; cancelling the coroutine ends the work."""
+
+
+async def read_pictures(
+    engine: Engine,
+    packed: PackedPictures,
+    job: Job,
+    on_text: Callable[[int, str], None] | None = None,
+) -> AsyncGenerator[Reading]:
+    """Yield a `Reading` for each picture, in the order in which they are done.
+
+    Each picture is a request of its own to the engine, so pictures of all requests share its batches. An error of
+    one picture is raised and ends the others of its request, or, with `on_error: keep`, becomes its reading.
+    `on_text` gets a picture's index and the next piece of its text. Raises `Cancelled` when `timeout_ms` has passed.
+    """
+    for index, error in enumerate(packed.errors):
+        if error:
+            yield Reading(index, error=error)
+    tasks = {asyncio.create_task(_read_one(engine, picture, job, on_text)) for picture in packed.pictures()}
+    try:
+        # an event loop's clock is time.monotonic
+        async with asyncio.timeout_at(job.deadline):
+            for next_done in asyncio.as_completed(tasks):
+                yield await next_done
+    except TimeoutError:
+        raise Cancelled("timeout_ms has passed") from None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read_one(
+    engine: Engine, picture: PackedPicture, job: Job, on_text: Callable[[int, str], None] | None
+) -> Reading:
+    try:
+        if on_text is None:
+            return await engine.read(picture, job)
+        return await engine.read(picture, job, lambda text: on_text(picture.index, text))
+    except OcrError as error:
+        named = type(error)(f"picture {picture.index}: {error}")
+        if job.options.on_error == "fail":
+            raise named from error
+        return Reading(picture.index, error=named.tagged)

@@ -1,0 +1,152 @@
+"""Settings of an engine, read once: `model.json` holds vLLM's `AsyncEngineArgs`, as with Triton's vLLM backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ocrvl.checkpoint import resolve_checkpoint
+from ocrvl.imaging.grid import PixelGrid
+from ocrvl.vllm_plugin.scheduler import GatherSettings
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+from ocrvl.vllm_plugin.worker import EXTENSION
+
+SETTINGS_FILE: Final = "model.json"
+
+GPU_MEMORY: Final = 0.9
+"""The share of a GPU's memory that engines on it may take together (vLLM's own for one)."""
+
+_OURS: Final[dict[str, Any]] = {
+    # pictures do not repeat in OCR, so caches of pictures and prefixes only cost (vLLM's recipe for this model)
+    "mm_processor_cache_gb": 0,
+    "enable_prefix_caching": False,
+    "limit_mm_per_prompt": {"image": 1},
+    # defaults of a request are this project's, in one place (`ocrvl.options`), not the checkpoint's
+    "generation_config": "vllm",
+    # what the metrics are made of
+    "disable_log_stats": False,
+    # its steps are counted and end, where a caller's pattern makes the default backend hang (`ocrvl.structured_output`)
+    "structured_outputs_config": {"backend": "guidance"},
+    "max_num_seqs": 64,
+    "gpu_memory_utilization": GPU_MEMORY,
+    # lets its processes be told to return memory that they have freed
+    "worker_extension_cls": EXTENSION,
+}
+"""What this project sets where `model.json` says nothing."""
+
+
+class _AdditionalConfig(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    gather: GatherSettings = GatherSettings()
+    encoder_graphs: EncoderGraphSettings = EncoderGraphSettings()
+
+
+class _Arguments(BaseModel):
+    """The engine arguments that are checked before vLLM starts, which would say less, and later."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    max_num_seqs: int = Field(ge=1)
+    max_model_len: int | None = Field(None, ge=1)
+    max_num_batched_tokens: int | None = Field(None, ge=1)
+    gpu_memory_utilization: float = Field(gt=0, le=1)
+    tensor_parallel_size: int = Field(1, ge=1)
+    pipeline_parallel_size: int = Field(1, ge=1)
+    enforce_eager: bool = False
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
+    disable_log_stats: bool
+    structured_outputs_config: dict[str, Any]
+    additional_config: _AdditionalConfig | None = None
+
+    @field_validator("pipeline_parallel_size")
+    @classmethod
+    def _refuse_pipeline(cls, size: int) -> int:
+        if size > 1:
+            raise ValueError("vLLM's class of this model has no pipeline parallelism, use tensor_parallel_size")
+        return size
+
+    @field_validator("disable_log_stats")
+    @classmethod
+    def _keep_stats(cls, disabled: bool) -> bool:
+        if disabled:
+            raise ValueError("the metrics, and noticing an engine that has stalled, need vLLM's statistics")
+        return disabled
+
+    @field_validator("structured_outputs_config")
+    @classmethod
+    def _keep_backend(cls, config: dict[str, Any]) -> dict[str, Any]:
+        if config.get("backend") != "guidance":
+            raise ValueError('"backend": "guidance" is wanted, which json_schema and regex are checked for')
+        return config
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """One engine's settings: the checkpoint's folder, how it cuts pictures, and vLLM's engine arguments."""
+
+    source: Path
+    checkpoint: Path
+    grid: PixelGrid
+    engine_args: Mapping[str, Any]
+
+    @classmethod
+    def from_file(cls, path: Path) -> EngineSettings:
+        """Read a `model.json`; relative checkpoint paths are looked for beside it.
+
+        Raises `ValueError` that names the file, and each key that is wrong.
+        """
+        try:
+            raw = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        name = raw.get("model") if isinstance(raw, dict) else None
+        if not name or not isinstance(name, str):
+            raise ValueError(f"{path}: a JSON object with a 'model' (nano, a folder or a hub id) is wanted")
+        try:
+            checkpoint = resolve_checkpoint(name, path.parent)
+            grid = PixelGrid.from_checkpoint(checkpoint)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{path}: model: {error}") from error
+        args = {**_OURS, **raw, "model": str(checkpoint)}
+        args.setdefault("served_model_name", name)
+        _check_arguments(args, path)
+        return cls(source=path, checkpoint=checkpoint, grid=grid, engine_args=MappingProxyType(args))
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Pictures that the engine runs at once."""
+        return int(self.engine_args["max_num_seqs"])
+
+    @property
+    def measures_memory(self) -> bool:
+        """Whether vLLM finds out at its start how much memory there is for keys and values, as it does unless told."""
+        return self.engine_args.get("kv_cache_memory_bytes") is None
+
+    @property
+    def gives_back_memory(self) -> bool:
+        """Whether the engine's processes can be told to return memory that they have freed."""
+        return bool(self.engine_args["worker_extension_cls"] == EXTENSION)
+
+    @property
+    def gpu_memory_utilization(self) -> float:
+        """The share of a device's memory that the engine may take."""
+        return float(self.engine_args["gpu_memory_utilization"])
+
+
+def _check_arguments(args: Mapping[str, Any], source: Path) -> None:
+    try:
+        _Arguments.model_validate(args)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            key = ".".join(map(str, problem["loc"]))
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{source}: {key}: {json.dumps(problem['input'])}: {message}")
+        raise ValueError("\n".join(lines)) from None

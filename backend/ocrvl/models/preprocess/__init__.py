@@ -1,0 +1,1 @@
+"""`preprocess`: encoded images in, patches and the checked request out."""

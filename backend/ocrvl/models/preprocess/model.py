@@ -1,0 +1,166 @@
+"""An instance of `preprocess`: one request at a time, and none while every engine is full."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ocrvl.control_channel.address import channel_folder
+from ocrvl.control_channel.client import FaceChannel
+from ocrvl.control_channel.engine_gate import Gate
+from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
+from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decoder import DecoderProcess
+from ocrvl.messages import Array, PackedPictures, decode_texts, parse_task
+from ocrvl.metrics.definitions import PreprocessMetrics, RefusalReason
+from ocrvl.metrics.mirror import FamilyFactory
+from ocrvl.models.background import end_with_server, publish_metrics
+from ocrvl.models.preprocess.pipeline import Preprocessor
+from ocrvl.models.request_record import RequestRecord
+from ocrvl.options import Options, parse_options
+from ocrvl.settings import PreprocessSettings, parse_parameters
+from ocrvl.triton.context import Caller, Log, ModelContext, TensorReader
+from ocrvl.triton.loop import LoopThread
+from ocrvl.triton.room import check_room
+from ocrvl.wire import Task, Tensor
+
+_REFUSALS: Mapping[type[Exception], RefusalReason] = {
+    InvalidArgument: RefusalReason.INVALID,
+    Unavailable: RefusalReason.DOWN,
+}
+
+
+_LOOK_SECONDS: Final = 0.25
+"""How often the server is asked about a caller: most requests are done before."""
+
+
+class Watch:
+    """Whether a request is still wanted, while it is worked on. `every` is in seconds."""
+
+    def __init__(self, caller: Caller, deadline: float | None, every: float = _LOOK_SECONDS) -> None:
+        self._caller = caller
+        self._deadline = deadline
+        self._every = every
+        self._next_look = time.monotonic() + every
+
+    def look(self) -> None:
+        """Raise `Cancelled` where its caller has gone or its time has passed. May be called as often as one likes."""
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
+            raise Cancelled("its time has passed while its pictures were decoded")
+        if now >= self._next_look:
+            if self._caller.is_gone():
+                raise Cancelled("its caller went away")
+            self._next_look = time.monotonic() + self._every
+
+
+class PreprocessInstance:
+    """Turns requests to `ocr` into packed pictures."""
+
+    def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
+        # there are as many instances as cores: threads of one would only take them from the others
+        torch.set_num_threads(1)
+        self._log = log
+        self._settings = parse_parameters(PreprocessSettings, context.parameters, context.config_file)
+        limits = PictureLimits(
+            max_bytes=self._settings.max_picture_bytes,
+            max_pixels=self._settings.max_picture_pixels,
+            max_seconds=self._settings.max_picture_seconds,
+            max_request_seconds=self._settings.max_request_seconds,
+            max_patch_bytes=self._settings.max_patch_bytes,
+        )
+        self._metrics = PreprocessMetrics()
+        self._decoder = DecoderProcess()
+        engine = context.engine_settings()
+        self._preprocessor = Preprocessor(
+            engine.grid,
+            limits,
+            scaled_jpeg=self._settings.scaled_jpeg,
+            exact_resize=self._settings.exact_resize,
+            decoder=self._decoder,
+            max_tokens=engine.engine_args.get("max_model_len"),
+            timer=lambda stage: self._metrics.seconds.labels(stage).time(),
+        )
+        self._warm_up()
+        self._gate = Gate()
+        self._loop = LoopThread("doors")
+        self._channel = FaceChannel(channel_folder(), self._gate.update, self._gate.lose)
+        end_with_server()
+        self._loop.run(self._channel.start())
+        self._publisher = publish_metrics(self._metrics, context.replica, families, log)
+
+    def preprocess(self, read: TensorReader, request_id: str, caller: Caller) -> Mapping[Tensor, Array]:
+        """The tensors for the engine. Raises `OcrError`, of which the log has a line: the engine never hears of it."""
+        arrived = time.monotonic()
+        try:
+            return self._preprocess(read, arrived, caller)
+        except Exception as error:
+            if reason := _REFUSALS.get(type(error)):
+                self._metrics.refusals.labels(reason).inc()
+            if self._settings.log_requests:
+                self._log.info(RequestRecord.of(request_id, arrived, error=error).line())
+            raise
+
+    def stop(self) -> None:
+        """Close the connections to the engines, and end the process that decodes."""
+        self._decoder.close()
+        self._publisher.stop()
+        self._loop.run(self._channel.stop())
+        self._loop.stop()
+
+    def _preprocess(self, read: TensorReader, arrived: float, caller: Caller) -> Mapping[Tensor, Array]:
+        tasks = [Task.OCR]
+        if (task := read.optional(Tensor.TASK)) is not None:
+            tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]
+        raw = read.optional(Tensor.OPTIONS)
+        options = parse_options(None if raw is None else raw.item())
+        images = read(Tensor.IMAGE).tolist()
+        self._check_size(images)
+        deadline = None if options.timeout_ms is None else arrived + options.timeout_ms / 1000
+        if caller.seconds is not None:
+            deadline = min(filter(None, (deadline, arrived + caller.seconds)))
+        with self._metrics.door_wait.time():
+            self._gate.wait(deadline)
+        packed = self._preprocessor.preprocess(images, tasks, options, Watch(caller, deadline).look)
+        self._count(images, packed)
+        tensors = replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
+        check_room(packed.patches.nbytes)
+        return tensors
+
+    def _count(self, images: list[bytes], packed: PackedPictures) -> None:
+        self._metrics.pictures.inc(len(packed))
+        self._metrics.pixels.inc(int(packed.source_sizes.prod(axis=1, dtype=np.int64).sum()))
+        self._metrics.bytes.inc(sum(map(len, images)))
+
+    def _warm_up(self) -> None:
+        """Decode a picture of each common format, so that the first caller does not wait for their decoders."""
+        for picture_format in ("PNG", "JPEG"):
+            file = io.BytesIO()
+            Image.new("RGB", (64, 64), "white").save(file, picture_format)
+            replace(self._preprocessor, timer=nullcontext).preprocess([file.getvalue()], [Task.OCR], Options())
+
+    def _check_size(self, images: list[bytes]) -> None:
+        size = sum(map(len, images))
+        if size > self._settings.max_request_bytes:
+            raise InvalidArgument(
+                f"the pictures of this request have {size} bytes, {self._settings.max_request_bytes} are taken: "
+                "send fewer at once"
+            )
+
+
+def _with_time_left(options: Options, deadline: float | None) -> Options:
+    """The options with what is left of `timeout_ms`, since the engine counts from when it takes the request."""
+    if deadline is None:
+        return options
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Cancelled("timeout_ms has passed")
+    return options.model_copy(update={"timeout_ms": max(1, round(left * 1000))})

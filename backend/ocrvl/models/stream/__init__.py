@@ -1,0 +1,1 @@
+"""`ocr_stream`: the text of a request while it is generated."""

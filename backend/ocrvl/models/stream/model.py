@@ -1,0 +1,68 @@
+"""An instance of `ocr_stream`: sends requests on to `ocr`, and their text back as it is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ocrvl.control_channel.address import channel_folder
+from ocrvl.control_channel.client import FaceChannel
+from ocrvl.metrics.definitions import StreamMetrics
+from ocrvl.metrics.mirror import FamilyFactory
+from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
+from ocrvl.models.stream.streaming import StreamCall, StreamHost
+from ocrvl.settings import StreamSettings, parse_parameters
+from ocrvl.triton.context import Log, ModelContext
+from ocrvl.triton.loop import LoopThread
+from ocrvl.wire import STREAM_PARAMETER, Model, Tensor
+
+_LOOK_SECONDS = 0.1
+"""How often callers are looked at, whether they are still there."""
+
+
+Ask = Callable[[Any, Model, dict[str, str], Tensor], Awaitable[None]]
+
+
+class StreamInstance:
+    """Several streams at a time. `ask` calls another model of this server."""
+
+    def __init__(self, context: ModelContext, ask: Ask, families: FamilyFactory, log: Log) -> None:
+        settings = parse_parameters(StreamSettings, context.parameters, context.config_file)
+        self._ask = ask
+        self._metrics = StreamMetrics()
+        # each call to another model holds a thread here until it is answered
+        self._loop = LoopThread("streams", ThreadPoolExecutor(settings.max_calls))
+        self._host = StreamHost(
+            self._ask_ocr,
+            settings.max_calls,
+            on_cancelled=lambda reason: self._metrics.cancellations.labels(reason).inc(),
+            on_delta=self._metrics.deltas.inc,
+        )
+        self._channel = FaceChannel(channel_folder(), self._host.on_message, self._host.on_lost)
+        self._host.channel = self._channel
+        end_with_server()
+        self._loop.run(self._channel.start())
+        self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
+        self._publisher = publish_metrics(
+            self._metrics,
+            context.replica,
+            families,
+            log,
+            before_publish=[lambda: self._metrics.streams_open.set(self._host.open_streams)],
+        )
+
+    def take(self, call: StreamCall) -> None:
+        """Take a request in; waits while too many are on their way."""
+        self._host.take(call, self._loop)
+
+    def stop(self) -> None:
+        """Wait for what is in flight, then stop everything."""
+        self._loop.drain()
+        self._stop_looking()
+        self._publisher.stop()
+        self._loop.run(self._channel.stop())
+        self._loop.stop()
+
+    async def _ask_ocr(self, call: StreamCall, address: str) -> None:
+        await self._ask(call, Model.OCR, {STREAM_PARAMETER: address}, Tensor.NUM_OUTPUT_TOKENS)

@@ -1,0 +1,92 @@
+"""PaddleOCR-VL for vLLM with a packed vision encoder, which takes pictures as bytes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import torch
+from vllm.model_executor.models.paddleocr_vl import (
+    PaddleOCRVLDummyInputsBuilder,
+    PaddleOCRVLForConditionalGeneration,
+)
+from vllm.multimodal import MULTIMODAL_REGISTRY
+from vllm.transformers_utils.config import get_hf_image_processor_config
+
+from ocrvl.vllm_plugin.encoder_graphs import capture_graph
+from ocrvl.vllm_plugin.packed import Normalization, PackedEncoder, problems_of
+from ocrvl.vllm_plugin.processor import PatchProcessingInfo, PatchProcessor
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+
+_LOG: Final = logging.getLogger("vllm.ocrvl")
+_SIDE: Final = 64
+"""Patches on each side of a picture that memory is measured with; what it takes grows with all patches alone."""
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    PatchProcessor, info=PatchProcessingInfo, dummy_inputs=PaddleOCRVLDummyInputsBuilder
+)
+class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
+    """VLLM's own class, but for how pictures are embedded.
+
+    `pixel_values` are uint8 [P, 3·patch·patch] a picture, as they were decoded, or what the stock processor makes of
+    pictures (floating, normalised). Pictures of one call are encoded together; where the encoder's layers are not the
+    known ones, by the stock class, one by one, which is said once.
+    """
+
+    def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
+        super().__init__(vllm_config=vllm_config, prefix=prefix)
+        model_config = vllm_config.model_config
+        processor = get_hf_image_processor_config(model_config.model, revision=model_config.revision)
+        self._normalization = Normalization(processor["image_mean"], processor["image_std"])
+        self._packed: PackedEncoder | None = None
+        self._vllm_config = vllm_config
+        if problems := problems_of(self.visual, self.mlp_AR):
+            _LOG.warning("pictures are encoded one by one, by vLLM's own class: %s", "; ".join(problems))
+        else:
+            _LOG.info("all pictures of a step are encoded together")
+            merge_size = self.config.vision_config.spatial_merge_size
+            self._packed = PackedEncoder(self.visual.vision_model, self.mlp_AR, merge_size, self._normalization)
+
+    def embed_multimodal(self, **kwargs: Any) -> Any:
+        """Embed the pictures of a step: a tensor [tokens, hidden] for each."""
+        patches = kwargs.get("pixel_values")
+        if patches is None:
+            return ()
+        if self._packed is not None:
+            return self._packed(list(patches), torch.as_tensor(kwargs["image_grid_thw"]).tolist())
+        size = self.config.vision_config.patch_size
+        floating = [
+            picture if picture.is_floating_point() else self._normalization(picture).view(-1, 3, size, size)
+            for picture in patches
+        ]
+        return super().embed_multimodal(**{**kwargs, "pixel_values": floating})
+
+    @torch.inference_mode()
+    def profile_encoder(self) -> None:
+        """Encode as many patches as a step may have, so that what measures memory meanwhile sees what it takes."""
+        if self._packed is None:
+            return
+        tokens = self._vllm_config.scheduler_config.max_num_encoder_input_tokens
+        merge_size, size = self.config.vision_config.spatial_merge_size, self.config.vision_config.patch_size
+        count = -(-tokens * merge_size**2 // _SIDE**2)
+        patches = torch.zeros(_SIDE**2, 3 * size**2, dtype=torch.uint8, device=self.visual.device)
+        self._packed([patches] * count, [(1, _SIDE, _SIDE)] * count)
+
+    @torch.inference_mode()
+    def capture_encoder(self) -> None:
+        """Capture the encoder's graphs, where there may be any; what stands against them is said once."""
+        settings = EncoderGraphSettings.of(self._vllm_config)
+        if self._packed is None or not settings.patches:
+            return
+        if self._vllm_config.model_config.enforce_eager:
+            return
+        if self._vllm_config.parallel_config.tensor_parallel_size > 1:
+            _LOG.info("the encoder's kernels are launched one by one: its ranks exchange what graphs can not hold")
+            return
+        try:
+            self._packed.capture(capture_graph, settings.patches)
+        except Exception as error:
+            _LOG.warning("the encoder's kernels are launched one by one, no graphs could be captured: %s", error)
+        else:
+            _LOG.info("the encoder runs in graphs of up to %s patches", max(settings.patches))

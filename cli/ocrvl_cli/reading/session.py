@@ -1,0 +1,150 @@
+"""A whole run of `ocrvl read`: the client, the bar, what is printed, and the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import typer
+
+from ocrvl_cli.reading.batch import Batch, Limits
+from ocrvl_cli.reading.connection import Server, explain
+from ocrvl_cli.reading.problems import Exit, RunEnded
+from ocrvl_cli.reading.progress import Bar
+from ocrvl_cli.reading.read_plan import Asked, Format
+from ocrvl_cli.reading.reader import Output, Reader, Result
+from ocrvl_cli.reading.record import Record
+from ocrvl_cli.reading.sources import Input, Nothing, find_inputs
+from ocrvl_cli.reading.stdin import read_stdin
+from ocrvl_cli.reading.writing import can_not_write
+from ocrvl_cli.terminal import Console, echo, echo_path
+
+
+@dataclass
+class Tally:
+    """What became of the inputs so far. `rest` is how many have not had their turn."""
+
+    rest: int
+    read: int = 0
+    skipped: int = 0
+    failed: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count a result."""
+        self.rest -= 1
+        if result.problems:
+            self.failed.append(result)
+        elif result.skipped:
+            self.skipped += 1
+        else:
+            self.read += 1
+
+
+def read_all(
+    arguments: Sequence[str], server: Server, asked: Asked, limits: Limits, output: Path | None, *, force: bool
+) -> Exit:
+    """Read everything and print results on standard output, everything else on standard error."""
+    errors = Console(stderr=True)
+    inputs = list(read_stdin(find_inputs(arguments, leave_out=output)))
+    if output is None and Format.HTML in asked.formats and len(inputs) > 1:
+        raise typer.BadParameter("pages of HTML of several inputs need a folder to go to", param_hint="--output")
+    tally = Tally(len(inputs))
+    ended = Exit.READ
+    try:
+        with ExitStack() as stack:
+            into = None
+            if output is not None:
+                record = stack.enter_context(Record(output))
+                for one in inputs:
+                    if isinstance(one, Input):
+                        record.place_of(one)
+                into = Output(output, record, force)
+            bar = stack.enter_context(Bar(errors, len(inputs)))
+            asyncio.run(_read(inputs, server, asked, limits, into, tally, bar, errors))
+    except RunEnded as error:
+        ended = error.status
+        errors.print(str(error), style="red")
+    except KeyboardInterrupt:
+        ended = Exit.INTERRUPTED
+        errors.print("interrupted", style="red")
+    except asyncio.CancelledError:
+        ended = Exit.TERMINATED
+        errors.print("told to end", style="red")
+    _sum_up(tally, output, ended, errors)
+    return ended or (Exit.SOME_FAILED if tally.failed else Exit.READ)
+
+
+async def _read(
+    inputs: Sequence[Input | Nothing],
+    server: Server,
+    asked: Asked,
+    limits: Limits,
+    output: Output | None,
+    tally: Tally,
+    bar: Bar,
+    errors: Console,
+) -> None:
+    task = asyncio.current_task()
+    if task is not None and sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    many = len(inputs) > 1
+    async with server.connect() as client:
+        reader = Reader(client, asked, output=output, on_pages=bar.add_pages)
+        batch = Batch(reader, limits, partial(explain, server.url, server.protocol, tls=server.tls))
+        try:
+            async with aclosing(batch.run(inputs)) as results:
+                async for result in results:
+                    tally.add(result)
+                    bar.add_done(failed=bool(result.problems))
+                    _print(result, asked, many=many, errors=errors)
+        finally:
+            if output is not None:
+                # their files are there, though their turn to be told had not come
+                for result in batch.left_over:
+                    tally.add(result)
+
+
+def _print(result: Result, asked: Asked, *, many: bool, errors: Console) -> None:
+    for warning in result.warnings:
+        errors.print(f"{result.name}: {warning}", style="yellow")
+    if result.skipped or not (result.written or result.text or not result.problems):
+        return
+    try:
+        if result.written:
+            for path in result.written:
+                echo_path(path)
+            return
+        if many and Format.JSON not in asked.formats:
+            echo(f"==> {result.name} <==")
+        echo(result.text)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise can_not_write(Path("standard output"), error) from None
+
+
+def _sum_up(tally: Tally, output: Path | None, ended: Exit, errors: Console) -> None:
+    """The failures, and in a sentence what there is."""
+    for result in tally.failed:
+        for problem in result.problems:
+            text = problem.removeprefix(f"{result.name}: ")
+            errors.print(f"{result.name}: {text}", style="red")
+    total = tally.read + tally.skipped + len(tally.failed) + tally.rest
+    if total == 1 and not tally.skipped:
+        return
+    parts = [f"{tally.read} read"]
+    parts += [f"{tally.skipped} done before"] if tally.skipped else []
+    parts += [f"{len(tally.failed)} failed"] if tally.failed else []
+    parts += [f"{tally.rest} not begun or not finished"] if tally.rest else []
+    again = (
+        "; the same command goes on from there" if output is not None and tally.rest and ended != Exit.REFUSED else ""
+    )
+    if output is not None or tally.failed or tally.rest:
+        errors.print(f"{', '.join(parts)}{again}")

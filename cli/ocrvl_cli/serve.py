@@ -1,0 +1,289 @@
+"""`ocrvl serve`: a Triton server on this machine, kept running."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+from rich.status import Status
+
+from ocrvl_cli.terminal import Console
+from ocrvl_client._scrape import EngineState, HttpFetch, read_engine_states
+
+if TYPE_CHECKING:
+    from ocrvl.launcher.exposure import Endpoint
+    from ocrvl.launcher.server import ServerOptions, TritonServer
+    from ocrvl.launcher.supervise import RecoveryPolicy, Supervisor
+
+_ENGINES_SECONDS = 2.0
+"""Between two looks at the engines' states."""
+
+_TOLD_MODELS = 3
+"""Of those that a recovery waited for, the slowest."""
+
+_METRICS_TIMEOUT = 0.5
+"""For metrics of this machine; while they are waited for, no other look is taken at the server."""
+
+
+def serve(
+    triton_arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- TRITON ARGUMENTS]", help="Handed to tritonserver as they are.")
+    ] = None,
+    model_repository: Annotated[
+        Path | None, typer.Option(help="The model repository; the one that comes with this package if not given.")
+    ] = None,
+    face: Annotated[
+        list[str] | None,
+        typer.Option(metavar="unary|stream", help="How callers may ask; repeatable, all if not given."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="Port for HTTP; 0 chooses a free one.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="Port for gRPC; 0 chooses a free one.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Port for metrics; 0 chooses a free one.")] = 8002,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="model-repository|shared-memory|trace|logging",
+            help="Triton's endpoints to open, repeatable; shared-memory is open on loopback addresses.",
+        ),
+    ] = None,
+    exit_timeout: Annotated[int, typer.Option(help="Seconds that requests in flight may take after a stop.")] = 30,
+    recovery: Annotated[
+        bool, typer.Option("--recovery/--no-recovery", help="Start again what died; if not, end with status 1.")
+    ] = True,
+    recovery_drain: Annotated[
+        float, typer.Option(min=0, help="Seconds that requests which still work may take before a recovery.")
+    ] = 5.0,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds without a good answer to its own probe after which it is mended; 0: never."),
+    ] = 60.0,
+    max_failures: Annotated[
+        int, typer.Option(min=1, help="More failures than this within the window end it with status 1.")
+    ] = 5,
+    failure_window: Annotated[float, typer.Option(min=1, help="The window for failures, in seconds.")] = 600.0,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(help="The server's log. If not given: a file when started from a terminal, else standard error."),
+    ] = None,
+) -> None:
+    """Start Triton with PaddleOCR-VL and keep it running until told to stop (Ctrl-C or SIGTERM; a second one kills).
+
+    A process of it that dies is noticed within two seconds, one that hangs by a probe every quarter of --hang-timeout,
+    and the server is started again on the same ports.
+    Without other settings it serves the embedded nano checkpoint on the CPU, for demos and tests.
+
+    Example: ocrvl serve --http-port 0 --grpc-port 8001 -- --log-verbose=1
+    """
+    console = Console(stderr=True)
+    if missing := [name for name in ("vllm", "PIL", "pydantic", "psutil") if find_spec(name) is None]:
+        console.print(f"not installed: {', '.join(missing)}; to serve, install ocrvl with its extra 'server'")
+        raise typer.Exit(1)
+    from ocrvl.launcher.leftovers import clear_leftovers
+    from ocrvl.launcher.locate import TritonNotFound, find_model_repository
+    from ocrvl.launcher.server import ServerFailed, ServerOptions
+    from ocrvl.launcher.supervise import GaveUp, RecoveryPolicy
+
+    try:
+        options = ServerOptions(
+            model_repository=model_repository or find_model_repository(),
+            host=host,
+            http_port=http_port,
+            grpc_port=grpc_port,
+            metrics_port=metrics_port,
+            exit_timeout=exit_timeout,
+            models=_models(face or []),
+            opened=_opened(allow or []),
+            extra_arguments=_triton_arguments(triton_arguments or []),
+        )
+        policy = RecoveryPolicy(recovery_drain, max_failures if recovery else 0, failure_window)
+        if warning := _network_warning(host):
+            console.print(warning, style="yellow")
+        with _log_sink(console, log_file) as on_line, _Reports(console) as reports:
+            # before the ports are looked at, which they may still hold
+            for folder in clear_leftovers():
+                console.print(f"cleared away: what a server left that was killed ({folder.name})")
+            supervisor = _supervise(options, policy, hang_timeout, reports, on_line)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda _number, _frame: supervisor.ask_to_stop())
+            supervisor.run()
+    except (ServerFailed, TritonNotFound) as error:
+        console.print("the server could not be started:", style="red")
+        console.print("\n".join(f"  {line}" for line in str(error).splitlines()))
+        raise typer.Exit(1) from None
+    except GaveUp as error:
+        console.print(f"gave up: {error}", style="red")
+        raise typer.Exit(1) from None
+
+
+def _triton_arguments(arguments: list[str]) -> tuple[str, ...]:
+    """The arguments themselves; a word that can not be one would be ignored by Triton without notice."""
+    if arguments and not arguments[0].startswith("-"):
+        raise typer.BadParameter(f"{arguments[0]!r} is none of Triton's arguments, which follow after --")
+    return tuple(arguments)
+
+
+def _models(faces: list[str]) -> tuple[str, ...]:
+    """The models to load for these faces; none, for all of the repository, where every face is wanted."""
+    from ocrvl.launcher.interfaces import Face, models_of
+
+    try:
+        wanted = {Face(face) for face in faces}
+    except ValueError:
+        raise typer.BadParameter(f"one of {', '.join(Face)} is wanted", param_hint="--face") from None
+    return () if wanted in (set(), set(Face)) else tuple(model.value for model in models_of(wanted))
+
+
+def _opened(names: list[str]) -> tuple[Endpoint, ...]:
+    from ocrvl.launcher.exposure import Endpoint
+
+    try:
+        return tuple(Endpoint(name) for name in names)
+    except ValueError:
+        raise typer.BadParameter(f"one of {', '.join(Endpoint)} is wanted", param_hint="--allow") from None
+
+
+def _network_warning(host: str) -> str | None:
+    """What an operator should know who opens the wheel's old server to a network."""
+    from ocrvl.launcher.exposure import is_loopback
+    from ocrvl.launcher.locate import find_triton
+
+    if is_loopback(host) or find_triton().stub is None:
+        return None
+    return (
+        f"{host}: the Triton server of nvidia-pytriton (24.10) has known holes that can be used over a network. "
+        "Open it to callers you trust, and to others the container's (docs/security.md)"
+    )
+
+
+def _supervise(
+    options: ServerOptions,
+    policy: RecoveryPolicy,
+    hang_timeout: float,
+    reports: _Reports,
+    on_line: Callable[[str], None],
+) -> Supervisor[TritonServer]:
+    from ocrvl.launcher.server import TritonServer
+    from ocrvl.launcher.supervise import Supervisor
+
+    def start() -> TritonServer:
+        nonlocal options
+        server = TritonServer(options, on_line)
+        # ports that were chosen stay the same after a recovery
+        options = server.options
+        reports.server = server
+        return server
+
+    return Supervisor(start, lambda server: _watch(server, hang_timeout), reports, policy)
+
+
+def _watch(server: TritonServer, hang_timeout: float) -> Callable[[], str | None]:
+    """Looks at the processes of a server that is ready, at what its engines say, and whether it answers."""
+    from ocrvl.launcher.hang import HangWatch
+    from ocrvl.launcher.supervise import GaveUp
+    from ocrvl.launcher.watch import StubWatch
+    from ocrvl_cli.liveness import liveness_check
+
+    stubs = StubWatch(server.pid)
+    fetch = HttpFetch(server.options.host, server.metrics_port)
+    http = HttpFetch(server.options.host, server.http_port)
+    hang = HangWatch(liveness_check(http, fetch, server.grpc_url, hang_timeout), hang_timeout)
+    next_engines = time.monotonic()
+
+    def look() -> str | None:
+        nonlocal next_engines
+        if dead := stubs.find_dead():
+            return f"{', '.join(map(str, dead))} died"
+        if time.monotonic() >= next_engines:
+            states = read_engine_states(fetch, _METRICS_TIMEOUT)
+            if states and set(states.values()) == {EngineState.GAVE_UP}:
+                raise GaveUp(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
+            next_engines = time.monotonic() + _ENGINES_SECONDS
+        return hang.find_trouble() if hang_timeout else None
+
+    return look
+
+
+class _Reports:
+    """Tells the operator how the server fares: a spinner on a terminal while it starts, and lines."""
+
+    server: TritonServer
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status: Status | None = None
+        self._hinted = False
+
+    def __enter__(self) -> _Reports:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_status()
+
+    def waiting(self, models: list[str], seconds: float) -> None:
+        from ocrvl.launcher.log import SLOW_START_SECONDS, slow_start_hint
+
+        what = f"models: {', '.join(models)}" if models else "its endpoints"
+        text = f"waiting for {what} ({seconds:.0f} s)"
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        self._status.update(text)
+        if seconds > SLOW_START_SECONDS and not self._hinted:
+            self._hinted = True
+            self._console.print(slow_start_hint(models))
+
+    def ready(self, recovery_seconds: float | None) -> None:
+        self._end_status()
+        server = self.server
+        metrics = f"{server.options.host}:{server.metrics_port}/metrics"
+        again = "" if recovery_seconds is None else f" again after {recovery_seconds:.1f} s{self._slowest()}"
+        self._console.print(f"ready{again}: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {metrics}")
+
+    def _slowest(self) -> str:
+        told = ", ".join(f"{model} {seconds:.1f} s" for model, seconds in self.server.log.slowest(_TOLD_MODELS))
+        return f" (side by side: {told})" if told else ""
+
+    def ended(self, seconds: float) -> None:
+        self._console.print(f"what was left of it has ended after {seconds:.1f} s")
+
+    def broken(self, trouble: str) -> None:
+        self._end_status()
+        self._console.print(f"broken: {trouble}", style="yellow")
+
+    def stopping(self) -> None:
+        self._console.print("stopping: waiting for requests in flight")
+
+    def _end_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+@contextmanager
+def _log_sink(console: Console, log_file: Path | None) -> Iterator[Callable[[str], None]]:
+    """Where the server's log goes: into a file for a person at a terminal, else straight to standard error."""
+    if log_file is None and not console.is_terminal:
+        # not by the console, which ends the thread where nobody reads any more
+        yield lambda line: print(line, file=sys.stderr)
+        return
+    path = log_file or Path(typer.get_app_dir("ocrvl")) / "serve.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # nothing is kept back: on a full disk it would be written once more, and fail, when the file is closed
+    with path.open("wb", buffering=0) as file:
+        console.print(f"log: {path}")
+        yield lambda line: _write(file, line)
+
+
+def _write(file: BinaryIO, line: str) -> None:
+    file.write(f"{line}\n".encode("utf-8", "replace"))

@@ -1,0 +1,177 @@
+"""The ways of `perf.gpu.variants`, opened in the process that is to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import tritonclient.grpc.aio as triton_grpc
+from prometheus_client.parser import text_string_to_metric_families
+
+from ocrvl import vllm_plugin as plugin
+from ocrvl.imaging.decode import PictureLimits
+from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.messages import PackedPictures
+from ocrvl.models.engine.serve import Job
+from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
+from ocrvl.models.engine.vllm_engine import VllmEngine
+from ocrvl.models.preprocess.pipeline import Preprocessor
+from ocrvl.options import Options
+from ocrvl.repository.make import make_repository
+from ocrvl.repository.options import Device, RepositoryOptions
+from ocrvl.wire import Model, Task, Tensor
+from perf.bare import lay_bare
+from perf.gpu.load import Answer, Ask, Opened, OpenSize
+from perf.gpu.openai_server import open_openai_server
+from perf.gpu.variants import Contender, Way
+from perf.requests import encode_inputs, encode_text
+
+
+async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
+    """Start what the contender needs, until the stack is closed; returns when it can answer."""
+    way = contender.way
+    os.environ["VLLM_PLUGINS"] = plugin.NAME if way.is_packed else ""
+    os.environ.update(contender.environment)
+    engine_settings = EngineSettings.from_file(settings)
+    if way.is_triton:
+        return await _open_triton(contender, settings, stack)
+    if way in (Way.OPENAI, Way.OPENAI_PACKED):
+        return Opened(await open_openai_server(engine_settings.engine_args, stack))
+    engine = await asyncio.to_thread(VllmEngine.start, engine_settings)
+    stack.push_async_callback(asyncio.to_thread, engine.stop)
+    return Opened(_ready(engine, engine_settings, contender.options))
+
+
+def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, Any]) -> OpenSize:
+    def open_size(files: list[bytes], tokens: list[int]) -> Ask:
+        messages = _preprocess(files, _options(tokens, options), settings)
+        packed = [(picture, message.options) for message in messages for picture in message.pictures()]
+
+        async def ask(number: int, stream: bool) -> Answer:
+            asked, first = time.perf_counter(), None
+
+            def on_text(_text: str) -> None:
+                nonlocal first
+                first = first or time.perf_counter() - asked
+
+            picture, options = packed[number % len(packed)]
+            reading = await engine.read(picture, Job.begin(options), on_text if stream else None)
+            return Answer(reading.num_output_tokens, reading.num_input_tokens, first)
+
+        return ask
+
+    return open_size
+
+
+def _options(tokens: list[int], others: Mapping[str, Any]) -> list[Options]:
+    return [Options(max_tokens=length, **others) for length in tokens]
+
+
+def _preprocess(files: list[bytes], options: list[Options], settings: EngineSettings) -> list[PackedPictures]:
+    """Each file as what the engine's model takes."""
+    preprocessor = Preprocessor(settings.grid, PictureLimits())
+    return [preprocessor.preprocess([file], [Task.OCR], asked) for file, asked in zip(files, options, strict=True)]
+
+
+def prepare_server(
+    contender: Contender, settings: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> ServerOptions:
+    """Options of a server for these settings, with its repository beside them, as `ocrvl repository` renders it."""
+    repository = settings.parent / "repository"
+    arguments = json.loads(settings.read_text("utf-8"))
+    has_gpu = shutil.which("nvidia-smi") is not None
+    options = RepositoryOptions(
+        checkpoint=arguments["model"],
+        device=Device.GPU if has_gpu else Device.CPU,
+        gpus=tuple(range(contender.gpus)) if has_gpu else None,
+        engines=contender.engines if has_gpu else contender.gpus * contender.engines,
+        parallel=contender.parallel,
+        faces=(Face.UNARY, Face.STREAM),
+        max_num_seqs=arguments["max_num_seqs"],
+    )
+    make_repository(repository, options)
+    rendered = repository / Model.ENGINE / "1" / SETTINGS_FILE
+    rendered.write_text(json.dumps(json.loads(rendered.read_text("utf-8")) | arguments), "utf-8")
+    if contender.way is Way.BARE:
+        lay_bare(repository)
+    models = () if contender.way is Way.SERVED else (Model.ENGINE.value,)
+    return ServerOptions(
+        repository, http_port=0, grpc_port=0, metrics_port=0, models=models, environment=dict(environment)
+    )
+
+
+def _pictures_by_engine(metrics: str) -> dict[str, float]:
+    """What vLLM has read, by instance of the engine's model; nothing where that is bare."""
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    counts: dict[str, float] = defaultdict(float)
+    for family in families:
+        for sample in family.samples:
+            if sample.name == "vllm:request_success_total":
+                counts[sample.labels["replica"]] += sample.value
+    return dict(counts)
+
+
+async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
+    server = stack.enter_context(TritonServer(prepare_server(contender, settings), on_line=print))
+    await asyncio.to_thread(server.wait_until_ready)
+    client = await stack.enter_async_context(triton_grpc.InferenceServerClient(server.grpc_url))
+    metrics = f"{server.options.host}:{server.metrics_port}"
+    is_whole, engine_settings = contender.way is Way.SERVED, EngineSettings.from_file(settings)
+    others = contender.options
+
+    def encode_files(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
+        options = (asked.model_dump_json(exclude_defaults=True).encode() for asked in _options(tokens, others))
+        return [
+            encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: encode_text(asked)})
+            for file, asked in zip(files, options, strict=True)
+        ]
+
+    def encode_patches(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
+        messages = _preprocess(files, _options(tokens, others), engine_settings)
+        return [encode_inputs(packed.encode_tensors()) for packed in messages]
+
+    def open_size(files: list[bytes], tokens: list[int]) -> Ask:
+        inputs = (encode_files if is_whole else encode_patches)(files, tokens)
+
+        async def ask(number: int, stream: bool) -> Answer:
+            tensors = inputs[number % len(inputs)]
+            if stream:
+                return await _ask_stream(client, tensors)
+            return _count(await client.infer(Model.OCR if is_whole else Model.ENGINE, tensors))
+
+        return ask
+
+    return Opened(open_size, partial(_pictures_by_engine, metrics))
+
+
+async def _ask_stream(client: Any, tensors: list[Any]) -> Answer:
+    async def request() -> Any:
+        yield {"model_name": Model.STREAM.value, "inputs": tensors}
+
+    asked, first = time.perf_counter(), None
+    counted = Answer(0, 0)
+    async for answer, error in client.stream_infer(request()):
+        if error:
+            raise error
+        first = first or time.perf_counter() - asked
+        if answer.as_numpy(Tensor.NUM_OUTPUT_TOKENS.value) is not None:
+            counted = _count(answer)
+    return Answer(counted.tokens, counted.prompt_tokens, first)
+
+
+def _count(answer: Any) -> Answer:
+    outputs, inputs = Tensor.NUM_OUTPUT_TOKENS, Tensor.NUM_INPUT_TOKENS
+    return Answer(*(int(answer.as_numpy(name.value).sum()) for name in (outputs, inputs)))

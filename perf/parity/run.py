@@ -1,0 +1,71 @@
+"""The whole comparison: every picture through transformers, through the server, and through an engine listened to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from ocrvl.imaging.decode import PictureLimits
+from ocrvl.messages import PackedPicture
+from ocrvl.models.engine.settings import EngineSettings
+from ocrvl.models.preprocess.pipeline import Preprocessor
+from ocrvl.options import Options
+from ocrvl.wire import Task
+from ocrvl_client import Client, Reading
+from perf.parity.engine import EngineProbe, EngineView
+from perf.parity.figures import Comparison, compare
+from perf.parity.images import Sample
+from perf.parity.reference import Reference, ReferenceReading
+
+
+def compare_samples(
+    samples: Sequence[Sample],
+    settings: EngineSettings,
+    grpc_url: str,
+    max_tokens: int,
+    on_stage: Callable[[str], None] = lambda _stage: None,
+) -> list[Comparison]:
+    """Compare all of it, on a running server whose engine has these settings; at most 64 samples."""
+    on_stage("reading with transformers")
+    references = read_references(samples, settings, max_tokens)
+    on_stage("reading with the server")
+    served = read_served(samples, grpc_url, max_tokens)
+    on_stage("looking into an engine")
+    pictures = cut_samples(samples, settings)
+    views = asyncio.run(look_into_engine(pictures, references, settings))
+    return [
+        compare(sample.name, reference, picture, settings.grid, view, reading)
+        for sample, reference, picture, view, reading in zip(samples, references, pictures, views, served, strict=True)
+    ]
+
+
+def read_references(samples: Sequence[Sample], settings: EngineSettings, max_tokens: int) -> list[ReferenceReading]:
+    """Each sample through transformers."""
+    reference = Reference(settings.checkpoint)
+    return [reference.read(sample.data, max_tokens) for sample in samples]
+
+
+def read_served(samples: Sequence[Sample], grpc_url: str, max_tokens: int) -> list[Reading]:
+    """All samples through the `ocr` ensemble in one request, so that packing and batching have their part in it."""
+    with Client(grpc_url) as client:
+        return client.read_batch([sample.data for sample in samples], raw=True, max_tokens=max_tokens)
+
+
+def cut_samples(samples: Sequence[Sample], settings: EngineSettings) -> list[PackedPicture]:
+    """Each sample as `preprocess` cuts it with `exact_resize`: what the engine makes of it shows no other rounding."""
+    preprocessor = Preprocessor(settings.grid, PictureLimits(), exact_resize=True)
+    done = preprocessor.preprocess([sample.data for sample in samples], [Task.OCR], Options())
+    return list(done.pictures())
+
+
+async def look_into_engine(
+    pictures: Sequence[PackedPicture], references: Sequence[ReferenceReading], settings: EngineSettings
+) -> list[EngineView]:
+    """Each picture through an engine of its own making, with the reference's tokens."""
+    probe = await EngineProbe.start(settings)
+    try:
+        return [
+            await probe.look(picture, reference.tokens) for picture, reference in zip(pictures, references, strict=True)
+        ]
+    finally:
+        await probe.stop()

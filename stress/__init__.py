@@ -1,0 +1,1 @@
+"""Tests that take minutes to hours: faults under load, attacks, fuzzing."""

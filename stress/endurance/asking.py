@@ -1,0 +1,251 @@
+"""The doors by which load comes in: the SDK with and without its retries, its streams, and streams without it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from enum import StrEnum
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import numpy as np
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from ocrvl.wire import Model, Task, Tensor
+from ocrvl_client import (
+    Client,
+    InvalidRequest,
+    Reading,
+    RequestCancelled,
+    RequestTimeout,
+    Retry,
+    ServerError,
+    ServerUnavailable,
+)
+from ocrvl_client._transports.translate import translate
+from stress.endurance.images import Picture, read_markdown
+from stress.endurance.server import Endpoints
+
+PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
+"""Asks again until the request's timeout: a server that starts again takes tens of seconds."""
+
+_CAUSE_SECONDS: Final = 5.0
+
+_Answers: TypeAlias = queue.SimpleQueue[tuple[Any, InferenceServerException | None]]
+
+_RECONNECT: Final = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000)]
+
+
+class Door(StrEnum):
+    """A way to ask."""
+
+    GRPC = "SDK, gRPC"
+    HTTP = "SDK, HTTP"
+    GRPC_ONCE = "SDK, gRPC, no retry"
+    HTTP_ONCE = "SDK, HTTP, no retry"
+    STREAM = "gRPC stream"
+    LEFT = "SDK, streams that are left"
+    DOCUMENT = "SDK, documents"
+
+    @property
+    def is_single_attempt(self) -> bool:
+        """Whether what the server said last is what its caller sees."""
+        return self not in (Door.GRPC, Door.HTTP)
+
+    def text_of(self, picture: Picture) -> str:
+        """What must come back for a picture."""
+        return picture.markdown if self is Door.DOCUMENT else picture.text
+
+
+class Ending(StrEnum):
+    """How a request ended, for its caller."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    INVALID = "invalid"
+    SERVER_ERROR = "server error"
+    FOREIGN = "an exception that is none of the SDK's"
+
+
+_ENDINGS: Final[tuple[tuple[type[Exception], Ending], ...]] = (
+    (RequestTimeout, Ending.TIMEOUT),
+    (ServerUnavailable, Ending.UNAVAILABLE),
+    (RequestCancelled, Ending.CANCELLED),
+    (InvalidRequest, Ending.INVALID),
+    (ServerError, Ending.SERVER_ERROR),
+)
+
+
+def ending_of(error: Exception) -> Ending:
+    """The ending that an exception of `Asker.read` means."""
+    return next((ending for kind, ending in _ENDINGS if isinstance(error, kind)), Ending.FOREIGN)
+
+
+class Asker(Protocol):
+    """One caller's connection, for one thread."""
+
+    def read(self, picture: Picture, request_id: str) -> str:
+        """What comes back for a picture. Raises `OcrvlError`."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def open_door(door: Door, endpoints: Endpoints, timeout: float) -> Asker:
+    """A connection; `timeout` bounds each of its requests, in seconds."""
+    match door:
+        case Door.STREAM:
+            return StreamAsker(endpoints.grpc, timeout)
+        case Door.LEFT:
+            return LeavingAsker(endpoints.grpc, timeout)
+        case Door.DOCUMENT:
+            return DocumentAsker(endpoints.grpc, timeout)
+        case Door.GRPC | Door.HTTP:
+            return SdkAsker(endpoints, "grpc" if door is Door.GRPC else "http", timeout, PATIENT)
+        case Door.GRPC_ONCE | Door.HTTP_ONCE:
+            return SdkAsker(endpoints, "grpc" if door is Door.GRPC_ONCE else "http", timeout, None)
+
+
+class SdkAsker:
+    """Unary requests through the SDK, which gives each attempt an id of its own."""
+
+    def __init__(
+        self, endpoints: Endpoints, protocol: Literal["grpc", "http"], timeout: float, retry: Retry | None
+    ) -> None:
+        url = endpoints.grpc if protocol == "grpc" else endpoints.http
+        self._client = Client(url, protocol=protocol, timeout=timeout, retry=retry)
+
+    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The picture's text. Raises `OcrvlError`."""
+        return self._client.read(picture.data).text
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class LeavingAsker:
+    """Streams of the SDK that are left by turns at their first part and at their last."""
+
+    def __init__(self, grpc_url: str, timeout: float) -> None:
+        self._client = Client(grpc_url, timeout=timeout)
+        self._count = 0
+
+    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The picture's text: of a stream that is left at its first part, what it would have been."""
+        self._count += 1
+        with closing(self._client.stream(picture.data)) as parts:
+            for part in parts:
+                if isinstance(part, Reading):
+                    return part.text
+                if self._count % 2:
+                    return picture.text
+        raise ServerError("the stream ended without a reading")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class DocumentAsker:
+    """Documents of the SDK, page by page, of a picture each."""
+
+    def __init__(self, grpc_url: str, timeout: float) -> None:
+        self._client = Client(grpc_url, timeout=timeout)
+
+    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The document's Markdown. Raises `OcrvlError`."""
+        return read_markdown(self._client, picture.data)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class StreamAsker:
+    """Requests to `ocr_stream`, each on a stream of its own."""
+
+    def __init__(self, grpc_url: str, timeout: float) -> None:
+        self._client = triton_grpc.InferenceServerClient(grpc_url, channel_args=_RECONNECT)
+        self._timeout = timeout
+
+    def read(self, picture: Picture, request_id: str) -> str:
+        """The picture's text. Raises `OcrvlError`."""
+        return self.read_batch([picture.data], request_id)[0]
+
+    def read_batch(self, pictures: list[bytes], request_id: str, **options: Any) -> list[str]:
+        """The text of each picture, all in one request. Raises `OcrvlError`."""
+        answers: _Answers = queue.SimpleQueue()
+        is_late = False
+        try:
+            self._client.start_stream(lambda result, error: answers.put((result, error)))
+            self._send(pictures, request_id, options, answers)
+            return self._receive(len(pictures), answers)
+        except InferenceServerException as error:
+            raise translate(error) from error
+        except queue.Empty:
+            is_late = True
+            raise RequestTimeout(f"the stream was not finished within {self._timeout:g} s") from None
+        finally:
+            # one that has ended is not cancelled, which leaves a thread behind that waits for more requests
+            self._client.stop_stream(cancel_requests=is_late)
+
+    def _send(self, pictures: list[bytes], request_id: str, options: Mapping[str, Any], answers: _Answers) -> None:
+        tensors = fill(ask_tensors(pictures, options))
+        try:
+            self._client.async_stream_infer(
+                Model.STREAM.value, tensors, request_id=request_id, enable_empty_final_response=True
+            )
+        except InferenceServerException as error:
+            # the stream broke before: why, its callback was told
+            _, cause = answers.get(timeout=_CAUSE_SECONDS)
+            raise cause or error from None
+
+    def _receive(self, count: int, answers: _Answers) -> list[str]:
+        deadline = time.monotonic() + self._timeout
+        found: dict[int, str] = {}
+        while True:
+            result, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            if error:
+                raise error
+            if result.get_response().parameters["triton_final_response"].bool_param:
+                return [found[index] for index in range(count)]
+            if result.as_numpy(Tensor.FINISH_REASON.value) is not None:
+                index = int(result.as_numpy(Tensor.INDEX.value)[0])
+                found[index] = result.as_numpy(Tensor.FULL_TEXT.value)[0].decode()
+
+    def cancel(self, token: str) -> int:
+        """Call the model `cancel` on the same connection; how many requests were ended."""
+        answer = self._client.infer(Model.CANCEL.value, fill({Tensor.CANCEL_TOKEN: _texts([token.encode()])}))
+        return int(answer.as_numpy(Tensor.CANCELLED.value)[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def ask_tensors(pictures: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
+    """The tensors of a request."""
+    tensors = {Tensor.IMAGE: _texts(pictures), Tensor.TASK: _texts([Task.OCR.encode()])}
+    return tensors | ({Tensor.OPTIONS: _texts([json.dumps(dict(options)).encode()])} if options else {})
+
+
+def fill(tensors: Mapping[Tensor, Any]) -> list[Any]:
+    """The tensors as tritonclient's gRPC inputs."""
+    filled = []
+    for name, array in tensors.items():
+        filled.append(triton_grpc.InferInput(name.value, list(array.shape), np_to_triton_dtype(array.dtype)))
+        filled[-1].set_data_from_numpy(array)
+    return filled
+
+
+def _texts(values: list[bytes]) -> Any:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

@@ -1,0 +1,189 @@
+"""Attack a real server and account for every good request meanwhile: `python -m stress.hostile --help`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stress.endurance.images import draw_files, read_undisturbed
+from stress.endurance.server import Role, ServeProcess
+from stress.hostile import connections, content, gateway, malformed, resources
+from stress.hostile.attack import Attack
+from stress.hostile.attack_context import Scene
+from stress.hostile.request_audit import Account, Ending, Ledger, Recovery, read_again
+
+Stage = Callable[[Path], AbstractContextManager[tuple[str, ...]]]
+"""Prepares a folder for a server; what it yields are words before the server's command."""
+
+
+def plain_server(_folder: Path) -> AbstractContextManager[tuple[str, ...]]:
+    """Nothing is prepared."""
+    return nullcontext(())
+
+
+ATTACKS: Final = (*malformed.ATTACKS, *content.ATTACKS, *connections.ATTACKS, resources.MEMORY, *gateway.ATTACKS)
+STAGES: Final[Mapping[Stage, tuple[Attack, ...]]] = {
+    plain_server: ATTACKS,
+    resources.small_disk: (resources.DISK,),
+}
+"""Servers, by what is prepared for them, and the attacks on each."""
+
+_RECOVERY_SECONDS: Final = 180.0
+"""Bounds a restart on a busy machine; the table has the seconds."""
+
+_WIDTH: Final = 160
+"""Columns of the table where it is not written to a terminal."""
+
+_FAILURES: Final = ("--max-failures", "50")
+"""A server that is ended on purpose must not give up over it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An attack, evaluated; `restarted` names what had to be started again."""
+
+    attack: Attack
+    came_back: Counter[str]
+    seconds: float
+    recovery: Recovery
+    account: Account
+    restarted: bool
+
+    def faults(self) -> list[str]:
+        """Why it does not hold, empty where it does."""
+        found = self.attack.faults(self.came_back) + self.account.faults(server_ended=self.restarted)
+        if self.recovery.seconds is None:
+            found.append("no good picture was read afterwards")
+        if self.restarted and not self.attack.ends_server:
+            found.append("the server had to be started again")
+        return found
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Option(help="An attack by its name; repeatable, all unless given.")] = None,
+    report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
+) -> None:
+    """Start `ocrvl serve`, attack it, and read a good picture after each attack.
+
+    Exit status 1 where an attack was not answered as it should be, a good request was lost, answered wrongly or is not
+    in the server's log just once, or no good picture could be read afterwards.
+    """
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
+    folder = Path(tempfile.mkdtemp(prefix="ocrvl-hostile-"))
+    results: list[Result] = []
+    try:
+        for number, (prepare, attacks) in enumerate(STAGES.items()):
+            chosen = [attack for attack in attacks if _is_run(console, attack, only)]
+            if chosen:
+                results += _run_stage(console, folder / str(number), prepare, chosen)
+    except RuntimeError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    console.print(_table(results))
+    faults = [f"{result.attack.name}: {fault}" for result in results for fault in result.faults()]
+    for fault in faults:
+        console.print(f"does not hold: {fault}", style="red", markup=False)
+    if report:
+        report.write_text(json.dumps([_figures(result) for result in results], indent=2), "utf-8")
+    if faults:
+        console.print(f"logs are in {folder}")
+        raise typer.Exit(1)
+    shutil.rmtree(folder)
+
+
+def _is_run(console: Console, attack: Attack, only: list[str] | None) -> bool:
+    if only and attack.name not in only:
+        return False
+    if why_not := resources.why_not_run(attack):
+        console.print(f"{attack.name}: not run, {why_not}", style="yellow", markup=False)
+    return not why_not
+
+
+def _run_stage(console: Console, folder: Path, prepare: Stage, attacks: list[Attack]) -> list[Result]:
+    folder.mkdir()
+    with prepare(folder) as prefix:
+        console.print("starting a server")
+        with ServeProcess(folder, _FAILURES, prefix) as server:
+            return _attack_all(console, server, folder, attacks)
+
+
+def _attack_all(console: Console, server: ServeProcess, folder: Path, attacks: list[Attack]) -> list[Result]:
+    picture = read_undisturbed(server.endpoints.grpc, draw_files(0, 1, 0))[0]
+    scene = Scene(server.endpoints, picture, folder, server.members)
+    results = []
+    with Ledger(server.endpoints.grpc, picture, folder / "serve.log") as ledger:
+        for attack in attacks:
+            before, began = _server_pid(server), time.monotonic()
+            came_back = attack.run(scene)
+            seconds = time.monotonic() - began
+            recovery = read_again(server.endpoints.grpc, picture, _RECOVERY_SECONDS)
+            restarted = _server_pid(server) != before
+            ledger.wait_for_answers(_RECOVERY_SECONDS)
+            account = ledger.close_account(with_log=attack.keeps_log)
+            results.append(Result(attack, came_back, seconds, recovery, account, restarted))
+            faults = "; ".join(results[-1].faults()) or "holds"
+            console.print(f"{attack.name}: {_counts(came_back)}; {faults}", markup=False)
+    return results
+
+
+def _server_pid(server: ServeProcess) -> int | None:
+    return next((member.process.pid for member in server.members() if member.role is Role.TRITON), None)
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table(
+        *("attack", "what was sent", "what came back", "good picture afterwards", "good requests meanwhile", ""),
+        title="hostile callers",
+    )
+    for result in results:
+        seconds = result.recovery.seconds
+        after = "not read" if seconds is None else f"right after {seconds:.1f} s"
+        if result.restarted:
+            after += ", server started again"
+        mark = "[red]does not hold" if result.faults() else "[green]holds"
+        attack = result.attack
+        meanwhile = _counts(result.account.endings)
+        table.add_row(attack.name, attack.sent, _counts(result.came_back), after, meanwhile, mark)
+    table.add_section()
+    total = sum((result.account.endings for result in results), Counter[Ending]())
+    table.add_row("all", "", f"{sum(map(_answers, results))}", "", _counts(total), "")
+    return table
+
+
+def _answers(result: Result) -> int:
+    """How many came back; of what is said `at most` the number is no count."""
+    return sum(count for answer, count in result.came_back.items() if not answer.endswith("at most"))
+
+
+def _counts(counts: Counter[Any]) -> str:
+    return ", ".join(f"{count} × {name}" for name, count in counts.most_common())
+
+
+def _figures(result: Result) -> dict[str, object]:
+    return {
+        "attack": result.attack.name,
+        "came_back": dict(result.came_back),
+        "seconds": result.seconds,
+        "recovered_after": result.recovery.seconds,
+        "good_requests": dict(result.account.endings),
+        "unmatched": list(result.account.unmatched),
+        "restarted": result.restarted,
+        "faults": result.faults(),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

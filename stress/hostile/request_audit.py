@@ -1,0 +1,174 @@
+"""Callers who mean well, while others attack: every request of theirs has an id and an ending."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from ocrvl.wire import ErrorCode, Model, Tensor, untag_message
+from ocrvl_client import ServerUnavailable
+from ocrvl_client._transports.translate import translate
+from stress.endurance.asking import ask_tensors, fill
+from stress.endurance.images import Picture
+
+_SECONDS: Final = 60.0
+"""What a request may take: a full queue holds one for as long at most."""
+
+_PAUSE: Final = 0.1
+_PAUSE_AFTER_ERROR: Final = 1.0
+_LOG_SECONDS: Final = 5.0
+_ANSWERED: Final = re.compile(r"request request_id=(witness-\d+-\d+) outcome=ok ")
+
+
+class Ending(StrEnum):
+    """What became of a request, as its caller saw it."""
+
+    RIGHT = "right"
+    WRONG = "wrong text"
+    REFUSED = "refused"
+    BROKEN = "connection broke"
+    FAILED = "failed"
+    LOST = "no answer"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of all requests of a time. `unmatched` were answered here and not in the server's log, or twice."""
+
+    endings: Counter[Ending]
+    unmatched: tuple[str, ...] = ()
+
+    def faults(self, *, server_ended: bool) -> list[str]:
+        """What must not have been; connections may only break where the server ended."""
+        bad = [Ending.WRONG, Ending.FAILED, Ending.LOST, *([] if server_ended else [Ending.BROKEN])]
+        found = [f"{self.endings[ending]} good requests: {ending}" for ending in bad if self.endings[ending]]
+        return found + ([f"{len(self.unmatched)} ids do not reconcile"] if self.unmatched else [])
+
+
+class Ledger:
+    """Use in a `with` block: inside, `callers` threads read a picture again and again, each request once.
+
+    `log` is the server's, in which every answer of the engine has a line.
+    """
+
+    def __init__(self, grpc_url: str, picture: Picture, log: Path, callers: int = 2) -> None:
+        self._url = grpc_url
+        self._picture = picture
+        self._log = log
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._endings: dict[str, Ending] = {}
+        self._closed: set[str] = set()
+        self._answered = dict.fromkeys(range(callers), 0)
+        self._threads = [threading.Thread(target=self._ask_on, args=(number,)) for number in range(callers)]
+
+    def __enter__(self) -> Ledger:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for_answers(self, within: float) -> None:
+        """Wait until each caller has an answer to a request that it sends from now on, or the time is over.
+
+        Where the server was started again, their connections come back a little later than new ones.
+        """
+        with self._lock:
+            answered = dict(self._answered)
+        give_up = time.monotonic() + within
+        # the first answer from now on may be to a request of before
+        while any(self._answered[caller] < answered[caller] + 2 for caller in answered) and time.monotonic() < give_up:
+            time.sleep(_PAUSE)
+
+    def close_account(self, *, with_log: bool = True) -> Account:
+        """The account of all that ended since the last one, held against the log where it `with_log` can be."""
+        with self._lock:
+            ended = {name: ending for name, ending in self._endings.items() if name not in self._closed}
+            self._closed |= set(ended)
+        answered = [name for name, ending in ended.items() if ending is Ending.RIGHT]
+        return Account(Counter(ended.values()), tuple(self._unmatched(answered)) if with_log else ())
+
+    def _unmatched(self, answered: list[str]) -> list[str]:
+        """Those of these ids that the log does not have just once; its lines come a moment after the answers."""
+        give_up = time.monotonic() + _LOG_SECONDS
+        while True:
+            logged = Counter(_ANSWERED.findall(self._log.read_text("utf-8", "replace")))
+            wrong = [name for name in answered if logged[name] != 1]
+            if not wrong or time.monotonic() > give_up:
+                return wrong
+            time.sleep(_PAUSE)
+
+    def _ask_on(self, caller: int) -> None:
+        count = 0
+        with triton_grpc.InferenceServerClient(self._url) as client:
+            while not self._stop.wait(_PAUSE):
+                name = f"witness-{caller}-{count}"
+                count += 1
+                ending = self._ask(client, name)
+                if ending is not Ending.RIGHT:
+                    self._stop.wait(_PAUSE_AFTER_ERROR)
+                with self._lock:
+                    self._endings[name] = ending
+                    self._answered[caller] += ending is Ending.RIGHT
+
+    def _ask(self, client: triton_grpc.InferenceServerClient, name: str) -> Ending:
+        tensors = fill(ask_tensors([self._picture.data], {}))
+        try:
+            answer = client.infer(Model.OCR.value, tensors, request_id=name, client_timeout=_SECONDS)
+        except InferenceServerException as error:
+            return _ending_of(error)
+        text = answer.as_numpy(Tensor.TEXT.value)[0].decode()
+        return Ending.RIGHT if text == self._picture.text else Ending.WRONG
+
+
+def _ending_of(error: InferenceServerException) -> Ending:
+    if error.status() == "StatusCode.DEADLINE_EXCEEDED":
+        return Ending.LOST
+    if not isinstance(translate(error), ServerUnavailable):
+        return Ending.FAILED
+    message = error.message() or ""
+    told = untag_message(message)[0] is ErrorCode.UNAVAILABLE or "Exceeds maximum queue size" in message
+    return Ending.REFUSED if told else Ending.BROKEN
+
+
+@dataclass
+class Recovery:
+    """How long after an attack a good picture was read, None where it was not in time."""
+
+    seconds: float | None = None
+    tries: int = field(default=0)
+
+
+def read_again(grpc_url: str, picture: Picture, within: float) -> Recovery:
+    """Read the picture until its text is right, on connections of its own."""
+    began = time.monotonic()
+    recovery = Recovery()
+    while (left := within - (time.monotonic() - began)) > 0:
+        recovery.tries += 1
+        try:
+            with triton_grpc.InferenceServerClient(grpc_url) as client:
+                answer = client.infer(
+                    Model.OCR.value, fill(ask_tensors([picture.data], {})), client_timeout=min(left, _SECONDS)
+                )
+            if answer.as_numpy(Tensor.TEXT.value)[0].decode() == picture.text:
+                recovery.seconds = time.monotonic() - began
+                return recovery
+        except InferenceServerException:
+            time.sleep(_PAUSE)
+    return recovery

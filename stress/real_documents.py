@@ -1,0 +1,126 @@
+"""`make documents`: documents that others have made, end to end: Debian's manuals as PDF, a scanned page as a picture.
+
+They are fetched from Debian's packages and from PyPI into a temporary folder. What nano reads in them is not the point:
+pages, blocks, seconds and memory are.
+"""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl_client import Client, Page
+
+_PACKAGES: Final = ("debian-policy", "developers-reference", "maint-guide", "debian-faq")
+_SCAN: Final = "skimage/data/page.png"
+
+
+def main(
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens of a block, at most.")] = 8,
+    most: Annotated[int, typer.Option(min=1, help="Pages of each document.")] = 60,
+) -> None:
+    """Fetch the documents, read them and print what became of them."""
+    console = Console(highlight=False)
+    table = Table("document", "pages", "blocks", "failed", "pages/s", "all processes, at most")
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="ocrvl-real-") as name:
+        files = [*_manuals(Path(name)), *_scan(Path(name))]
+        with TritonServer(ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)) as server:
+            server.wait_until_ready()
+            root = psutil.Process(server.pid)
+            with Client(server.grpc_url, timeout=3600) as client:
+                for file in files:
+                    console.print(f"reading {file.name}, {file.stat().st_size / 1e6:.1f} MB")
+                    row, bad = _read(client, root, file, tokens, most)
+                    table.add_row(*row)
+                    failed += bad
+    console.print(table)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _read(client: Client, root: psutil.Process, file: Path, tokens: int, most: int) -> tuple[list[str], int]:
+    began, peak, pages = time.perf_counter(), 0, []
+    stream = client.document_stream(file, max_new_tokens=tokens)
+    for part in stream:
+        if not isinstance(part, Page):
+            break
+        pages.append(part)
+        peak = max(peak, _memory(root))
+        if len(pages) == most:
+            break
+    stream.close()
+    seconds = time.perf_counter() - began
+    blocks = [block for page in pages for block in page.content.get("parsing_res_list", [])]
+    bad = sum(bool(page.error) for page in pages) + sum("error" in block for block in blocks)
+    total = pages[-1].total if pages else 0
+    row = [file.name, f"{len(pages)} of {total}", str(len(blocks)), str(bad), f"{len(pages) / seconds:.2f}"]
+    return [*row, f"{peak / 2**20:.0f} MB"], bad + (not pages)
+
+
+def _memory(root: psutil.Process) -> int:
+    total = 0
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def _manuals(folder: Path) -> Iterator[Path]:
+    """The PDFs of Debian's packages, unpacked."""
+    for package in _PACKAGES:
+        fetched = subprocess.run(
+            ["apt-get", "download", "-qq", package],  # noqa: S607
+            cwd=folder,
+            check=False,
+        )
+        if fetched.returncode:
+            raise SystemExit(f"{package} could not be fetched: run `make system` and try again")
+        (deb,) = folder.glob(f"{package}_*.deb")
+        subprocess.run(["dpkg-deb", "-x", deb.name, package], cwd=folder, check=True)  # noqa: S607
+        for path in sorted((folder / package).rglob("*.pdf*")):
+            if path.is_symlink():
+                continue
+            if path.suffix == ".gz":
+                path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+                yield path.with_suffix("")
+            else:
+                yield path
+
+
+def _scan(folder: Path) -> Iterator[Path]:
+    """The scanned page that scikit-image carries."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--dest",
+        str(folder),
+        "scikit-image==0.25.2",
+    ]
+    subprocess.run(command, check=True)
+    (wheel,) = folder.glob("scikit_image-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        yield Path(archive.extract(_SCAN, folder))
+
+
+if __name__ == "__main__":
+    typer.run(main)

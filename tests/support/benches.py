@@ -1,0 +1,232 @@
+"""Parts of the core set up with doubles around them, for the unit tests of what needs much around it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ocrvl.control_channel.client import FaceChannel
+from ocrvl.control_channel.messages import Door, DoorState, Message
+from ocrvl.control_channel.server import EngineChannel
+from ocrvl.messages import PackedPictures, encode_texts
+from ocrvl.metrics.definitions import CancelReason, EngineState, RestartReason
+from ocrvl.models.cancel_scope import WorkRegistry
+from ocrvl.models.engine.admission import Admission
+from ocrvl.models.engine.host import EngineHost
+from ocrvl.models.engine.supervisor import RestartPolicy, RunningEngine, Supervisor
+from ocrvl.models.request_record import RequestRecord
+from ocrvl.models.stream.streaming import StreamCall, StreamHost
+from ocrvl.triton.loop import LoopThread
+from ocrvl.wire import Tensor
+from tests.support.doubles import GRID, MemoryCall, NoPostprocessing, ScriptedEngine, wait_until
+
+FOR_EVER = 3600.0
+"""Seconds that no test lasts."""
+
+
+@dataclass(frozen=True)
+class Policy(RestartPolicy):
+    """Notes the failures for which a pause was asked, and takes none."""
+
+    stall_seconds: float = FOR_EVER
+    max_failures: int = 3
+    failure_window_seconds: float = FOR_EVER
+    failures: list[int] = field(default_factory=list)
+
+    def pause(self, failures: int) -> float:
+        self.failures.append(failures)
+        return 0.0
+
+
+@dataclass
+class Workshop:
+    """Starts what it was given, one after the other: an engine, or an error. Keeps what the supervisor reports."""
+
+    engines: list[ScriptedEngine | Exception]
+    starts: int = 0
+    states: list[EngineState] = field(default_factory=list)
+    restarts: list[RestartReason] = field(default_factory=list)
+    returns: int = 0
+    log: list[str] = field(default_factory=list)
+    may_start: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> RunningEngine:
+        await self.may_start.wait()
+        self.starts += 1
+        engine = self.engines.pop(0)
+        if isinstance(engine, Exception):
+            raise engine
+        return engine
+
+    def _count_return(self) -> None:
+        self.returns += 1
+
+    @asynccontextmanager
+    async def supervisor(self, policy: RestartPolicy, look_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
+        self.may_start.set()
+        supervisor = Supervisor(
+            self.start,
+            policy,
+            on_state=self.states.append,
+            on_restart=self.restarts.append,
+            on_returned=self._count_return,
+            log=self.log.append,
+            look_seconds=look_seconds,
+        )
+        await supervisor.run()
+        try:
+            yield supervisor
+        finally:
+            await supervisor.stop()
+
+
+class HostBench:
+    """A host around a scripted engine, which takes `limit` pictures at a time, and a face on its side channel.
+
+    `doors` is what the engine announces, `heard` what the face hears of streams. A restart makes a new `engine`.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.engine = ScriptedEngine()
+        self.records: list[RequestRecord] = []
+        self.heard: list[Message] = []
+        self.works = WorkRegistry()
+        self.loop = LoopThread("engine")
+        self.channel = EngineChannel(folder / "e.sock", self.works.cancel)
+        self.doors: list[Door] = []
+        self.admission = Admission(limit, 0.0, self.doors.append)
+        policy = Policy()
+        self.supervisor = Supervisor(self._start, policy, on_state=self._on_state, look_seconds=0.01)
+        self.loop.run(self.channel.start())
+        self.loop.run(self.supervisor.run())
+        self.face = FaceChannel(folder, lambda _replica, message: self._hear(message))
+        self.loop.run(self.face.start())
+        wait_until(lambda: self.channel.knows(self.face.face))
+        self.host = EngineHost(
+            self.supervisor, self.admission, self.channel, self.works, NoPostprocessing(), GRID, self.records.append
+        )
+
+    def send(self, packed: PackedPictures, *replies: str | Exception | None, **parameters: Any) -> MemoryCall:
+        """A request, and what the engine will reply from now on."""
+        self.engine.replies = replies or self.engine.replies
+        call = MemoryCall(packed.encode_tensors(), "id-7", parameters)
+        self.host.take(call, self.loop)
+        return call
+
+    def send_and_wait(self, packed: PackedPictures, **parameters: Any) -> MemoryCall:
+        """A request whose pictures the engine is reading and will never have read."""
+        before = self.engine.at_work
+        call = self.send(packed, None, **parameters)
+        wait_until(lambda: self.engine.at_work == before + len(packed))
+        return call
+
+    def record(self) -> RequestRecord:
+        """The one record there is."""
+        wait_until(lambda: self.records)
+        (record,) = self.records
+        return record
+
+    def stop(self) -> None:
+        self.loop.drain()
+        for part in (self.face, self.channel, self.supervisor):
+            self.loop.run(part.stop())
+        self.loop.stop()
+
+    async def _start(self) -> ScriptedEngine:
+        self.engine = ScriptedEngine()
+        return self.engine
+
+    def _on_state(self, state: EngineState) -> None:
+        self.admission.set_up(state is EngineState.READY)
+
+    def _hear(self, message: Message) -> None:
+        if not isinstance(message, DoorState):
+            self.heard.append(message)
+
+
+Script = Callable[["Ocr", str], Awaitable[None]]
+
+
+class Ocr:
+    """The model `ocr`, the side channel, and a host of streams between them and its callers.
+
+    For each stream it does what `script` says, and answers when that returns or raises. `asked` are the names of the
+    streams, `cancelled` those that the host had ended. Scripts may wait for `may_answer`.
+    """
+
+    face = "face"
+
+    def __init__(self, script: Script, max_calls: int) -> None:
+        self.script = script
+        self.asked: list[str] = []
+        self.cancelled: list[str] = []
+        self.may_answer = False
+        self.reasons: list[CancelReason] = []
+        self.deltas = 0
+        self.loop = LoopThread("streams")
+        self.host = StreamHost(self._ask, max_calls, on_cancelled=self.reasons.append, on_delta=self._count)
+        self.host.channel = self
+
+    def say(self, message: Message, replica: str = "e") -> None:
+        """What an engine says, from a script."""
+        self.host.on_message(replica, message)
+
+    def lose(self, replica: str) -> None:
+        """An engine goes away."""
+        self._on_loop(lambda: self.host.on_lost(replica))
+
+    def hear(self, message: Message) -> None:
+        """What an engine says, from a test."""
+        self._on_loop(lambda: self.say(message))
+
+    def request(self, options: str = "") -> MemoryCall:
+        return MemoryCall({Tensor.OPTIONS: encode_texts([options])} if options else {})
+
+    def take(self, options: str = "") -> MemoryCall:
+        """A request that is on its way to `ocr`."""
+        before = len(self.asked)
+        call = self.request(options)
+        self.host.take(call, self.loop)
+        wait_until(lambda: len(self.asked) > before)
+        return call
+
+    def take_in_thread(self, call: MemoryCall) -> threading.Thread:
+        thread = threading.Thread(target=self.host.take, args=(call, self.loop), daemon=True)
+        thread.start()
+        return thread
+
+    async def cancel(self, token: str) -> int:
+        self.cancelled.append(token)
+        return 1
+
+    async def _ask(self, call: StreamCall, address: str) -> None:
+        face, _, stream = address.partition("/")
+        assert face == self.face
+        self.asked.append(stream)
+        await self.script(self, stream)
+
+    def _on_loop(self, step: Callable[[], None]) -> None:
+        async def take_step() -> None:
+            step()
+
+        self.loop.run(take_step())
+
+    def _count(self) -> None:
+        self.deltas += 1
+
+
+@contextmanager
+def running_ocr(script: Script, max_calls: int = 4) -> Iterator[Ocr]:
+    ocr = Ocr(script, max_calls)
+    try:
+        yield ocr
+    finally:
+        ocr.may_answer = True
+        ocr.loop.drain()
+        ocr.loop.stop()
+    assert ocr.host.open_streams == 0

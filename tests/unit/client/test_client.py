@@ -1,0 +1,355 @@
+"""`ocrvl_client`: requests built and answers read without a network, errors told apart, what is given up ended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ocrvl_client
+from ocrvl.wire import ErrorCode, FinishReason, Model, Task, Tensor, tag_message
+from ocrvl_client import (
+    Client,
+    InvalidRequest,
+    OcrvlError,
+    Reading,
+    RequestCancelled,
+    RequestTimeout,
+    Retry,
+    ServerError,
+    ServerUnavailable,
+    Spot,
+)
+from ocrvl_client._errors import error_from_server
+from ocrvl_client._messages import Array, Request
+from tests.support.transports import RecordingTransport, options_of, readings, texts
+
+
+def failing(*failures: BaseException) -> Callable[[Request], dict[Tensor, Array]]:
+    left = list(failures)
+
+    def answer(request: Request) -> dict[Tensor, Array]:
+        if left:
+            raise left.pop(0)
+        return readings(request)
+
+    return answer
+
+
+def test_a_request_is_what_was_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(b"file")
+    transport = RecordingTransport()
+    with Client(transport=transport) as client:
+        client.read_batch([b"bytes", file, str(file)], task=[Task.OCR, "table", Task.SEAL], max_tokens=5)
+    (request,) = transport.sent
+    assert request.model is Model.OCR
+    assert request.inputs[Tensor.IMAGE].tolist() == [b"bytes", b"file", b"file"]
+    assert request.inputs[Tensor.TASK].tolist() == [b"ocr", b"table", b"seal"]
+    assert options_of(request) == {"max_tokens": 5, "cancel_token": request.token}
+
+
+def test_a_caller_s_own_token_is_kept() -> None:
+    transport = RecordingTransport()
+    Client(transport=transport).read(b"x", cancel_token="0123456789abcdef")
+    assert transport.sent[0].token == options_of(transport.sent[0])["cancel_token"] == "0123456789abcdef"
+
+
+@pytest.mark.parametrize("token", ["", None, 7])
+def test_a_token_that_is_none_is_left_to_the_server_to_refuse(token: Any) -> None:
+    transport = RecordingTransport()
+    Client(transport=transport).read(b"x", cancel_token=token)
+    assert options_of(transport.sent[0])["cancel_token"] == token
+
+
+def test_an_answer_is_one_reading_a_picture() -> None:
+    first, second = Client(transport=RecordingTransport()).read_batch([b"a", b"b"])
+    assert second == Reading("text of b", FinishReason.STOP, 7, 3, "", "warning 1")
+    assert first.error == "picture 0: bad"
+
+
+def test_a_reading_says_how_long_it_took() -> None:
+    def answer(request: Request) -> dict[Tensor, Array]:
+        time.sleep(0.02)
+        return readings(request)
+
+    assert Client(transport=RecordingTransport(answer)).read(b"a").seconds >= 0.02
+
+
+@pytest.mark.parametrize("count", [0, 65])
+def test_too_many_or_no_pictures_need_no_server_to_be_refused(count: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"{count} pictures in one request"):
+        Client(transport=RecordingTransport()).read_batch([b"x"] * count)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(InvalidRequest, match=r"no/such\.png: No such file"):
+        Client(transport=RecordingTransport()).read("no/such.png")
+
+
+def test_options_that_are_no_json_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="options: "):
+        Client(transport=RecordingTransport()).read(b"x", stop=[b"bytes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"url": "http://localhost:8000"}, "without a scheme"),
+        ({"url": "localhost"}, "host and port are wanted, such as localhost:8001"),
+        ({"url": []}, "at least one server"),
+        ({"protocol": "smtp"}, "'grpc' or 'http' is wanted"),
+        ({"timeout": 0}, "seconds above 0"),
+        ({"concurrency": 0}, "at least 1"),
+    ],
+)
+def test_a_client_of_no_server_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        Client(**arguments)
+
+
+def test_a_request_that_may_take_no_time_is_refused_not_given_the_default() -> None:
+    transport = RecordingTransport()
+    client = Client(transport=transport)
+    for ask in (client.read, client.document, lambda file, timeout: list(client.stream(file, timeout=timeout))):
+        with pytest.raises(InvalidRequest, match="seconds above 0"):
+            ask(b"x", timeout=0)
+    assert not transport.sent
+
+
+def test_the_text_of_a_stream_comes_in_pieces_and_then_whole() -> None:
+    def answers(request: Request) -> list[dict[Tensor, Array]]:
+        assert request.model is Model.STREAM
+        piece = {Tensor.INDEX: np.array([0], np.int32)}
+        last = readings(request) | {Tensor.FULL_TEXT: texts("Soup!"), Tensor.TEXT: texts("")}
+        return [piece | {Tensor.TEXT: texts(text)} for text in ("So", "", "up")] + [piece | last]
+
+    transport = RecordingTransport(answers=answers)
+    assert list(Client(transport=transport).stream(b"x")) == [
+        *("So", "up"),
+        Reading("Soup!", FinishReason.STOP, 7, 3, "", "warning 0"),
+    ]
+
+
+def test_a_stream_that_is_closed_is_closed_below() -> None:
+    transport = RecordingTransport(answers=lambda _: [{Tensor.TEXT: texts("a")}] * 3)
+    stream = Client(transport=transport).stream(b"x")
+    assert next(stream) == "a"
+    stream.close()
+    assert transport.closed_streams == 1
+
+
+def test_spots_and_rows_are_read_from_the_text() -> None:
+    spotted = Reading('{"rec_texts": ["Tea"], "rec_polys": [[[1, 2], [3, 4]]]}', FinishReason.STOP, 1, 1)
+    assert spotted.spots == [Spot("Tea", ((1.0, 2.0), (3.0, 4.0)))]
+    table = Reading(
+        '<table><tr><td rowspan="2">Tea</td><td>green</td></tr><tr><td>black</td></tr></table>', FinishReason.STOP, 1, 1
+    )
+    assert table.rows == [["Tea", "green"], ["Tea", "black"]]
+    plain = Reading("Tea", FinishReason.STOP, 1, 1)
+    assert (plain.spots, plain.rows) == ([], [])
+
+
+class TestManyPictures:
+    def test_outcomes_come_in_order_and_one_that_fails_stops_no_other(self) -> None:
+        def answer(request: Request) -> dict[Tensor, Array]:
+            number = int(request.inputs[Tensor.IMAGE].item())
+            time.sleep(0.02 if number % 5 == 0 else 0)
+            if number == 7:
+                raise InvalidRequest("picture 0: bad")
+            return readings(request)
+
+        with Client(transport=RecordingTransport(answer), concurrency=4) as client:
+            outcomes = list(client.read_many([b"%d" % number for number in range(30)]))
+        assert [outcome.index for outcome in outcomes] == list(range(30))
+        assert [outcome.source for outcome in outcomes] == [b"%d" % number for number in range(30)]
+        assert outcomes[8].result().text == "text of 8"
+        with pytest.raises(InvalidRequest, match="bad"):
+            outcomes[7].result()
+
+    def test_no_more_are_in_flight_or_taken_from_the_source_than_was_said(self) -> None:
+        taken = 0
+
+        def source() -> Iterator[bytes]:
+            nonlocal taken
+            for number in range(100):
+                taken += 1
+                yield b"%d" % number
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            time.sleep(0.001)
+            return readings(request)
+
+        transport = RecordingTransport(answer)
+        outcomes = Client(transport=transport).read_many(source(), concurrency=3)
+        next(outcomes)
+        assert taken <= 3 * 5 + 1
+        assert len(list(outcomes)) == 99
+        assert transport.most_in_flight <= 3
+
+    def test_as_they_come_means_the_quick_before_the_slow(self) -> None:
+        slow = threading.Event()
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            if request.inputs[Tensor.IMAGE].item() == b"0":
+                slow.wait(10)
+            return readings(request)
+
+        outcomes = Client(transport=RecordingTransport(answer)).read_many([b"0", b"1"], concurrency=2, ordered=False)
+        assert next(outcomes).index == 1
+        slow.set()
+        assert [outcome.index for outcome in outcomes] == [0]
+
+    def test_closing_ends_what_is_in_flight_by_its_token(self) -> None:
+        ended = threading.Event()
+        transport = RecordingTransport()
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            if request.inputs[Tensor.IMAGE].item() == b"0":
+                return readings(request)
+            while not transport.cancelled:
+                time.sleep(0.005)
+            ended.set()
+            raise RequestCancelled("ended")
+
+        transport.answer = answer
+        outcomes = Client(transport=transport).read_many([b"0", b"1", b"2"], concurrency=2)
+        next(outcomes)
+        while len(transport.sent) < 2:
+            time.sleep(0.005)
+        outcomes.close()
+        assert ended.is_set()
+        under_way = [request for request in transport.sent if request.inputs[Tensor.IMAGE].item() != b"0"]
+        assert transport.cancelled == [request.token for request in under_way]
+
+    def test_one_that_takes_too_long_is_ended_and_the_others_are_not(self) -> None:
+        def answer(request: Request) -> dict[Tensor, Array]:
+            if request.inputs[Tensor.IMAGE].item() == b"1":
+                raise RequestTimeout("late")
+            return readings(request)
+
+        transport = RecordingTransport(answer)
+        outcomes = list(Client(transport=transport, retry=None).read_many([b"0", b"1", b"2"]))
+        assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+        tokens = {request.inputs[Tensor.IMAGE].item(): request.token for request in transport.sent}
+        assert len(set(tokens.values())) == 3
+        assert transport.cancelled == [tokens[b"1"]]
+
+    def test_a_token_of_the_caller_s_ends_none_of_the_others_and_all_of_them_once(self) -> None:
+        transport = RecordingTransport()
+
+        def answer(request: Request) -> dict[Tensor, Array]:
+            picture = request.inputs[Tensor.IMAGE].item()
+            if picture == b"0":
+                raise RequestTimeout("late")
+            while picture != b"1" and not transport.cancelled:
+                time.sleep(0.005)
+            return readings(request)
+
+        transport.answer = answer
+        outcomes = Client(transport=transport).read_many([b"0", b"1", b"2", b"3"], cancel_token="0123456789abcdef")
+        assert isinstance(next(outcomes).error, RequestTimeout)
+        assert next(outcomes).error is None
+        assert transport.cancelled == []
+        outcomes.close()
+        assert transport.cancelled == ["0123456789abcdef"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "reason"), [({"timeout": 0}, "seconds above 0"), ({"concurrency": 0}, "at least 1")]
+    )
+    def test_no_time_and_none_in_flight_are_refused(self, wrong: dict[str, Any], reason: str) -> None:
+        with pytest.raises(InvalidRequest, match=reason):
+            next(Client(transport=RecordingTransport()).read_many([b"0"], **wrong))
+
+    def test_a_fault_of_the_client_is_an_outcome_too(self) -> None:
+        (outcome,) = Client(transport=RecordingTransport(failing(ZeroDivisionError("oh")))).read_many([b"x"])
+        with pytest.raises(ServerError, match="ZeroDivisionError: oh"):
+            outcome.result()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (ErrorCode.INVALID_ARG, InvalidRequest),
+        (ErrorCode.UNAVAILABLE, ServerUnavailable),
+        (ErrorCode.CANCELLED, RequestCancelled),
+        (ErrorCode.INTERNAL, ServerError),
+    ],
+)
+def test_our_tag_decides_whatever_the_status_says(code: ErrorCode, expected: type[OcrvlError]) -> None:
+    error = error_from_server(f"in ensemble 'ocr', {tag_message(code, 'why')}", "StatusCode.INTERNAL")
+    assert type(error) is expected
+    assert str(error) == "why"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("StatusCode.INVALID_ARGUMENT", InvalidRequest),
+        ("StatusCode.NOT_FOUND", InvalidRequest),
+        ("StatusCode.UNAVAILABLE", ServerUnavailable),
+        ("StatusCode.DEADLINE_EXCEEDED", RequestTimeout),
+        ("StatusCode.CANCELLED", RequestCancelled),
+        ("StatusCode.INTERNAL", ServerError),
+        ("400", InvalidRequest),
+        ("499", RequestCancelled),
+        ("503", ServerUnavailable),
+        ("500", ServerError),
+        (None, ServerError),
+    ],
+)
+def test_without_a_tag_the_status_decides(status: str | None, expected: type[OcrvlError]) -> None:
+    assert type(error_from_server("why", status)) is expected
+
+
+def test_a_request_is_sent_again_under_an_id_of_its_own() -> None:
+    transport = RecordingTransport(failing(ServerUnavailable("full")))
+    client = Client(transport=transport, retry=Retry(initial=0))
+    assert client.read(b"x").num_output_tokens == 3
+    assert len({request.id for request in transport.sent}) == 2
+    assert len({request.token for request in transport.sent}) == 1
+
+
+def test_without_a_retry_a_request_is_sent_once() -> None:
+    transport = RecordingTransport(failing(ServerUnavailable("full")))
+    with pytest.raises(ServerUnavailable, match="full"):
+        Client(transport=transport, retry=None).read(b"x")
+    assert len(transport.sent) == 1
+
+
+@pytest.mark.parametrize("given_up", [RequestTimeout("late"), KeyboardInterrupt()])
+def test_what_is_given_up_is_ended_in_the_engine(given_up: BaseException) -> None:
+    transport = RecordingTransport(failing(given_up))
+    with pytest.raises(type(given_up)):
+        Client(transport=transport).read(b"x")
+    assert transport.cancelled == [transport.sent[0].token]
+
+
+@pytest.mark.parametrize("failure", [InvalidRequest("bad"), ServerError("id 7"), ServerUnavailable("full")])
+def test_what_the_server_has_ended_is_not_ended_again(failure: OcrvlError) -> None:
+    transport = RecordingTransport(failing(failure))
+    with pytest.raises(type(failure)):
+        Client(transport=transport, retry=None).read(b"x")
+    assert transport.cancelled == []
+
+
+def test_a_cancel_says_how_many_it_ended() -> None:
+    assert Client(transport=RecordingTransport()).cancel("0123456789abcdef") == 1
+
+
+def test_what_needs_no_server_is_imported_without_grpc() -> None:
+    code = "import sys, ocrvl_cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "grpc", "gevent", "tritonclient", "pydantic", "vllm"} & set(done.stdout.split())
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(ocrvl_client, name) for name in ocrvl_client.__all__)
+    assert not hasattr(ocrvl_client, "Nothing")

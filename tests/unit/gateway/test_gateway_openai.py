@@ -1,0 +1,293 @@
+"""The gateway as OpenAI's clients see it, with a reader that stands in for the server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from ocrvl.prompts import TASK_PROMPTS
+from ocrvl.wire import FinishReason, Task
+from ocrvl_client import InvalidRequest, RequestTimeout, ServerError, ServerUnavailable
+from ocrvl_gateway.settings import SERVED_MODEL_NAMES
+from tests.support.gateways import DATA_URL, PICTURE, Caller, ScriptedReader, chat, make_app
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture
+def reader() -> ScriptedReader:
+    return ScriptedReader()
+
+
+@pytest.fixture
+def caller(reader: ScriptedReader) -> Caller:
+    return Caller(make_app(reader))
+
+
+def events(answer: httpx.Response) -> list[Any]:
+    """The data of a stream of events, in order; the last is OpenAI's end."""
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def test_a_picture_is_read_once_and_its_text_and_tokens_come_back(reader: ScriptedReader, caller: Caller) -> None:
+    answer = caller.post(CHAT, json=chat())
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["object"] == "chat.completion"
+    assert body["model"] == SERVED_MODEL_NAMES[0]
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "Soup of the day"}
+    assert body["choices"][0]["finish_reason"] == "stop"
+    assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert [data for data, _ in reader.asked] == [PICTURE]
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_task_prompt_becomes_its_task_in_the_models_own_words(
+    task: Task, reader: ScriptedReader, caller: Caller
+) -> None:
+    caller.post(CHAT, json=chat(f" {TASK_PROMPTS[task]}\n"))
+    assert reader.asked[0][1] == {"task": task, "timeout": 300.0, "raw": True}
+
+
+def test_any_other_text_is_asked_as_it_is(reader: ScriptedReader, caller: Caller) -> None:
+    caller.post(CHAT, json=chat("What is the total?"))
+    assert reader.asked[0][1]["prompt"] == "What is the total?"
+    assert reader.asked[0][1]["task"] is Task.OCR
+
+
+def test_options_of_openai_and_of_vllm_reach_the_server(reader: ScriptedReader, caller: Caller) -> None:
+    schema = {"type": "object", "properties": {"total": {"type": "string"}}}
+    answer = caller.post(
+        CHAT,
+        json=chat(
+            max_completion_tokens=100,
+            temperature=0.5,
+            top_p=0.9,
+            seed=3,
+            stop="\n\n",
+            repetition_penalty=1.1,
+            mm_processor_kwargs={"min_pixels": 1000, "max_pixels": 2000},
+            response_format={"type": "json_schema", "json_schema": {"name": "bill", "schema": schema, "strict": True}},
+            skip_special_tokens=True,
+        ),
+    )
+    assert answer.status_code == 200, answer.text
+    assert reader.asked[0][1] == {
+        "task": Task.OCR,
+        "timeout": 300.0,
+        "raw": True,
+        "max_tokens": 100,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": 3,
+        "stop": ["\n\n"],
+        "repetition_penalty": 1.1,
+        "min_pixels": 1000,
+        "max_pixels": 2000,
+        "json_schema": schema,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "asked"), [(8192, None, None), (10, None, 10), (8192, 500, 500), (10, 500, 10)]
+)
+def test_a_wish_for_more_tokens_than_there_may_be_is_cut(wanted: int, limit: int | None, asked: int | None) -> None:
+    reader = ScriptedReader()
+    Caller(make_app(reader, max_tokens=limit)).post(CHAT, json=chat(max_tokens=wanted))
+    assert reader.asked[0][1].get("max_tokens") == asked
+
+
+def test_text_that_repeated_itself_says_so_beside_a_reason_that_clients_know(
+    reader: ScriptedReader, caller: Caller
+) -> None:
+    reader.reason = FinishReason.REPETITION
+    (choice,) = caller.post(CHAT, json=chat()).json()["choices"]
+    assert (choice["finish_reason"], choice["stop_reason"]) == ("length", "repetition")
+
+
+def test_a_stream_brings_the_pieces_then_the_reason_then_the_tokens(caller: Caller) -> None:
+    answer = caller.post(CHAT, json=chat(stream=True, stream_options={"include_usage": True}))
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    first, *pieces, last, usage = events(answer)
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert [piece["choices"][0]["delta"]["content"] for piece in pieces] == ["Soup ", "of the ", "day"]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert usage["choices"] == []
+    assert usage["usage"]["completion_tokens"] == 3
+    assert len({chunk["id"] for chunk in (first, *pieces, last, usage)}) == 1
+
+
+def test_a_stream_that_breaks_ends_with_an_error(reader: ScriptedReader, caller: Caller) -> None:
+    reader.words = ["Soup ", ServerUnavailable("the engine is restarting")]
+    *_, last = events(caller.post(CHAT, json=chat(stream=True)))
+    assert last["error"] == {
+        "message": "the engine is restarting",
+        "type": "server_error",
+        "param": None,
+        "code": "unavailable",
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InvalidRequest("picture 0: it is a damaged JPEG"), 400, "invalid_value"),
+        (ServerUnavailable("the queue is full"), 503, "unavailable"),
+        (RequestTimeout("no answer within 1 s"), 504, "timeout"),
+        (ServerError("a fault of the server, id 7"), 500, "server_error"),
+    ],
+)
+def test_errors_of_the_server_have_a_status_and_its_message(
+    error: Exception, status: int, code: str, stream: bool, reader: ScriptedReader, caller: Caller
+) -> None:
+    reader.error = error
+    answer = caller.post(CHAT, json=chat(stream=stream))
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"] == str(error)
+    assert answer.json()["error"]["code"] == code
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+def test_a_fault_of_the_gateway_shows_nothing_but_the_id_of_its_log(reader: ScriptedReader, caller: Caller) -> None:
+    reader.error = RuntimeError("a secret of the code")
+    answer = caller.post(CHAT, json=chat(), headers={"X-Request-Id": "order-7"})
+    assert answer.status_code == 500
+    assert "order-7" in answer.json()["error"]["message"]
+    assert "secret" not in answer.text
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {**chat(), "messages": [{"role": "user", "content": [{"type": "text", "text": "OCR:"}], **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "words"),
+    [
+        (chat(top_p=0), "top_p", "greater than 0"),
+        (chat(n=2), "n", "should be 1"),
+        (chat(tools=[{"type": "function"}]), "tools", "at most 0"),
+        (chat(top_k=5), "top_k", "-1 or 0"),
+        (chat(reasoning_effort="high"), "reasoning_effort", "'none'"),
+        (chat(shiny_new_field=1), "shiny_new_field", "leave it out"),
+        (chat(max_tokens="many"), "max_tokens", "integer"),
+        (chat(mm_processor_kwargs={"size": 1}), "mm_processor_kwargs.size", "leave it out"),
+        (chat(response_format={"type": "xml"}), "response_format", "json_schema"),
+        (message(), "messages[0]", "0 pictures"),
+        (message(role="assistant"), "messages[0]", "'user'"),
+        (message(role="system"), "messages", "0 messages of the role user"),
+        ({**chat(), "messages": chat()["messages"] * 2}, "messages", "2 messages of the role user"),
+        (message(content="OCR:"), "messages[0]", "0 pictures"),
+        (message(content=[{"type": "image_url", "image_url": 7}]), "messages[0].content[0].image_url", "object"),
+        (message(content=[{"type": "input_audio"}]), "messages[0].content[0]", "'image_url'"),
+        ({**chat(), "messages": []}, "messages", "at least 1"),
+        (chat(url="data:image/png,x"), "messages[0].content[0].image_url.url", "base64"),
+        (chat(url="data:image/png;base64,"), "messages[0].content[0].image_url.url", "no bytes"),
+        (chat(url="data:image/png;base64,%%%%"), "messages[0].content[0].image_url.url", "not base64"),
+        (chat(url="https://example.com/a.png"), "messages[0].content[0].image_url.url", "not fetched"),
+        (chat(url="file:///etc/passwd"), "messages[0].content[0].image_url.url", "not fetched"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_named_and_the_server_not_asked(
+    body: dict[str, Any], param: str, words: str, reader: ScriptedReader, caller: Caller
+) -> None:
+    answer = caller.post(CHAT, json=body)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert error["param"].startswith(param)
+    assert words in error["message"]
+    assert not reader.asked
+
+
+def test_a_body_that_is_not_json_is_refused(caller: Caller) -> None:
+    answer = caller.post(CHAT, content=b'{"model": ', headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_not_called_json_is_told_how(caller: Caller) -> None:
+    answer = caller.post(CHAT, content=json.dumps(chat()), headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 400
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_a_model_that_is_not_served_is_not_found(caller: Caller) -> None:
+    answer = caller.post(CHAT, json={**chat(), "model": "gpt-4o"})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "model_not_found"
+    assert SERVED_MODEL_NAMES[0] in answer.json()["error"]["message"]
+
+
+def test_models_are_listed_by_the_names_that_paddleocr_asks_for(caller: Caller) -> None:
+    listed = caller.get("/v1/models").json()["data"]
+    assert [model["id"] for model in listed] == list(SERVED_MODEL_NAMES)
+    assert caller.get(f"/v1/models/{SERVED_MODEL_NAMES[1]}").json()["id"] == SERVED_MODEL_NAMES[1]
+    assert caller.get("/v1/models/other").status_code == 404
+
+
+def test_the_text_may_come_before_the_picture(reader: ScriptedReader, caller: Caller) -> None:
+    content = [{"type": "text", "text": "Spotting:"}, {"type": "image_url", "image_url": {"url": DATA_URL}}]
+    assert caller.post(CHAT, json=message(content=content)).status_code == 200
+    assert reader.asked[0][1]["task"] is Task.SPOTTING
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": None, "logit_bias": None, "reasoning_effort": None, "a_field_of_next_year": None},
+        {"tools": [], "stop_token_ids": [], "logit_bias": {}, "chat_template_kwargs": {}, "tool_choice": "none"},
+        {"top_k": -1, "min_p": 0, "top_logprobs": 0, "length_penalty": 1, "ignore_eos": False, "min_tokens": 0},
+        {"n": 1, "frequency_penalty": 0, "presence_penalty": 0.0, "logprobs": False, "parallel_tool_calls": True},
+        {"stream_options": None, "mm_processor_kwargs": {"min_pixels": None, "size": None}},
+    ],
+)
+def test_what_asks_for_nothing_is_taken_as_vllms_server_takes_it(
+    fields: dict[str, Any], reader: ScriptedReader, caller: Caller
+) -> None:
+    answer = caller.post(CHAT, json=chat(**fields))
+    assert answer.status_code == 200, answer.text
+    assert reader.asked[0][1] == {"task": Task.OCR, "timeout": 300.0, "raw": True}
+    assert "warnings" not in answer.json()
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("content", ["Be brief.", [{"type": "text", "text": "Be brief."}]])
+def test_a_message_that_the_model_does_not_know_is_taken_and_said_to_have_no_effect(
+    role: str, content: Any, reader: ScriptedReader, caller: Caller
+) -> None:
+    messages = [{"role": role, "content": content}, *chat()["messages"]]
+    told = caller.post(CHAT, json=chat(messages=messages)).json()["warnings"]
+    assert told == [f"messages[0]: a message of the role {role} has no effect, the model knows none"]
+    first, *others = events(caller.post(CHAT, json=chat(messages=messages, stream=True)))
+    assert first["warnings"] == told
+    assert not [chunk for chunk in others if "warnings" in chunk]
+    assert [options["task"] for _, options in reader.asked] == [Task.OCR] * 2
+
+
+@pytest.mark.parametrize("content", ["", " \n", [], None])
+def test_an_empty_system_message_is_no_message(content: Any, caller: Caller) -> None:
+    messages = [{"role": "system", "content": content}, *chat()["messages"]]
+    assert "warnings" not in caller.post(CHAT, json=chat(messages=messages)).json()
+
+
+def test_a_place_in_a_request_is_counted_with_its_system_message(caller: Caller) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, *chat(url="data:image/png,x")["messages"]]
+    error = caller.post(CHAT, json=chat(messages=messages)).json()["error"]
+    assert error["param"] == "messages[1].content[0].image_url.url"
+
+
+def test_a_picture_may_be_an_address_by_itself(reader: ScriptedReader, caller: Caller) -> None:
+    content = [{"type": "image_url", "image_url": DATA_URL}, {"type": "text", "text": "OCR:"}]
+    assert caller.post(CHAT, json=message(content=content)).status_code == 200
+    assert reader.asked[0][0] == PICTURE
+
+
+def test_a_base_url_without_v1_reaches_the_same(reader: ScriptedReader, caller: Caller) -> None:
+    assert caller.post(CHAT.removeprefix("/v1"), json=chat()).status_code == 200
+    assert caller.get("/models").json() == caller.get("/v1/models").json()
+    assert caller.get(f"/models/{SERVED_MODEL_NAMES[0]}").status_code == 200

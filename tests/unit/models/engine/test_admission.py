@@ -1,0 +1,221 @@
+"""`ocrvl.models.engine.admission`: never more inside than the limit, and nobody in front of the door without an end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocrvl.control_channel.messages import Door
+from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
+from ocrvl.metrics.definitions import CancelReason
+from ocrvl.models.cancel_scope import Work
+from ocrvl.models.engine.admission import Admission
+from tests.support.doubles import PATIENCE, wait_until
+
+_MOMENT = 0.1
+"""Seconds that a request is seen to wait; one that is let in at once does not use them up."""
+
+
+class Entrance:
+    """An admission of 4, what its door said, and requests in front of it, each in a thread of its own."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.doors: list[Door] = []
+        self.admission = Admission(4, PATIENCE, self.doors.append)
+        self._pool = pool
+
+    def come(self, pictures: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
+        return self._pool.submit(self.admission.enter, pictures, work or Work(), deadline)
+
+    def come_and_wait(self, pictures: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
+        """A request that is not let in at once."""
+        self.doors.clear()
+        request = self.come(pictures, work, deadline)
+        wait_until(lambda: self.doors)
+        assert not wait_for([request], timeout=_MOMENT).done
+        return request
+
+
+@pytest.fixture
+def entrance() -> Iterator[Entrance]:
+    """An entrance of an engine that is up."""
+    with ThreadPoolExecutor(16) as pool:
+        entrance = Entrance(pool)
+        entrance.admission.set_up(True)
+        yield entrance
+        # so that a test that failed ends
+        entrance.admission.limit = 1000
+        entrance.admission.set_up(True)
+
+
+def test_requests_enter_while_there_is_room_and_then_wait_for_it(entrance: Entrance) -> None:
+    for pictures in (1, 3):
+        entrance.come(pictures).result(PATIENCE)
+    assert entrance.admission.inside == 4
+    waiting = entrance.come_and_wait(2)
+    entrance.admission.leave(1)
+    assert not wait_for([waiting], timeout=_MOMENT).done
+    entrance.admission.leave(3)
+    waiting.result(PATIENCE)
+    assert entrance.admission.inside == 2
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_what_never_fits_is_refused_at_once_even_while_the_engine_is_down(entrance: Entrance, is_up: bool) -> None:
+    entrance.admission.set_up(is_up)
+    with pytest.raises(InvalidArgument, match="5 pictures in one request, the engine takes 4 at a time"):
+        entrance.admission.enter(5, Work(), None)
+
+
+@pytest.mark.parametrize("hold_seconds", [0.0, _MOMENT])
+def test_no_one_enters_an_engine_that_is_down_and_is_refused_when_holding_ends(hold_seconds: float) -> None:
+    admission = Admission(4, hold_seconds, lambda _door: None)
+    with pytest.raises(Unavailable, match="the engine is restarting"):
+        admission.enter(1, Work(), None)
+    assert admission.inside == 0
+
+
+def test_a_full_engine_that_is_up_is_waited_for_beyond_all_holding() -> None:
+    admission = Admission(4, 0.0, lambda _door: None)
+    admission.set_up(True)
+    admission.enter(4, Work(), None)
+    with pytest.raises(Cancelled, match="timeout_ms has passed"):
+        admission.enter(1, Work(), time.monotonic() + _MOMENT)
+
+
+def test_a_request_that_is_held_enters_when_the_engine_is_back(entrance: Entrance) -> None:
+    entrance.admission.set_up(False)
+    held = entrance.come_and_wait(1)
+    entrance.admission.set_up(True)
+    held.result(PATIENCE)
+    assert entrance.admission.inside == 1
+
+
+def test_room_that_is_left_while_the_engine_is_down_lets_nobody_in(entrance: Entrance) -> None:
+    entrance.come(4).result(PATIENCE)
+    waiting = entrance.come_and_wait(1)
+    entrance.admission.set_up(False)
+    entrance.admission.leave(4)
+    assert not wait_for([waiting], timeout=_MOMENT).done
+    entrance.admission.set_up(True)
+    waiting.result(PATIENCE)
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_work_that_is_ended_stops_waiting(entrance: Entrance, is_up: bool) -> None:
+    entrance.come(4).result(PATIENCE)
+    entrance.admission.set_up(is_up)
+    work = Work()
+    waiting = entrance.come_and_wait(1, work)
+    work.end(CancelReason.CALLER)
+    with pytest.raises(Cancelled, match="its caller went away"):
+        waiting.result(PATIENCE)
+    assert entrance.admission.inside == 4
+
+
+def test_work_that_was_ended_before_does_not_enter_though_there_is_room(entrance: Entrance) -> None:
+    work = Work()
+    work.end(CancelReason.TOKEN)
+    with pytest.raises(Cancelled, match="cancelled by its token"):
+        entrance.admission.enter(1, work, None)
+    assert entrance.admission.inside == 0
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_deadline_ends_waiting(entrance: Entrance, is_up: bool) -> None:
+    entrance.come(4).result(PATIENCE)
+    entrance.admission.set_up(is_up)
+    with pytest.raises(Cancelled, match="timeout_ms has passed"):
+        entrance.admission.enter(1, Work(), time.monotonic() + _MOMENT)
+    assert entrance.admission.inside == 4
+
+
+def told_last(entrance: Entrance, door: Door) -> bool:
+    return entrance.doors[-1:] == [door]
+
+
+def test_the_door_is_announced_full_while_a_request_waits_and_open_when_it_has_entered(entrance: Entrance) -> None:
+    entrance.come(4).result(PATIENCE)
+    assert told_last(entrance, Door.OPEN)
+    waiting = entrance.come_and_wait(1)
+    assert set(entrance.doors) == {Door.FULL}
+    entrance.admission.leave(1)
+    waiting.result(PATIENCE)
+    assert told_last(entrance, Door.OPEN)
+
+
+def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_those_who_wait(
+    entrance: Entrance,
+) -> None:
+    entrance.come(4).result(PATIENCE)
+    entrance.admission.set_up(False)
+    assert told_last(entrance, Door.DOWN)
+    work = Work()
+    waiting = entrance.come_and_wait(1, work)
+    work.end(CancelReason.CALLER)
+    with pytest.raises(Cancelled):
+        waiting.result(PATIENCE)
+    assert set(entrance.doors) == {Door.DOWN}
+    entrance.admission.set_up(True)
+    assert told_last(entrance, Door.OPEN)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.integers(1, 5), st.sampled_from(["leave", "up", "down"])), max_size=30))
+def test_a_request_that_can_not_wait_enters_exactly_when_it_fits_and_the_engine_is_up(
+    steps: list[int | str],
+) -> None:
+    admission = Admission(4, 0.0, lambda _door: None)
+    inside: list[int] = []
+    is_up = False
+    for step in steps:
+        if isinstance(step, int):
+            fits = is_up and sum(inside) + step <= 4
+            try:
+                admission.enter(step, Work(), deadline=0.0)
+            except (Cancelled, InvalidArgument):
+                assert not fits
+            else:
+                assert fits
+                inside.append(step)
+        elif step == "leave" and inside:
+            admission.leave(inside.pop())
+        elif step != "leave":
+            is_up = step == "up"
+            admission.set_up(is_up)
+        assert admission.inside == sum(inside)
+
+
+def test_a_storm_of_threads_never_has_more_inside_than_the_limit(entrance: Entrance) -> None:
+    random, lock = Random(5), threading.Lock()
+    inside, most = 0, 0
+    requests = [random.randint(1, 4) for _ in range(300)]
+
+    def visit(pictures: int) -> None:
+        nonlocal inside, most
+        entrance.admission.enter(pictures, Work(), None)
+        with lock:
+            inside += pictures
+            most = max(most, inside)
+        time.sleep(0)
+        with lock:
+            inside -= pictures
+        entrance.admission.leave(pictures)
+
+    with ThreadPoolExecutor(16) as pool:
+        visits = [pool.submit(visit, pictures) for pictures in requests]
+        for _ in range(3):
+            entrance.admission.set_up(False)
+            entrance.admission.set_up(True)
+    for done in visits:
+        done.result()
+    assert most == 4
+    assert entrance.admission.inside == 0

@@ -1,0 +1,287 @@
+"""`perf.gpu`: what is compared, under which load, what it costs by arithmetic, and the tables made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from torch.utils.flop_counter import FlopCounterMode
+
+from ocrvl.repository.options import Parallel
+from perf.gpu import arithmetic, curves, load, openai_server, report
+from perf.gpu import systems as ways
+from perf.gpu import variants as contenders
+
+TINY = arithmetic.Shape(
+    vision_hidden=32,
+    vision_layers=2,
+    vision_intermediate=48,
+    patch_size=14,
+    merge_size=2,
+    text_hidden=64,
+    text_layers=2,
+    text_intermediate=96,
+    heads=4,
+    kv_heads=2,
+    head_dim=16,
+    vocabulary=128,
+)
+TEXT = {
+    "hidden_size": TINY.text_hidden,
+    "num_hidden_layers": TINY.text_layers,
+    "intermediate_size": TINY.text_intermediate,
+    "num_attention_heads": TINY.heads,
+    "num_key_value_heads": TINY.kv_heads,
+    "head_dim": TINY.head_dim,
+    "vocab_size": TINY.vocabulary,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3]},
+    "use_bias": False,
+}
+VISION = {
+    "hidden_size": TINY.vision_hidden,
+    "num_hidden_layers": TINY.vision_layers,
+    "intermediate_size": TINY.vision_intermediate,
+    "num_attention_heads": 2,
+    "patch_size": TINY.patch_size,
+    "spatial_merge_size": TINY.merge_size,
+    "image_size": 56,
+}
+
+
+def make_model() -> Any:
+    """PaddleOCR-VL of transformers in tiny shapes, without weights: only shapes are computed."""
+    from transformers import PaddleOCRVLConfig, PaddleOCRVLForConditionalGeneration
+
+    config = PaddleOCRVLConfig(text_config=TEXT, vision_config=VISION)
+    # the attention whose products a counter sees
+    config._attn_implementation = "eager"
+    with torch.device("meta"):
+        return PaddleOCRVLForConditionalGeneration(config).eval()
+
+
+def count_flops(call: Any) -> int:
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        call()
+    return int(counter.get_total_flops())
+
+
+def test_the_encoder_s_operations_are_those_that_torch_counts() -> None:
+    model = make_model()
+    layer = model.model.visual.vision_model.encoder.layers[0]
+    patches, hidden = 24, TINY.vision_hidden
+    states = torch.empty(patches, hidden, device="meta")
+    angles = torch.empty(patches, hidden // 2, device="meta")
+    bounds = torch.tensor([0, patches], dtype=torch.int32)
+    counted = TINY.vision_layers * count_flops(
+        lambda: layer(states, cu_seqlens=bounds, position_embeddings=(angles, angles))
+    )
+    embedding = model.model.visual.vision_model.embeddings.patch_embedding
+    counted += count_flops(lambda: embedding(torch.empty(patches, 3, 14, 14, device="meta")))
+    projector = model.model.projector
+    merged = torch.empty(patches // 4, 4 * hidden, device="meta")
+    counted += count_flops(lambda: projector.linear_2(projector.linear_1(merged)))
+    assert arithmetic.encoder_flops(TINY, patches) == counted
+
+
+def test_the_prompt_s_operations_are_those_that_torch_counts_but_for_pairs_that_see_nothing() -> None:
+    model, tokens = make_model(), 10
+    ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
+    positions = torch.zeros(3, 1, tokens, dtype=torch.long, device="meta")
+    text = model.model.language_model
+    embeddings = text.embed_tokens(ids)
+    counted = count_flops(lambda: text(inputs_embeds=embeddings, position_ids=positions, use_cache=False))
+    head = 2 * TINY.text_hidden * TINY.vocabulary
+    # eager attention multiplies what the mask hides
+    hidden_pairs = tokens * tokens - tokens * (tokens + 1) // 2
+    unseen = 4 * TINY.text_layers * TINY.heads * TINY.head_dim * hidden_pairs
+    assert arithmetic.prefill_flops(TINY, tokens) == counted - unseen + head
+
+
+def test_a_token_more_costs_as_much_as_the_longer_prompt() -> None:
+    longer, shorter = arithmetic.prefill_flops(TINY, 8), arithmetic.prefill_flops(TINY, 7)
+    head = 2 * TINY.text_hidden * TINY.vocabulary
+    assert arithmetic.decode_flops(TINY, 7) == longer - shorter + head
+
+
+def test_a_step_reads_the_weights_once_and_each_picture_s_keys_and_values() -> None:
+    alone, together = arithmetic.decode_bytes(TINY, 100, 1), arithmetic.decode_bytes(TINY, 100, 3)
+    assert together - alone == 2 * 100 * TINY.kv_bytes
+    assert TINY.kv_bytes == 2 * 2 * 2 * 16 * 2
+
+
+def test_decoding_is_bound_by_the_slower_of_reading_and_computing() -> None:
+    work = arithmetic.Work.of(TINY, 40, 20, 11)
+    slow_memory = arithmetic.Device("slow memory", 1e30, 1.0)
+    slow_compute = replace(slow_memory, flops=1.0, bytes_per_second=1e30)
+    assert work.seconds(TINY, slow_memory, 1)[2] == 10 * arithmetic.decode_bytes(TINY, 25, 1)
+    assert work.seconds(TINY, slow_compute, 1)[2] == work.decode
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ready",
+        "served",
+        "served:gpus=2:parallel=tensor",
+        "ready:max_num_seqs=32:quantization=fp8",
+        "openai:enforce_eager=true",
+    ],
+)
+def test_a_contender_is_written_as_it_is_read(name: str) -> None:
+    assert contenders.parse_contender(name).name == name
+
+
+def test_a_contender_s_settings_are_the_common_ones_and_its_own(tmp_path: Path) -> None:
+    contender = contenders.parse_contender("ready:max_num_seqs=32")
+    settings = json.loads(contenders.write_settings(contender, tmp_path, tiny=False).read_text())
+    assert (settings["max_num_seqs"], settings["max_num_batched_tokens"]) == (32, 16384)
+    other = json.loads(
+        contenders.write_settings(contenders.parse_contender("openai"), tmp_path, tiny=False).read_text()
+    )
+    assert {**other, "max_num_seqs": 32} == settings
+
+
+def test_over_how_many_gpus_is_no_argument_of_the_engine(tmp_path: Path) -> None:
+    spread = contenders.parse_contender("served:gpus=2:parallel=tensor")
+    assert (spread.gpus, spread.parallel) == (2, Parallel.TENSOR)
+    assert (contenders.parse_contender("served").gpus, contenders.parse_contender("served").parallel) == (
+        1,
+        Parallel.DATA,
+    )
+    settings = json.loads(contenders.write_settings(spread, tmp_path, tiny=True).read_text())
+    assert not {"gpus", "parallel"} & set(settings)
+
+
+def test_names_in_capitals_are_the_environment_s(tmp_path: Path) -> None:
+    threads = contenders.parse_contender("served:OMP_NUM_THREADS=4:max_num_seqs=2")
+    assert threads.environment == {"OMP_NUM_THREADS": "4"}
+    assert threads.engine_overrides == {"max_num_seqs": 2}
+
+
+@pytest.mark.parametrize("text", ["line", "line@0", "poster@3", "page@1:twice", "page@1*"])
+def test_a_load_that_makes_no_sense_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match="SIZE@IN_FLIGHT"):
+        load.parse_load(text, seconds=1, waves=1)
+
+
+def test_texts_of_varied_length_have_their_size_s_on_average_and_neighbours_differ() -> None:
+    lengths = load.parse_load("line@64:varied", seconds=1, waves=1).output_tokens
+    assert (min(lengths), max(lengths), len(lengths)) == (15, 45, 64)
+    assert sum(lengths) / len(lengths) == pytest.approx(30, abs=0.5)
+    assert all(abs(first - second) > 5 for first, second in pairwise(lengths))
+
+
+def test_a_load_is_named_as_it_is_read() -> None:
+    names = ["line@1", "page@32:varied", "receipt@8:stream", "line@2:varied:stream"]
+    assert [load.parse_load(f"{name}*3", seconds=1, waves=1).name for name in names] == names
+
+
+def test_a_bare_contender_differs_from_the_engine_s_model_in_that_model_alone(tmp_path: Path) -> None:
+    options = {}
+    for way in ("engine", "bare"):
+        contender = contenders.parse_contender(way)
+        settings = contenders.write_settings(contender, tmp_path, tiny=True)
+        options[way] = ways.prepare_server(contender, settings)
+        assert options[way].models == ("paddleocr_vl",)
+    engine, bare = (read_files(options[way].model_repository) for way in ("engine", "bare"))
+    assert {path for path in engine if engine[path] != bare[path]} == {"paddleocr_vl/1/model.py"}
+    laid = options["bare"].model_repository / "paddleocr_vl/1/model.py"
+    assert laid.read_bytes() == Path("perf/baselines/direct_unary/model.py").read_bytes()
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The files of a repository, without the lines that say where it was rendered."""
+    return {
+        str(path.relative_to(folder)): b"".join(
+            line for line in path.read_bytes().splitlines(keepends=True) if not line.startswith(b"#")
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_load_keeps_as_many_requests_in_flight_as_it_says_and_counts_tokens() -> None:
+    flying, most = 0, 0
+
+    async def ask(number: int, stream: bool) -> load.Answer:
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        await asyncio.sleep(0)
+        flying -= 1
+        return load.Answer(number, 100, first=0.5 if stream else None)
+
+    wanted = load.Load("page", 3, stream=True, requests=8)
+    measured = asyncio.run(load.run_load(ask, wanted))
+    assert most == 3
+    assert sorted(measured.tokens) == list(range(8))
+    assert measured.prompt_tokens == [100] * 8
+    assert len(measured.latencies) == len(measured.firsts) == 8
+
+
+def test_a_request_to_vllm_s_server_asks_for_the_length_and_in_a_stream_for_the_usage() -> None:
+    unary, stream = (json.loads(openai_server.encode_request(b"jpeg", 30, stream=stream)) for stream in (False, True))
+    assert (unary["max_tokens"], unary["temperature"]) == (30, 0)
+    assert "stream_options" not in unary
+    assert stream["stream_options"] == {"include_usage": True}
+    assert unary["messages"] == stream["messages"]
+
+
+def measured(contender: str, number: int, pictures: int, tokens: str = "30") -> dict[str, Any]:
+    return {
+        "kind": "measured",
+        "contender": contender,
+        "load": "line@1",
+        "round": number,
+        "seconds": 2.0,
+        "latencies": [0.1] * pictures,
+        "firsts": [],
+        "wanted_tokens": [30],
+        "tokens": {tokens: pictures},
+        "prompt_tokens": {"201": pictures},
+        "processor_seconds": {"asking": 0.01 * pictures, "EngineCore": 0.0},
+        "gpu": None,
+    }
+
+
+def test_ratios_are_of_rounds_that_both_have() -> None:
+    first = [measured("a", number, 20) for number in (0, 1, 2)]
+    second = [measured("b", number, 10) for number in (1, 2, 3)]
+    assert report.pair_ratios(first, second) == [2.0, 2.0]
+
+
+def test_the_tables_tell_rates_costs_and_lengths_that_differ() -> None:
+    records = [measured("a", number, 20) for number in range(6)] + [measured("b", number, 10) for number in range(6)]
+    text = report.render([*records, measured("b", 6, 1, tokens="29")])
+    assert "| a | 10.00 | 300 |" in text
+    assert "| a / b | 2.000 | 2.000 to 2.000 | 6 |" in text
+    assert "| a | asking 10.0 | 30 | 201 |" in text
+    assert "29, 30 (1 not as wanted)" in text
+
+
+def test_curves_are_of_all_rounds_by_requests_in_flight(tmp_path: Path) -> None:
+    slow = measured("a", 0, 10) | {"load": "line@32:stream", "firsts": [0.05] * 10}
+    fast = measured("a", 1, 20) | {"load": "line@32:stream", "firsts": [0.15] * 30}
+    records = [slow, fast, measured("a", 0, 4), measured("a", 0, 2) | {"load": "page@8"}, {"kind": "machine"}]
+    drawn = curves.collect_curves(records)
+    assert drawn == {
+        "line": [curves.Point(1, 2.0, 0.1, 0.1, None), curves.Point(32, 7.5, 0.1, 0.1, 0.15)],
+        "page": [curves.Point(8, 1.0, 0.1, 0.1, None)],
+    }
+    curves.draw_curves(drawn, "on a sheet of paper", tmp_path / "curves.svg")
+    svg = (tmp_path / "curves.svg").read_text("utf-8")
+    assert all(text in svg for text in ("lines", "pages", "first text, p50", "on a sheet of paper"))
+
+
+def test_curves_of_a_contender_that_was_not_measured_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text(json.dumps(measured("served", 0, 1)), "utf-8")
+    with pytest.raises(typer.BadParameter, match="no measurement of openai"):
+        curves.main(file, tmp_path / "curves.svg", "openai")

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ocrvl_client import InvalidRequest, RequestCancelled, RequestTimeout, ServerError, ServerUnavailable
+from stress.endurance.asking import Door, Ending, ending_of
+from stress.endurance.chaos import choose_kind
+from stress.endurance.fleet import share_doors
+from stress.endurance.images import Picture
+from stress.endurance.journal import Closed, Ended, Event, Journal, Sent, encode_event, read_events
+from stress.endurance.memory import Memory, Process, compare
+from stress.endurance.reconcile import (
+    Client,
+    JournalBroken,
+    Request,
+    Verdict,
+    count_reasons,
+    count_verdicts,
+    judge,
+    reconcile,
+)
+from stress.endurance.recovery import Kill, Kind, find_recoveries, rate_outside, seconds_outside
+from stress.endurance.report import Report, Run
+from stress.endurance.request_kinds import Errand, plan_errands
+from stress.endurance.server import Role, classify
+
+DEADLINE = 130.0
+ALIVE = Client("client0", Path("client0.jsonl"))
+KILLED = Client("client1", Path("client1.jsonl"), killed_at=50.0)
+
+
+def sent(at: float = 1.0, name: str = "a", door: Door = Door.GRPC) -> Sent:
+    return Sent(name, at, door, "line 3")
+
+
+def verdict(client: Client, *events: Event) -> Verdict:
+    (request,) = reconcile(client, events, DEADLINE)
+    return request.verdict
+
+
+def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
+    events: list[Event] = [
+        sent(door=Door.STREAM),
+        Ended("a", 2.5, Ending.WRONG, "two\nlines, and ünicode"),
+        Closed(9.0),
+    ]
+    journal = Journal(tmp_path / "journal")
+    for event in events:
+        journal.write(event)
+    assert list(read_events((tmp_path / "journal").read_bytes())) == events
+
+
+def test_a_line_that_a_killed_client_did_not_finish_is_left_out() -> None:
+    text = encode_event(sent()) + encode_event(Ended("a", 2.0, Ending.RIGHT))[:20]
+    assert list(read_events(text)) == [sent()]
+
+
+@pytest.mark.parametrize(
+    ("client", "events", "expected"),
+    [
+        (ALIVE, (sent(), Ended("a", 2.0, Ending.RIGHT), Closed(9.0)), Verdict.ANSWERED),
+        (ALIVE, (sent(), Ended("a", 2.0, Ending.WRONG, "tea"), Closed(9.0)), Verdict.WRONG),
+        # an outcome after the deadline and its grace came too late, whatever it was
+        (ALIVE, (sent(), Ended("a", 1.5 + DEADLINE, Ending.RIGHT), Closed(200.0)), Verdict.HUNG),
+        (ALIVE, (sent(), Closed(1.0 + DEADLINE)), Verdict.HUNG),
+        (ALIVE, (sent(), Closed(20.0)), Verdict.LOST),
+        # neither killed nor closed: the client ended by itself, and that is no excuse
+        (ALIVE, (sent(),), Verdict.LOST),
+        (Client("client2", Path("x"), seen_until=1.0 + DEADLINE), (sent(),), Verdict.HUNG),
+        (KILLED, (sent(),), Verdict.OF_KILLED),
+        (KILLED, (sent(), Ended("a", 2.0, Ending.RIGHT)), Verdict.ANSWERED),
+    ],
+)
+def test_each_request_has_one_verdict(client: Client, events: tuple[Event, ...], expected: Verdict) -> None:
+    assert verdict(client, *events) is expected
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (sent(), sent()),
+        (Ended("a", 2.0, Ending.RIGHT),),
+        (sent(), Ended("a", 2.0, Ending.RIGHT), Ended("a", 3.0, Ending.RIGHT)),
+    ],
+)
+def test_a_journal_that_contradicts_itself_is_not_counted(events: tuple[Event, ...]) -> None:
+    with pytest.raises(JournalBroken, match="a"):
+        reconcile(ALIVE, events, DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("door", "ending", "seconds", "expected"),
+    [
+        (Door.GRPC_ONCE, Ending.UNAVAILABLE, 0.1, Verdict.REFUSED),
+        (Door.STREAM, Ending.UNAVAILABLE, 0.1, Verdict.REFUSED),
+        # it was under way when the server went
+        (Door.STREAM, Ending.UNAVAILABLE, 12.0, Verdict.FAILED),
+        # a caller that asks again is not refused at once
+        (Door.HTTP, Ending.UNAVAILABLE, 0.1, Verdict.FAILED),
+        (Door.GRPC, Ending.TIMEOUT, 120.0, Verdict.FAILED),
+        (Door.GRPC, Ending.CANCELLED, 0.1, Verdict.FAILED),
+        (Door.GRPC, Ending.SERVER_ERROR, 0.1, Verdict.UNCLEAR),
+        (Door.GRPC, Ending.INVALID, 0.1, Verdict.UNCLEAR),
+        (Door.HTTP_ONCE, Ending.FOREIGN, 0.1, Verdict.UNCLEAR),
+    ],
+)
+def test_only_what_tells_the_caller_what_happened_is_clear(
+    door: Door, ending: Ending, seconds: float, expected: Verdict
+) -> None:
+    assert judge(door, ending, seconds) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RequestTimeout("x"), Ending.TIMEOUT),
+        (ServerUnavailable("x"), Ending.UNAVAILABLE),
+        (RequestCancelled("x"), Ending.CANCELLED),
+        (InvalidRequest("x"), Ending.INVALID),
+        (ServerError("x"), Ending.SERVER_ERROR),
+        (OSError("x"), Ending.FOREIGN),
+    ],
+)
+def test_errors_end_as_what_they_are(error: Exception, expected: Ending) -> None:
+    assert ending_of(error) is expected
+
+
+def test_reasons_are_counted_without_what_differs_from_case_to_case() -> None:
+    events: list[Sent | Ended | Closed] = [
+        *(sent(1.0, "a", Door.STREAM), Ended("a", 1.1, Ending.UNAVAILABLE, "no server at 127.0.0.1:4001")),
+        *(sent(2.0, "b", Door.STREAM), Ended("b", 2.1, Ending.UNAVAILABLE, "no server at 127.0.0.1:5002")),
+        *(sent(3.0, "c", Door.STREAM), Ended("c", 3.1, Ending.RIGHT)),
+    ]
+    requests = reconcile(ALIVE, events, DEADLINE)
+    assert count_reasons(requests) == {(Verdict.REFUSED, "unavailable: no server at HOST"): 2}
+    assert count_verdicts(requests) == {Door.STREAM: {Verdict.REFUSED: 2, Verdict.ANSWERED: 1}}
+
+
+def kill(kind: Kind, at: float, ready: float, what: str = "x") -> Kill:
+    return Kill(kind, what, at, at + 1, ready)
+
+
+def test_a_recovery_ends_with_the_first_answer_after_the_server_is_ready() -> None:
+    (recovery,) = find_recoveries([kill(Kind.STUB, 10.0, 40.0)], [9.0, 11.0, 39.0, 41.5, 42.0])
+    assert recovery.answered == 41.5
+    assert recovery.seconds == 31.5
+
+
+def test_a_kill_that_nothing_was_answered_after_has_not_recovered() -> None:
+    (recovery,) = find_recoveries([kill(Kind.ENGINE, 10.0, 40.0)], [9.0, 11.0])
+    assert recovery.seconds is None
+
+
+def test_a_client_killed_while_the_server_is_down_is_not_timed() -> None:
+    kills = [kill(Kind.STUB, 10.0, 40.0), kill(Kind.CLIENT, 20.0, 20.0), kill(Kind.CLIENT, 50.0, 50.0)]
+    found = find_recoveries(kills, [41.0, 50.5])
+    assert [(one.kill.kind, one.seconds) for one in found] == [(Kind.STUB, 31.0), (Kind.CLIENT, 0.5)]
+
+
+def test_goodput_counts_neither_answers_nor_seconds_of_recoveries() -> None:
+    answers = [float(second) for second in range(100)]
+    windows = [(90.0, 120.0), (10.0, 30.0), (20.0, 40.0)]
+    assert seconds_outside((0.0, 100.0), windows) == 60.0
+    assert rate_outside(answers, (0.0, 100.0), windows) == 1.0
+
+
+def test_nothing_outside_recoveries_is_no_goodput() -> None:
+    assert rate_outside([1.0, 2.0], (0.0, 10.0), [(0.0, 20.0)]) == 0.0
+
+
+def requests_of(client: str, door: Door, verdict: Verdict, times: list[float]) -> list[Request]:
+    return [
+        Request(f"{client}-{time}", client, door, "line 0", time - 0.5, time, Ending.RIGHT, verdict, "")
+        for time in times
+    ]
+
+
+def steady_run(*, stormy_rate: float = 1.0, extra: tuple[Request, ...] = (), wanted: int = 1) -> Run:
+    """100 s without faults at an answer a second, 100 s with one kill of each kind."""
+    answers = [float(second) for second in range(100)]
+    answers += [100.0 + second / stormy_rate for second in range(int(100 * stormy_rate))]
+    kills = [
+        kill(Kind.ENGINE, 110.0, 120.0, "EngineCore"),
+        kill(Kind.STUB, 140.0, 160.0, "ocr_stream_0_1"),
+        Kill(Kind.CLIENT, "client1", 170.0, 170.0, 170.0),
+    ]
+    open_request = Request("k", "client1", Door.GRPC, "line 0", 169.0, None, None, Verdict.OF_KILLED, "")
+    requests = [*requests_of("client0", Door.GRPC, Verdict.ANSWERED, answers), open_request, *extra]
+    return Run(requests, kills, (0.0, 100.0), (100.0, 200.0), wanted, None, ())
+
+
+def test_a_run_with_every_request_accounted_for_holds() -> None:
+    report = Report(steady_run())
+    assert report.failures() == []
+    assert report.goodput.ratio == pytest.approx(1.0, abs=0.05)
+    assert report.as_json()["kills"] == {Kind.ENGINE: 1, Kind.STUB: 1, Kind.CLIENT: 1}
+
+
+@pytest.mark.parametrize("bad", [Verdict.LOST, Verdict.HUNG, Verdict.WRONG, Verdict.UNCLEAR])
+def test_one_request_that_must_not_be_fails_the_run(bad: Verdict) -> None:
+    extra = tuple(requests_of("client0", Door.HTTP, bad, [150.0]))
+    assert Report(steady_run(extra=extra)).failures() == [f"1 requests {bad}"]
+
+
+def test_a_restart_that_no_killed_stub_explains_fails_the_run() -> None:
+    (failure,) = Report(replace(steady_run(), restarts=1)).failures()
+    assert failure == "Triton was started again 1 times though no stub of it was killed"
+
+
+def test_a_document_is_held_against_its_markdown_and_everything_else_against_the_text() -> None:
+    picture = Picture("line 0", b"x", "Tea", "## Tea")
+    assert {door: door.text_of(picture) for door in Door} == {
+        door: "## Tea" if door is Door.DOCUMENT else "Tea" for door in Door
+    }
+
+
+def test_goodput_that_stays_low_after_recoveries_fails_the_run() -> None:
+    (failure,) = Report(steady_run(stormy_rate=0.8)).failures()
+    assert "goodput outside recoveries is 0.8" in failure
+
+
+def test_too_few_kills_fail_the_run_for_each_kind() -> None:
+    assert len(Report(steady_run(wanted=2)).failures()) == len(Kind)
+
+
+def test_a_client_that_was_idle_when_it_was_killed_does_not_count() -> None:
+    run = steady_run()
+    answered = [request for request in run.requests if request.verdict is Verdict.ANSWERED]
+    idle = Run(answered, run.kills, run.calm, run.stormy, run.wanted_kills, run.trouble, run.left)
+    assert Report(idle).failures() == ["0 kills of kind client"]
+
+
+def test_a_server_that_did_not_come_back_fails_the_run() -> None:
+    run = steady_run()
+    gone = Run(run.requests, run.kills, run.calm, run.stormy, run.wanted_kills, "it did not come back", run.left)
+    assert Report(gone).failures() == ["it did not come back"]
+
+
+def test_what_was_not_killed_often_enough_is_killed_next() -> None:
+    random = Random(0)
+    assert {choose_kind(random, [Kind.STUB, Kind.CLIENT]) for _ in range(50)} == {Kind.STUB}
+    assert {choose_kind(random, [Kind.CLIENT]) for _ in range(50)} == {Kind.CLIENT}
+    assert {choose_kind(random, []) for _ in range(50)} == {Kind.ENGINE, Kind.STUB}
+
+
+@pytest.mark.parametrize("in_flight", [10, 20, 23])
+def test_all_clients_together_have_so_many_requests_in_flight_of_every_kind(in_flight: int) -> None:
+    shares = share_doors(4, in_flight)
+    doors = Counter(door for share in shares for door in share)
+    assert doors.total() == in_flight
+    assert set(doors) == set(Door)
+    assert all(shares)
+
+
+STUB = "/b/triton_python_backend_stub"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("tritonserver", ["/t/bin/tritonserver", "--http-port=1"], (Role.TRITON, "tritonserver")),
+        ("triton_python_b", [STUB, "/r/cancel/1/model.py", "shm", "cancel_0_0"], (Role.STUB, "cancel_0_0")),
+        ("VLLM::Worker", ["VLLM::Worker"], (Role.ENGINE, "Worker")),
+        # a process that is about to be an engine's worker has not its title yet
+        ("python3", ["python3", "-c", "from multiprocessing.spawn import spawn_main"], (Role.HELPER, "python3")),
+        ("bash", [], (Role.HELPER, "bash")),
+    ],
+)
+def test_processes_are_told_apart_by_their_command_lines(
+    name: str, arguments: list[str], expected: tuple[Role, str]
+) -> None:
+    assert classify(name, arguments) == expected
+
+
+def test_a_process_holds_if_it_is_the_same_and_grew_by_no_more_than_a_twentieth() -> None:
+    steady, grown, restarted, again = (Process(name, pid) for name, pid in (("a", 1), ("b", 2), ("c", 3), ("c", 4)))
+    before = Memory({steady: 1000, grown: 900, restarted: 800}, shared=0)
+    after = Memory({steady: 1049, grown: 946, again: 800}, shared=0)
+    growths = {growth.process: growth.holds for growth in compare(before, after)}
+    assert growths == {steady: True, grown: False, restarted: False, again: False}
+
+
+def test_errands_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
+    pictures = [Picture(f"line {number}", b"x", "x") for number in range(5)]
+    plans = plan_errands(pictures, 300, Random(7))
+    assert plans == plan_errands(pictures, 300, Random(7))
+    assert {plan.errand for plan in plans} == set(Errand)
+    assert all(len(plan.pictures) == 1 for plan in plans if plan.errand is Errand.CANCELLED)
+    assert all(len(plan.pictures) > 1 for plan in plans if plan.errand is Errand.SEVERAL)
+
+
+def test_errands_may_be_of_some_kinds_alone() -> None:
+    pictures = [Picture("line", b"x", "x")]
+    plans = plan_errands(pictures, 100, Random(7), {Errand.STREAM, Errand.BAD})
+    assert {plan.errand for plan in plans} == {Errand.STREAM, Errand.BAD}
