@@ -31,7 +31,7 @@ $(VENV)/.installed: requirements/cpu.txt requirements/dev.txt pyproject.toml
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-# What OpenCV links to, and the fonts and words that sample pictures are drawn with; for the tests a browser as well.
+# What OpenCV links to, and the fonts and words that sample images are drawn with; for the tests a browser as well.
 browser: SYSTEM_PACKAGES += chromium
 browser system: ## install what is missing of the system's packages (Debian, Ubuntu)
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \

@@ -1,4 +1,4 @@
-"""Read a PDF page by page into Markdown with its pictures: python document.py report.pdf out/ [host:port]."""
+"""Read a PDF page by page into Markdown with its images: python document.py report.pdf out/ [host:port]."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Read a picture with nothing but Python's standard library, in JSON: python http_json.py scan.png [host:port]."""
+"""Read an image with nothing but Python's standard library, in JSON: python http_json.py scan.png [host:port]."""
 
 import base64
 import json
@@ -8,10 +8,10 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 path, url = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "localhost:8000"
-picture = base64.b64encode(Path(path).read_bytes()).decode()
+image = base64.b64encode(Path(path).read_bytes()).decode()
 body = {
     "inputs": [
-        {"name": "image", "datatype": "BYTES", "shape": [1], "data": [picture]},
+        {"name": "image", "datatype": "BYTES", "shape": [1], "data": [image]},
         {"name": "task", "datatype": "BYTES", "shape": [1], "data": ["ocr"]},
     ],
     "outputs": [{"name": "text"}, {"name": "finish_reason"}],

@@ -1,4 +1,4 @@
-"""Read a folder of pictures, 32 in flight, a text beside each: python thousand_files.py scans/ [host:port]."""
+"""Read a folder of images, 32 in flight, a text beside each: python thousand_files.py scans/ [host:port]."""
 
 import asyncio
 import sys
@@ -13,9 +13,9 @@ async def main(folder: str, url: str = "localhost:8001") -> int:
     """How many could not be read."""
     failed = 0
     # opened and sent as there is room for them, so that it may be a million
-    pictures = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    images = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     async with AsyncClient(url) as client:
-        async for outcome in client.read_many(pictures, concurrency=32, ordered=False):
+        async for outcome in client.read_many(images, concurrency=32, ordered=False):
             path = Path(str(outcome.source))
             if outcome.error is None:
                 path.with_name(f"{path.name}.txt").write_text(outcome.result().text)

@@ -1,4 +1,4 @@
-"""Read a picture with Triton's own client over gRPC: python tritonclient_grpc.py scan.png [host:port]."""
+"""Read an image with Triton's own client over gRPC: python tritonclient_grpc.py scan.png [host:port]."""
 
 import json
 import sys

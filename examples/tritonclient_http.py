@@ -1,4 +1,4 @@
-"""Read pictures in one request, with Triton's own client over HTTP, as binary tensors.
+"""Read images in one request, with Triton's own client over HTTP, as binary tensors.
 
 python tritonclient_http.py localhost:8000 scan.png photo.jpg
 """
@@ -13,7 +13,7 @@ url, *paths = sys.argv[1:]
 image = triton.InferInput("image", [len(paths)], "BYTES")
 image.set_data_from_numpy(np.array([Path(path).read_bytes() for path in paths], dtype=object), binary_data=True)
 options = triton.InferInput("options", [1], "BYTES")
-# a picture that can not be read fails alone
+# an image that cannot be read fails alone
 options.set_data_from_numpy(np.array([b'{"on_error": "keep"}'], dtype=object))
 
 with triton.InferenceServerClient(url, network_timeout=60) as client:

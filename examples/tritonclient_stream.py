@@ -1,4 +1,4 @@
-"""Print a picture's text as it is generated, over a gRPC stream: python tritonclient_stream.py scan.png [host:port]."""
+"""Print an image's text as it is generated, over a gRPC stream: python tritonclient_stream.py scan.png [host:port]."""
 
 import queue
 import sys
@@ -22,7 +22,7 @@ with triton.InferenceServerClient(url) as client:
             sys.exit(str(error))
         if result.get_response().parameters["triton_final_response"].bool_param:
             break
-        # the last response of a picture has its reason, and no piece of text
+        # the last response of an image has its reason, and no piece of text
         if (piece := result.as_numpy("text")) is not None:
             print(piece[0].decode(), end="", flush=True)
 print()

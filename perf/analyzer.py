@@ -38,7 +38,7 @@ def find_perf_analyzer(given: Path | None = None) -> Path:
     named = given or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
     if named is not None:
         if not os.access(named, os.X_OK) or named.is_dir():
-            raise AnalyzerNotFound(f"{named} can not be run")
+            raise AnalyzerNotFound(f"{named} cannot be run")
         return named.resolve()
     if on_path := shutil.which("perf_analyzer"):
         return Path(on_path)
@@ -86,7 +86,7 @@ def measure(
     }
     first_token = None
     if run.is_streaming:
-        # not UTF-8: it has the pictures' bytes in it, which also make it as large as all that was sent
+        # not UTF-8: it has the images' bytes in it, which also make it as large as all that was sent
         first_token = parse_export(export.read_text("latin-1"))
         export.unlink()
     return parse_report(run, level, report.read_text(), composing, first_token)

@@ -39,14 +39,14 @@ _TRIES: Final = 3
 _console = Console(highlight=False, width=120)
 
 Way = Callable[[], float]
-"""Takes one measurement; pictures a second."""
+"""Takes one measurement; images a second."""
 
 
 def main(
     perf_analyzer: Annotated[Path | None, typer.Option(help="The program; else from the environment or PATH.")] = None,
     in_flight: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 32,
     rounds: Annotated[int, typer.Option(min=1, help="Measurements of each way.")] = 5,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures in a measurement of the client's.")] = 600,
+    images: Annotated[int, typer.Option(min=1, help="Images in a measurement of the client's.")] = 600,
 ) -> None:
     """Measure and print."""
     binary = find_perf_analyzer(perf_analyzer)
@@ -65,7 +65,7 @@ def main(
         for protocol in ("grpc", "http"):
             for shared in (False, True):
                 title = f"{protocol}{', shared memory' if shared else ''}"
-                with_client = partial(_client, server, protocol, files, pictures, in_flight, shared=shared)
+                with_client = partial(_client, server, protocol, files, images, in_flight, shared=shared)
                 ways[f"Client.read_many, {title}"] = with_client
                 ways[f"AsyncClient.read_many, {title}"] = partial(_async, with_client)
         _compare(ways, rounds, in_flight)
@@ -79,7 +79,7 @@ def _compare(ways: dict[str, Way], rounds: int, in_flight: int) -> None:
     measured = [{name: way() for name, way in ways.items()} for _ in range(rounds)]
     best = [max(rate for name, rate in one.items() if name.startswith("perf_analyzer")) for one in measured]
     title = f"lines of {_TOKENS} tokens, {in_flight} in flight, {rounds} rounds"
-    table = Table("", "pictures/s", "of perf_analyzer's best", title=title)
+    table = Table("", "images/s", "of perf_analyzer's best", title=title)
     for name in ways:
         ratios = [one[name] / top for one, top in zip(measured, best, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
@@ -115,8 +115,8 @@ def _async(with_client: partial[float]) -> float:
         url = server.grpc_url if protocol == "grpc" else server.http_url
         async with AsyncClient(url, protocol=protocol, shared_memory=with_client.keywords["shared"]) as client:
             began = time.perf_counter()
-            pictures = islice(cycle(files), count)
-            outcomes = client.read_many(pictures, concurrency=in_flight, max_tokens=_TOKENS)
+            images = islice(cycle(files), count)
+            outcomes = client.read_many(images, concurrency=in_flight, max_tokens=_TOKENS)
             done = sum([bool(outcome.result()) async for outcome in outcomes])
             return done / (time.perf_counter() - began)
 

@@ -35,8 +35,8 @@ def main(
     """Print the milliseconds of the first requests after a start, medians over the starts."""
     console = Console()
     world = World(Random(0))
-    pictures = [world.receipt(_ROWS).png() for _ in range(_REQUESTS)]
-    runs = [_time_requests(pictures, max_tokens) for _ in range(starts)]
+    images = [world.receipt(_ROWS).png() for _ in range(_REQUESTS)]
+    runs = [_time_requests(images, max_tokens) for _ in range(starts)]
     table = Table("request", "median ms", "of the tenth and later", title=f"after {starts} starts")
     settled = median(seconds for run in runs for seconds in run[_SETTLED])
     for number, seconds in enumerate(map(median, zip(*runs, strict=True)), 1):
@@ -44,18 +44,18 @@ def main(
     console.print(table)
 
 
-def _time_requests(pictures: list[bytes], max_tokens: int) -> list[float]:
+def _time_requests(images: list[bytes], max_tokens: int) -> list[float]:
     options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
     with TritonServer(options) as server, Client(server.grpc_url) as client:
         server.wait_until_ready()
         # the connection is not what is measured
         client.is_ready()
-        return [_time(client, picture, max_tokens) for picture in pictures]
+        return [_time(client, image, max_tokens) for image in images]
 
 
-def _time(client: Client, picture: bytes, max_tokens: int) -> float:
+def _time(client: Client, image: bytes, max_tokens: int) -> float:
     began = time.perf_counter()
-    client.read(picture, max_tokens=max_tokens)
+    client.read(image, max_tokens=max_tokens)
     return time.perf_counter() - began
 
 

@@ -19,7 +19,7 @@ class Ratio:
 
     @classmethod
     def of(cls, ratios: Sequence[float]) -> Ratio:
-        """From the ratios of at least six pairs; fewer can not give such an interval (`ValueError`).
+        """From the ratios of at least six pairs; fewer cannot give such an interval (`ValueError`).
 
         The interval lies between two order statistics: the true median is below the k-th smallest of n with the
         probability that a fair coin shows heads fewer than k times in n, whatever the distribution.

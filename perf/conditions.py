@@ -43,7 +43,7 @@ class Conditions:
 
     @property
     def caption(self) -> str:
-        """The shortest that a picture must say."""
+        """The shortest that an image must say."""
         where = f"server at {self.server}" if self.server else f"{self.cores} CPU cores, {self._gpu_caption}"
         return f"{self.checkpoint} checkpoint, {where}, {self.date:%Y-%m-%d}"
 

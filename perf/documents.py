@@ -39,7 +39,7 @@ from tools.documents import DPI, DrawnPage, Typesetter, write_pdf
 
 _TOKENS: Final = 24
 _ONE_BY_ONE_PAGES: Final = 4
-_PICTURES: Final = frozenset({"image", "chart", "seal", "header_image", "footer_image"})
+_IMAGES: Final = frozenset({"image", "chart", "seal", "header_image", "footer_image"})
 _console = Console(highlight=False, width=120)
 
 
@@ -97,12 +97,12 @@ def cut_blocks(client: Client, pdf: bytes) -> tuple[list[bytes], list[int]]:
     crops, by_page = [], []
     file = pypdfium2.PdfDocument(pdf)
     for page in document.pages:
-        picture = file[page.index].render(scale=DPI / 72).to_pil()
-        blocks = [block for block in page.content["parsing_res_list"] if block["block_label"] not in _PICTURES]
+        image = file[page.index].render(scale=DPI / 72).to_pil()
+        blocks = [block for block in page.content["parsing_res_list"] if block["block_label"] not in _IMAGES]
         by_page.append(len(blocks))
         for block in blocks:
             buffer = io.BytesIO()
-            picture.crop(block["block_bbox"]).save(buffer, "PNG")
+            image.crop(block["block_bbox"]).save(buffer, "PNG")
             crops.append(buffer.getvalue())
     return crops, by_page
 

@@ -20,7 +20,7 @@ _REQUEST = "ocrvl_request_seconds"
 _ADMISSION = "ocrvl_admission_wait_seconds"
 _QUEUE = "vllm:request_queue_time_seconds"
 _FIRST_TOKEN = "vllm:time_to_first_token_seconds"  # noqa: S105 - a name
-_IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
+_IN_FLIGHT = "ocrvl_engine_images_in_flight"
 _MODEL_NAME = "vllm:num_requests_running"
 _SCRAPE_SECONDS = 5.0
 _PUBLICATION_SECONDS = 1.5
@@ -48,7 +48,7 @@ class EngineCounts:
         return cls(values, checkpoint)
 
     def since(self, earlier: EngineCounts) -> EngineTime | None:
-        """What the pictures took that were answered in between; None if there were none."""
+        """What the images took that were answered in between; None if there were none."""
 
         def mean(name: str) -> float:
             count = self.values[f"{name}_count"] - earlier.values[f"{name}_count"]

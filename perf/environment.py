@@ -1,7 +1,7 @@
 """What a variable of the environment costs or gains: `python -m perf.environment MALLOC_MMAP_THRESHOLD_=1048576`.
 
-Two servers with the embedded checkpoint, side by side, one of them with the variable; both read the same pictures in
-turn. Prints the median ratios of pictures a second, with it over without it, and their 95 % intervals.
+Two servers with the embedded checkpoint, side by side, one of them with the variable; both read the same images in
+turn. Prints the median ratios of images a second, with it over without it, and their 95 % intervals.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.table import Table
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.wire import Model, Tensor
-from perf.bench.workload import Size, draw_pictures
+from perf.bench.workload import Size, draw_images
 from perf.compare import Ratio, measure_pairs
 from perf.requests import encode_inputs, encode_text
 
@@ -38,18 +38,18 @@ def main(
     name, equals, value = variable.partition("=")
     if not (name and equals):
         raise typer.BadParameter(f"{variable!r} is not NAME=VALUE")
-    table = Table("pictures", f"with {variable} / without", "95 % interval", "pairs")
+    table = Table("images", f"with {variable} / without", "95 % interval", "pairs")
     with TritonServer(_options({name: value})) as changed, TritonServer(_options({})) as usual:
         for server in (changed, usual):
             server.wait_until_ready()
-        for size, files in draw_pictures().items():
+        for size, files in draw_images().items():
             inputs = [
                 encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: encode_text(_OPTIONS)})
                 for file in files
             ]
             requests, in_flight = _REQUESTS[size]
             first, second = (
-                partial(_pictures_per_second, server, inputs, requests, in_flight) for server in (changed, usual)
+                partial(_images_per_second, server, inputs, requests, in_flight) for server in (changed, usual)
             )
             # the first of each is for what is set up once: connections, memory
             first(), second()
@@ -64,7 +64,7 @@ def _options(environment: dict[str, str]) -> ServerOptions:
     )
 
 
-def _pictures_per_second(server: TritonServer, inputs: Sequence[list[Any]], requests: int, in_flight: int) -> float:
+def _images_per_second(server: TritonServer, inputs: Sequence[list[Any]], requests: int, in_flight: int) -> float:
     began = time.perf_counter()
     asyncio.run(_send(server, inputs, requests, in_flight))
     return requests / (time.perf_counter() - began)

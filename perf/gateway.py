@@ -24,7 +24,7 @@ from perf.bench.measure import Sample, take_in_turn, take_sample
 from perf.bench.systems import (
     SERVED_NAME,
     HttpWay,
-    Pictures,
+    Images,
     Served,
     TritonWay,
     Way,
@@ -33,7 +33,7 @@ from perf.bench.systems import (
     open_ours,
     run_http,
 )
-from perf.bench.workload import NANO, THIN, Size, Table, draw_pictures
+from perf.bench.workload import NANO, THIN, Size, Table, draw_images
 
 _IN_FLIGHT: Final = 32
 _TABLES: Final = {table.name: table for table in (THIN, NANO)}
@@ -48,24 +48,24 @@ def main(
     alone: Annotated[int, typer.Option(min=1, help="Lines in a measurement with one in flight.")] = 12,
 ) -> None:
     """Measure and print."""
-    pictures = draw_pictures()
+    images = draw_images()
     for name in table:
         if name not in _TABLES:
             raise typer.BadParameter(f"{name!r}: {' or '.join(_TABLES)}", param_hint="--table")
-        _run(_TABLES[name], pictures, rounds, together, alone)
+        _run(_TABLES[name], images, rounds, together, alone)
 
 
 class _Sdk(Served):
     """The SDK's client: `read` one after the other, `read_many` with more."""
 
-    def __init__(self, server: TritonWay, table: Table, pictures: Pictures) -> None:
+    def __init__(self, server: TritonWay, table: Table, images: Images) -> None:
         super().__init__(_SDK, "AsyncClient, gRPC", server.root)
         self._url = server.url
-        self._pictures = pictures
+        self._images = images
         self._max_tokens = table.max_tokens
 
     async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
-        files = self._pictures[size]
+        files = self._images[size]
         chosen = [files[(first + number) % len(files)] for number in range(count)]
         options: dict[str, Any] = {"max_tokens": self._max_tokens[size], "raw": True}
         async with AsyncClient(self._url) as client:
@@ -78,23 +78,23 @@ class _Sdk(Served):
 
 
 @contextmanager
-def _open_gateway(server: TritonWay, table: Table, pictures: Pictures, folder: Path) -> Iterator[Way]:
+def _open_gateway(server: TritonWay, table: Table, images: Images, folder: Path) -> Iterator[Way]:
     start = ["-c", "from ocrvl_cli import app; app()", "gateway"]
     with run_http([*start, "--server", server.url, "--served-model-names", SERVED_NAME], folder, {}) as (root, url):
-        bodies = chat_bodies(table, pictures)
+        bodies = chat_bodies(table, images)
         yield HttpWay(_GATEWAY, "gateway, chat completions", root, f"{url}/v1/chat/completions", bodies)
 
 
-def _run(table: Table, pictures: Pictures, rounds: int, together: int, alone: int) -> None:
+def _run(table: Table, images: Images, rounds: int, together: int, alone: int) -> None:
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-gateway-")))
         checkpoint = table.write_checkpoint(folder / "checkpoint")
-        server = stack.enter_context(open_ours(table, checkpoint, pictures, folder / "ours"))
+        server = stack.enter_context(open_ours(table, checkpoint, images, folder / "ours"))
         ways: list[Way] = [
-            _Sdk(server, table, pictures),
-            stack.enter_context(_open_gateway(server, table, pictures, folder / "gateway")),
-            stack.enter_context(open_openai(table, checkpoint, pictures, folder / "a")),
+            _Sdk(server, table, images),
+            stack.enter_context(_open_gateway(server, table, images, folder / "gateway")),
+            stack.enter_context(open_openai(table, checkpoint, images, folder / "a")),
         ]
         share_cores([server, *ways])
         for way in ways:
@@ -112,7 +112,7 @@ def _report(ways: Sequence[Way], single: Sequence[Sample], many: Sequence[Sample
     grid = Grid("", "p50 alone, ms", "more than the SDK, ms", f"lines/s, {_IN_FLIGHT} in flight", "of the SDK's")
     for way in ways:
         waits, waits_sdk = ([_p50_ms(one) for one in single if one.way == name] for name in (way.name, _SDK))
-        rates, rates_sdk = ([one.pictures_per_second for one in many if one.way == name] for name in (way.name, _SDK))
+        rates, rates_sdk = ([one.images_per_second for one in many if one.way == name] for name in (way.name, _SDK))
         more = [ours - sdk for ours, sdk in zip(waits, waits_sdk, strict=True)]
         share = [ours / sdk for ours, sdk in zip(rates, rates_sdk, strict=True)]
         is_sdk = way.name == _SDK

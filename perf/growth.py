@@ -37,7 +37,7 @@ from perf.requests import encode_inputs, encode_text
 from training.nano.world import World
 
 _SIDES: Final = (112, 224, 336, 448, 560, 616)
-"""Of square pictures, in pixels: 16 to 484 visual tokens."""
+"""Of square images, in pixels: 16 to 484 visual tokens."""
 _TOKENS: Final = (1, 32, 64, 128, 192, 256)
 _IN_FLIGHT: Final = (1, 2, 4, 8, 16, 32, 64)
 
@@ -112,7 +112,7 @@ async def _send(client: Any, point: Point) -> float:
 
 
 def _print(series: dict[str, list[Point]], seconds: dict[str, list[float]]) -> None:
-    table = Table("", "at", "ms", "pictures/s")
+    table = Table("", "at", "ms", "images/s")
     for name, points in series.items():
         for point, took in zip(points, seconds[name], strict=True):
             table.add_row(name, f"{point.x:,}", f"{1000 * took:.0f}", f"{point.requests / took:.1f}")
@@ -129,7 +129,7 @@ def _draw(output: Path, series: dict[str, list[Point]], seconds: dict[str, list[
                 for point, took in zip(points, seconds[name], strict=True)
             ]
             axes.plot([point.x for point in points], values, marker="o")
-            axes.set(xlabel=name, ylabel="pictures a second" if together else "ms a request", ylim=(0, None))
+            axes.set(xlabel=name, ylabel="images a second" if together else "ms a request", ylim=(0, None))
         figure.supxlabel(caption, x=0.99, ha="right", fontsize=7, color="dimgray")
         figure.savefig(output, metadata={"Date": None})
 

@@ -1,4 +1,4 @@
-"""Pictures to send, by size: a line, a receipt, pages as scanners make them. Each drawn one is distinct."""
+"""Images to send, by size: a line, a receipt, pages as scanners make them. Each drawn one is distinct."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.nano.world import World
 
 
 class SizeClass(StrEnum):
-    """What a picture shows. A line and a receipt are PNG files, pages are JPEG files, a document is a PDF."""
+    """What an image shows. A line and a receipt are PNG files, pages are JPEG files, a document is a PDF."""
 
     LINE = "line"
     RECEIPT = "receipt"
@@ -38,7 +38,7 @@ _DOCUMENT_PAGES = 2
 
 
 def draw_files(size_class: SizeClass, seed: int = 0) -> Iterator[bytes]:
-    """Encoded pictures without end, no two alike; the same seed draws the same ones."""
+    """Encoded images without end, no two alike; the same seed draws the same ones."""
     rng = Random(seed)
     world = World(rng)
     while True:
@@ -68,10 +68,10 @@ def _draw_page(rng: Random, dpi: int) -> Image.Image:
         row = Row(face, baseline)
         row.add(margin, face.fitted(text, width - 2 * margin))
         rows.append(row)
-    return paint(rng, (width, height), rows, (), wear=0.0).picture
+    return paint(rng, (width, height), rows, (), wear=0.0).image
 
 
-def _encode_jpeg(picture: Image.Image) -> bytes:
+def _encode_jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
-"""Writes input data for perf_analyzer: distinct drawn pictures as requests to `ocr`, or ready patches for the engine.
+"""Writes input data for perf_analyzer: distinct drawn images as requests to `ocr`, or ready patches for the engine.
 
-Distinct, because repeated pictures would be answered from caches where those are on.
+Distinct, because repeated images would be answered from caches where those are on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COUNTS = {
     SizeClass.A4_300: 16,
     SizeClass.DOCUMENT: 8,
 }
-"""How many distinct pictures are drawn unless another number is asked for; perf_analyzer keeps all in memory."""
+"""How many distinct images are drawn unless another number is asked for; perf_analyzer keeps all in memory."""
 
 
 def encode_element(data: bytes) -> str:
@@ -36,10 +36,10 @@ def encode_element(data: bytes) -> str:
     return base64.b64encode(_serialized(data)).decode("ascii")
 
 
-def picture_request(data: bytes, max_tokens: int | None = None) -> dict[str, object]:
-    """One request with one picture, to `ocr`, `ocr_stream` or `preprocess`, or a PDF to `document`.
+def image_request(data: bytes, max_tokens: int | None = None) -> dict[str, object]:
+    """One request with one image, to `ocr`, `ocr_stream` or `preprocess`, or a PDF to `document`.
 
-    `max_tokens` bounds the text of a picture or block.
+    `max_tokens` bounds the text of an image or block.
     """
     if data.startswith(b"%PDF"):
         elements = {Tensor.FILE: data} | _options(max_tokens, "max_new_tokens")
@@ -82,7 +82,7 @@ def write_input_data(
     `patches_from` is the gRPC address of a server: then they are ready patches for the engine's model.
     """
     if patches_from is None:
-        requests = [picture_request(file, max_tokens) for file in files]
+        requests = [image_request(file, max_tokens) for file in files]
     else:
         requests = [patches_request(tensors) for tensors in preprocess(patches_from, files, max_tokens)]
     output.write_text(json.dumps({"data": requests}))
@@ -91,17 +91,17 @@ def write_input_data(
 
 def main(
     output: Annotated[Path, typer.Argument(help="The JSON file to write.")],
-    pictures: Annotated[SizeClass, typer.Option(help="What to draw.")] = SizeClass.RECEIPT,
+    images: Annotated[SizeClass, typer.Option(help="What to draw.")] = SizeClass.RECEIPT,
     count: Annotated[int | None, typer.Option(help="How many; by default as many as suit their size.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens generated for a picture at most.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same images.")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens generated for an image at most.")] = None,
     patches_from: Annotated[
         str | None, typer.Option(help="gRPC address of a server: write ready patches, for paddleocr_vl.")
     ] = None,
 ) -> None:
     """Write input data for perf_analyzer's --input-data."""
-    files = islice(draw_files(pictures, seed), count or COUNTS[pictures])
-    print(f"{output}: {write_input_data(output, files, max_tokens, patches_from)} requests ({pictures})")
+    files = islice(draw_files(images, seed), count or COUNTS[images])
+    print(f"{output}: {write_input_data(output, files, max_tokens, patches_from)} requests ({images})")
 
 
 def _options(max_tokens: int | None, key: str = "max_tokens") -> dict[Tensor, bytes]:

@@ -22,7 +22,7 @@ class Work(StrEnum):
 class Measured:
     """Of one engine on one H100, and of the processes around it.
 
-    `alone_seconds` is one picture with nothing else in flight; `rate_at` has pictures a second by how many are in
+    `alone_seconds` is one image with nothing else in flight; `rate_at` has images a second by how many are in
     flight. Milliseconds of processor time are for one receipt; `page_preprocess_ms` for one page. `server_gib` is the
     memory of a whole server with one engine, of the nano checkpoint on a CPU.
     """

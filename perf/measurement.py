@@ -31,9 +31,9 @@ class StageTime:
 
 @dataclass(frozen=True)
 class EngineTime:
-    """Mean time of a picture in the engine, as its model and vLLM count it.
+    """Mean time of an image in the engine, as its model and vLLM count it.
 
-    `waiting` is for admission and inside vLLM; `first_token` from then to the first token, picture encoding included;
+    `waiting` is for admission and inside vLLM; `first_token` from then to the first token, image encoding included;
     `other_tokens` the rest.
     """
 
@@ -54,7 +54,7 @@ class FirstToken:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One load on one model. `throughput` is requests, here pictures, a second; `level` in flight or a second.
+    """One load on one model. `throughput` is requests, here images, a second; `level` in flight or a second.
 
     `stages` has the models that Triton counted, `engine` and `first_token` are None where they were not asked for.
     """

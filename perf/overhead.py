@@ -1,6 +1,6 @@
 """What the doors cost: the engine's model against one with nothing in it but the engine; streams against unary.
 
-Sends the same pictures to both in turn, 64 in flight, and prints median ratios of pictures per second with their 95 %
+Sends the same images to both in turn, 64 in flight, and prints median ratios of images per second with their 95 %
 intervals.
 """
 
@@ -38,8 +38,8 @@ _HOP = (
     Tensor.GRID_THW,
     Tensor.SOURCE_SIZE,
     Tensor.TASKS,
-    Tensor.PICTURE_ERROR,
-    Tensor.PICTURE_WARNING,
+    Tensor.IMAGE_ERROR,
+    Tensor.IMAGE_WARNING,
     Tensor.CHECKED_OPTIONS,
 )
 
@@ -65,14 +65,14 @@ def main(
     output: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
 ) -> None:
     """Compare the engine's model with a bare one, and streams with unary requests."""
-    pictures = [World(Random(number)).line().png() for number in range(64)]
-    ask = partial(_pictures_per_second, requests=requests, in_flight=in_flight)
+    images = [World(Random(number)).line().png() for number in range(64)]
+    ask = partial(_images_per_second, requests=requests, in_flight=in_flight)
     results: dict[str, list[tuple[float, float]]] = {}
     for comparison, prepare in ((Comparison.ENGINE, _engines), (Comparison.STREAMS, _streams)):
         if only not in (None, comparison):
             continue
         with ExitStack() as stack:
-            first, second = (partial(ask, *side) for side in prepare(stack, pictures))
+            first, second = (partial(ask, *side) for side in prepare(stack, images))
             # the first of each is for what is set up once: connections, memory
             first(), second()
             results[_TITLES[comparison]] = measure_pairs(first, second, pairs)
@@ -81,18 +81,18 @@ def main(
         output.write_text(json.dumps(results, indent=2))
 
 
-def _engines(stack: ExitStack, pictures: Sequence[bytes]) -> tuple[_Side, _Side]:
+def _engines(stack: ExitStack, images: Sequence[bytes]) -> tuple[_Side, _Side]:
     """The engine's model and a bare one, in servers that have nothing else but `preprocess`."""
     models = (Model.ENGINE.value, Model.PREPROCESS.value)
     served, bare = (_start(stack, repository, models) for repository in (find_model_repository(), _bare(stack)))
-    hops = asyncio.run(_preprocess(served, pictures))
+    hops = asyncio.run(_preprocess(served, images))
     return (served, Model.ENGINE, hops), (bare, Model.ENGINE, hops)
 
 
-def _streams(stack: ExitStack, pictures: Sequence[bytes]) -> tuple[_Side, _Side]:
+def _streams(stack: ExitStack, images: Sequence[bytes]) -> tuple[_Side, _Side]:
     """Streams and unary requests to the same server."""
     server = _start(stack, find_model_repository())
-    inputs = [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in pictures]
+    inputs = [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in images]
     return (server, Model.STREAM, inputs), (server, Model.OCR, inputs)
 
 
@@ -111,17 +111,17 @@ def _bare(stack: ExitStack) -> Path:
     return folder
 
 
-async def _preprocess(server: TritonServer, pictures: Sequence[bytes]) -> list[list[Any]]:
-    """What `preprocess` makes of each picture, as inputs of the engine's model."""
+async def _preprocess(server: TritonServer, images: Sequence[bytes]) -> list[list[Any]]:
+    """What `preprocess` makes of each image, as inputs of the engine's model."""
     made = []
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        for picture in pictures:
-            answer = await client.infer(Model.PREPROCESS.value, encode_inputs({Tensor.IMAGE: encode_text(picture)}))
+        for image in images:
+            answer = await client.infer(Model.PREPROCESS.value, encode_inputs({Tensor.IMAGE: encode_text(image)}))
             made.append(encode_inputs({name: answer.as_numpy(name.value) for name in _HOP}))
     return made
 
 
-def _pictures_per_second(
+def _images_per_second(
     server: TritonServer, model: Model, inputs: Sequence[list[Any]], *, requests: int, in_flight: int
 ) -> float:
     began = time.perf_counter()
@@ -158,7 +158,7 @@ async def _stream(client: Any, model: Model, inputs: list[Any]) -> None:
 
 
 def _print(results: dict[str, list[tuple[float, float]]], in_flight: int) -> None:
-    table = Table("ratio", "median", "95 % interval", "pairs", "pictures/s (medians)", title=f"{in_flight} in flight")
+    table = Table("ratio", "median", "95 % interval", "pairs", "images/s (medians)", title=f"{in_flight} in flight")
     for name, measured in results.items():
         ratio = Ratio.of([first / second for first, second in measured])
         firsts, seconds = (np.median(side) for side in zip(*measured, strict=True))

@@ -1,4 +1,4 @@
-"""Pictures of a report, SVG."""
+"""Images of a report, SVG."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _draw_load(measurements: Sequence[Measurement]) -> Figure | None:
         right.plot(
             levels, [one.latency.p99 for one in taken], marker="x", ls=":", color=line.get_color(), label=f"{name}, p99"
         )
-    _finish(left, measurements, "pictures a second")
+    _finish(left, measurements, "images a second")
     _finish(right, measurements, "latency, ms")
     return figure
 

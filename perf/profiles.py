@@ -1,9 +1,9 @@
-"""Load profiles: plain files of perf_analyzer's own arguments, with a few directives for what it can not say itself.
+"""Load profiles: plain files of perf_analyzer's own arguments, with a few directives for what it cannot say itself.
 
 A profile is `profiles/NAME.args`, or a folder `profiles/NAME/` with several such files. Lines that begin with `#` are
 comments; of them `#:` begins a directive:
 
-    #: pictures line            what to draw (`perf.images.SizeClass`)
+    #: images line            what to draw (`perf.images.SizeClass`)
     #: concurrency 1 2 4 8      a measurement for each number of requests in flight: perf_analyzer steps evenly only
     #: request-rate 1 2 4       or for each rate, requests a second
 """
@@ -23,11 +23,11 @@ from perf.images import SizeClass
 FOLDER: Final = Path(__file__).parent / "profiles"
 _COMMENT: Final = "#"
 _DIRECTIVE: Final = "#:"
-_PICTURES: Final = "pictures"
+_IMAGES: Final = "images"
 
 
 class ProfileInvalid(ValueError):
-    """A profile that can not be run; the message names the file and what to change."""
+    """A profile that cannot be run; the message names the file and what to change."""
 
 
 class Load(StrEnum):
@@ -41,12 +41,12 @@ class Load(StrEnum):
 class Run:
     """One file: a model under a load that grows. `arguments` are perf_analyzer's, those of the load left out.
 
-    `max_tokens` bounds the text of a picture; None leaves it to the server.
+    `max_tokens` bounds the text of an image; None leaves it to the server.
     """
 
     name: str
     arguments: tuple[str, ...]
-    pictures: SizeClass
+    images: SizeClass
     load: Load
     levels: tuple[float, ...]
     max_tokens: int | None = None
@@ -114,8 +114,8 @@ def parse_run(name: str, text: str) -> Run:
             directives[key] = values
         elif not line.startswith(_COMMENT):
             arguments += shlex.split(line)
-    if unknown := directives.keys() - {_PICTURES, *Load}:
-        raise ProfileInvalid(f"{name}: unknown directive {', '.join(sorted(unknown))} (known: {_PICTURES}, {_loads()})")
+    if unknown := directives.keys() - {_IMAGES, *Load}:
+        raise ProfileInvalid(f"{name}: unknown directive {', '.join(sorted(unknown))} (known: {_IMAGES}, {_loads()})")
     for wanted in ("-m", "-i"):
         if wanted not in arguments[:-1]:
             raise ProfileInvalid(f"{name}: {wanted} and its value are wanted, each an argument of its own")
@@ -125,7 +125,7 @@ def parse_run(name: str, text: str) -> Run:
     return Run(
         name,
         tuple(arguments),
-        _parse_pictures(name, directives.get(_PICTURES, [])),
+        _parse_images(name, directives.get(_IMAGES, [])),
         loads[0],
         _parse_levels(name, directives[loads[0]]),
     )
@@ -135,9 +135,9 @@ def _loads() -> str:
     return " and ".join(Load)
 
 
-def _parse_pictures(name: str, values: Sequence[str]) -> SizeClass:
+def _parse_images(name: str, values: Sequence[str]) -> SizeClass:
     if len(values) != 1 or values[0] not in set(SizeClass):
-        raise ProfileInvalid(f"{name}: the directive {_PICTURES} wants one of {', '.join(SizeClass)}")
+        raise ProfileInvalid(f"{name}: the directive {_IMAGES} wants one of {', '.join(SizeClass)}")
     return SizeClass(values[0])
 
 

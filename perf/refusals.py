@@ -1,6 +1,6 @@
 """What a refusal costs: processor time of the whole server for a refused request, against an accepted one.
 
-Starts a server, reads pictures, then fills the engine and its queue and sends requests that must be refused.
+Starts a server, reads images, then fills the engine and its queue and sends requests that must be refused.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def main(
     refused: Annotated[int, typer.Option(help="Requests that are refused.")] = 3000,
 ) -> None:
     """Measure processor seconds a request, of `tritonserver` and everything it started."""
-    pictures = [World(Random(number)).line().png() for number in range(64)]
+    images = [World(Random(number)).line().png() for number in range(64)]
     with TritonServer(ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)) as server:
         server.wait_until_ready()
-        read, turned_away, busy = asyncio.run(_measure(server, pictures, accepted, refused))
+        read, turned_away, busy = asyncio.run(_measure(server, images, accepted, refused))
     table = Table("", "requests", "CPU ms a request", title="processor time of the whole server")
     table.add_row("read (a line of text)", str(accepted), f"{1000 * read:.2f}")
     table.add_row("refused while the engine is full", str(turned_away[0]), f"{1000 * turned_away[1]:.3f}")
@@ -49,11 +49,11 @@ def main(
 
 
 async def _measure(
-    server: TritonServer, pictures: list[bytes], accepted: int, refused: int
+    server: TritonServer, images: list[bytes], accepted: int, refused: int
 ) -> tuple[float, tuple[int, float], float]:
     root = psutil.Process(server.pid)
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        inputs = [encode_inputs({Tensor.IMAGE: encode_text(picture)}) for picture in pictures]
+        inputs = [encode_inputs({Tensor.IMAGE: encode_text(image)}) for image in images]
         await _send(client, inputs, 64, 64)
         before = _seconds(root)
         await _send(client, inputs, accepted, 64)
@@ -61,7 +61,7 @@ async def _measure(
 
         token = uuid.uuid4().hex
         options = encode_text((_FILL % token).encode())
-        slow = encode_inputs({Tensor.IMAGE: encode_text(pictures[0]), Tensor.OPTIONS: options})
+        slow = encode_inputs({Tensor.IMAGE: encode_text(images[0]), Tensor.OPTIONS: options})
         filling = []
         for count in _FILLINGS:
             filling += [asyncio.create_task(_outcome(client, slow)) for _ in range(count)]

@@ -87,7 +87,7 @@ def _lines(
         yield ""
         yield f"**{failure.run.label(failure.level)} failed, so there are no figures of it**: {failure.message}"
     if measurements:
-        yield from ("", "## What callers see", "", "Times are milliseconds; one picture a request.", "")
+        yield from ("", "## What callers see", "", "Times are milliseconds; one image a request.", "")
         yield from _table([_caller_row(one) for one in measurements])
         yield from ("", "## Where a request's time goes", "", _PARTS_NOTE, "")
         yield from _table([_parts_row(one) for one in measurements])
@@ -99,7 +99,7 @@ def _lines(
 def _caller_row(one: Measurement) -> dict[str, str]:
     row = {
         **{key: str(value) for key, value in _load(one).items()},
-        "pictures/s": f"{one.throughput:.2f}",
+        "images/s": f"{one.throughput:.2f}",
         "p50": f"{one.latency.p50:.0f}",
         "p95": f"{one.latency.p95:.0f}",
         "p99": f"{one.latency.p99:.0f}",
@@ -122,13 +122,13 @@ def _load(one: Measurement | Failure) -> dict[str, str | float]:
     return {
         "model": one.run.model,
         "protocol": one.run.protocol,
-        "pictures": str(one.run.pictures) + (f", {one.run.max_tokens} tokens" if one.run.max_tokens else ""),
+        "images": str(one.run.images) + (f", {one.run.max_tokens} tokens" if one.run.max_tokens else ""),
         _LOAD[one.run.load]: f"{one.level:g}",
     }
 
 
 def _row(one: Measurement) -> dict[str, str | float]:
-    row = _load(one) | {"pictures_per_second": one.throughput}
+    row = _load(one) | {"images_per_second": one.throughput}
     row |= {f"latency_{name}_ms": value for name, value in vars(one.latency).items()}
     for model, stage in one.stages.items():
         row |= {f"{model}_queue_ms": stage.queue, f"{model}_compute_ms": stage.compute}

@@ -34,7 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Target:
-    """A server under load. `metrics` is the address of its metrics, None where they can not be had.
+    """A server under load. `metrics` is the address of its metrics, None where they cannot be had.
 
     `given` is the address that a running server was named by, None for one that was started for the run.
     """
@@ -72,7 +72,7 @@ def run_profile(
 ) -> list[Failure]:
     """Measure, and write the report into `folder`; what failed, nothing if all is well.
 
-    `count` distinct pictures are sent, `more` are further arguments of perf_analyzer's, `load_before` is the machine's
+    `count` distinct images are sent, `more` are further arguments of perf_analyzer's, `load_before` is the machine's
     load average before the server was started.
     """
     console = console or Console(quiet=True)
@@ -82,8 +82,8 @@ def run_profile(
     failures: list[Failure] = []
     for run in profile.runs:
         data = folder / f"{run.name}.input.json"
-        with console.status(f"{run.name}: drawing pictures"):
-            files = islice(draw_files(run.pictures), count or COUNTS[run.pictures])
+        with console.status(f"{run.name}: drawing images"):
+            files = islice(draw_files(run.images), count or COUNTS[run.images])
             write_input_data(data, files, run.max_tokens, target.grpc if run.wants_patches else None)
         for level in run.levels:
             try:
@@ -98,8 +98,8 @@ def run_profile(
                 earlier, counts = counts, metrics.settle()
                 taken = replace(taken, engine=counts.since(earlier))
             measurements.append(taken)
-            console.print(f"{run.label(level)}: {taken.throughput:.2f} pictures/s, p50 {taken.latency.p50:.0f} ms")
-        # as large as all the pictures, and drawn again from the same seed
+            console.print(f"{run.label(level)}: {taken.throughput:.2f} images/s, p50 {taken.latency.p50:.0f} ms")
+        # as large as all the images, and drawn again from the same seed
         data.unlink()
     conditions = look_around(
         counts.checkpoint if counts else "",
@@ -130,9 +130,9 @@ def main(
     ] = None,
     metrics_url: Annotated[str | None, typer.Option(help="Host and port of that server's metrics.")] = None,
     perf_analyzer: Annotated[Path | None, typer.Option(help="The program; else PERF_ANALYZER, else the PATH.")] = None,
-    pictures: Annotated[SizeClass | None, typer.Option(help="What to send in place of the profile's own.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens generated for a picture at most.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="How many distinct pictures.")] = None,
+    images: Annotated[SizeClass | None, typer.Option(help="What to send in place of the profile's own.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens generated for an image at most.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many distinct images.")] = None,
     output: Annotated[Path, typer.Option(help="Where the report's folder is made.")] = RESULTS,
 ) -> None:
     """Run a load profile and write a report; the exit status is not zero where a measurement failed."""
@@ -143,7 +143,7 @@ def main(
     except (ProfileInvalid, AnalyzerNotFound) as error:
         console.print(str(error), markup=False)
         raise typer.Exit(2) from None
-    runs = (replace(run, pictures=pictures or run.pictures, max_tokens=max_tokens) for run in chosen.runs)
+    runs = (replace(run, images=images or run.images, max_tokens=max_tokens) for run in chosen.runs)
     chosen = Profile(chosen.name, tuple(runs))
     folder = output / f"{profile}-{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
     folder.mkdir(parents=True)

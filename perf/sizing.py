@@ -16,7 +16,7 @@ WANTED: Final = (1, 5, 10, 25, 50, 100, 250)
 HEAD: Final = ("pages a second", "GPUs, at ease", "GPUs, at most", "cores", "memory GiB", "shared memory GiB")
 
 AT_EASE: Final = 32
-"""Pictures in flight of each engine, as the autoscaler's defaults have it: room for bursts."""
+"""Images in flight of each engine, as the autoscaler's defaults have it: room for bursts."""
 AT_MOST: Final = 128
 
 BUSY: Final = 0.7

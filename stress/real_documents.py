@@ -1,4 +1,4 @@
-"""`make documents`: documents that others have made, end to end: Debian's manuals as PDF, a scanned page as a picture.
+"""`make documents`: documents that others have made, end to end: Debian's manuals as PDF, a scanned page as an image.
 
 They are fetched from Debian's packages and from PyPI into a temporary folder. What nano reads in them is not the point:
 pages, blocks, seconds and memory are.

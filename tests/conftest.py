@@ -1,4 +1,4 @@
-"""What the tests share: one real server with the real engine, and pictures whose text is known."""
+"""What the tests share: one real server with the real engine, and images whose text is known."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from ocrvl_client import Client, Document, Reading
 from tools.documents import DrawnPage, Typesetter, write_pdf
 from training.nano.measure import character_score
 
-PICTURE = Path(__file__).parent.parent / "docs/images/receipt.png"
-TRUTH = PICTURE.with_suffix(".txt")
+IMAGE = Path(__file__).parent.parent / "docs/images/receipt.png"
+TRUTH = IMAGE.with_suffix(".txt")
 
 
 def show(console: Console, truth: str, grpc: Reading, http: Reading) -> None:
     """What was printed, beside what was read through each protocol."""
-    table = Table(title=f"{PICTURE.name}, read by the nano checkpoint")
+    table = Table(title=f"{IMAGE.name}, read by the nano checkpoint")
     for title in ("printed on it", "read through gRPC", "read through HTTP"):
         table.add_column(title)
     table.add_row(escape(truth), escape(grpc.text), escape(http.text))
@@ -60,7 +60,7 @@ def main() -> int:
                     lambda models, seconds: status.update(f"waiting for {', '.join(models)} ({seconds:.0f} s)")
                 )
             with Client(server.grpc_url) as grpc, Client(server.http_url, protocol="http") as http:
-                readings = grpc.read(PICTURE), http.read(PICTURE)
+                readings = grpc.read(IMAGE), http.read(IMAGE)
                 page = Typesetter(seed=1).page(1, columns=2, figure=True)
                 document = grpc.document(write_pdf([page]), prettify_markdown=False)
             show(console, TRUTH.read_text("utf-8").rstrip("\n"), *readings)

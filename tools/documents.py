@@ -37,7 +37,7 @@ class DrawnBlock:
 class DrawnPage:
     """A page, its blocks in reading order."""
 
-    picture: Image.Image
+    image: Image.Image
     blocks: list[DrawnBlock] = field(default_factory=list)
 
 
@@ -52,7 +52,7 @@ class Typesetter:
         """A page with a header, a title, paragraphs in columns, a figure or table if asked, and its number."""
         width, height = self._size
         page = DrawnPage(Image.new("RGB", self._size, "white"))
-        pen = ImageDraw.Draw(page.picture)
+        pen = ImageDraw.Draw(page.image)
         self._write(page, pen, "header", self._words(4), (_MARGIN, 50), 15)
         top = self._write(
             page, pen, "paragraph_title", f"{number} {self._words(3).title()}", (_MARGIN, 110), 30, bold=True
@@ -95,8 +95,8 @@ class Typesetter:
         noise = np.random.default_rng(self._rng.randint(0, 9999)).integers(
             60, 200, ((bottom - top) // 20, (right - left) // 20, 3)
         )
-        picture = Image.fromarray(noise.astype(np.uint8)).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
-        page.picture.paste(picture, (left, top))
+        image = Image.fromarray(noise.astype(np.uint8)).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
+        page.image.paste(image, (left, top))
         page.blocks.append(DrawnBlock("image", box, ""))
         caption = f"Figure {self._rng.randint(1, 9)}. {self._words(3).capitalize()}"
         return self._write(page, pen, "figure_title", caption, (left + 40, bottom + 14), 17)
@@ -152,9 +152,9 @@ def draw_document(pages: int, seed: int = 0) -> list[DrawnPage]:
 
 
 def write_pdf(pages: Sequence[DrawnPage]) -> bytes:
-    """The pages as a scan would have them: a PDF of pictures, at `DPI`."""
+    """The pages as a scan would have them: a PDF of images, at `DPI`."""
     file = io.BytesIO()
-    first, *others = [page.picture for page in pages]
+    first, *others = [page.image for page in pages]
     # the same pages are the same file
     dates = {"creationDate": time.gmtime(0), "modDate": time.gmtime(0)}
     first.save(file, "PDF", resolution=DPI, save_all=True, append_images=others, quality=92, **dates)

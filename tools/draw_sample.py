@@ -13,7 +13,7 @@ from training.nano.fonts import WORLD_FONTS, load_face
 from training.nano.paint import Row, paint
 
 ROOT = Path(__file__).parent.parent
-PICTURE = ROOT / "docs/images/receipt.png"
+IMAGE = ROOT / "docs/images/receipt.png"
 EXAMPLES = ROOT / "gateway/ocrvl_gateway/web/static/examples"
 
 _CENTRED = ("Harbour Fish Bar", "14 Mill Lane", "23 Nov 2026 12:41")
@@ -37,11 +37,11 @@ def main() -> None:
     above_total = rows[-3].baseline + 0.35 * _SIZE
     rule = (_MARGIN, above_total, _WIDTH - _MARGIN)
     drawing = paint(Random(0), (_WIDTH, len(rows) * _PITCH + 2 * _MARGIN), rows, [rule], wear=1.0)
-    PICTURE.write_bytes(drawing.png())
-    PICTURE.with_suffix(".txt").write_text(f"{drawing.text}\n", "utf-8")
-    (EXAMPLES / PICTURE.name).write_bytes(drawing.png())
+    IMAGE.write_bytes(drawing.png())
+    IMAGE.with_suffix(".txt").write_text(f"{drawing.text}\n", "utf-8")
+    (EXAMPLES / IMAGE.name).write_bytes(drawing.png())
     page = Typesetter(seed=12).page(2, columns=2, figure=True, table=True)
-    page.picture.convert("L").save(EXAMPLES / "page.png", optimize=True)
+    page.image.convert("L").save(EXAMPLES / "page.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 ROOT is a system with Python, from debootstrap for example (docs/deploying.md). Each stage is a copy of it, each RUN a
 chroot. `--serve` then starts what the image starts, as its user and with a root that is read-only, waits for its
-health check, and reads a picture. What this can not show: the real base image, GPUs, Docker's own handling.
+health check, and reads an image. What this cannot show: the real base image, GPUs, Docker's own handling.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(
     dockerfile: Annotated[Path, typer.Argument(help="The Dockerfile; its context is the working directory.")],
     base: Annotated[Path, typer.Option(help="A root with Python in /opt/python.")],
     given: Annotated[list[str] | None, typer.Option(help="A package that the real base image has; repeatable.")] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Start the result and read a picture with it.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Start the result and read an image with it.")] = False,
 ) -> None:
     """Build in a temporary folder, and remove it."""
     if os.geteuid() != 0:
@@ -136,7 +136,7 @@ def _copy(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:
 
 
 def run_image(stage: Stage) -> None:
-    """Start the image's command with a read-only root, wait for its health check, read a picture, stop it."""
+    """Start the image's command with a read-only root, wait for its health check, read an image, stop it."""
     ports = {"http": 18_000, "grpc": 18_001, "metrics": 18_002}
     entry = json.loads(stage.settings["ENTRYPOINT"])
     options = [f"--{name}-port={port}" for name, port in ports.items()]
@@ -153,10 +153,10 @@ def run_image(stage: Stage) -> None:
     try:
         _wait_until_healthy(stage, server, ports)
         from ocrvl_client import Client
-        from tests.support import images as pictures
+        from tests.support import images
 
         with Client(f"127.0.0.1:{ports['grpc']}") as client:
-            print("read:", client.read(pictures.encode(pictures.plain())).text)
+            print("read:", client.read(images.encode(images.plain())).text)
     finally:
         server.terminate()
         print("ended with", server.wait(timeout=120))

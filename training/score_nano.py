@@ -15,7 +15,7 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path(
         "backend/ocrvl/checkpoints/nano"
     ),
-    share: Annotated[float, typer.Option(help="How many of the pictures to draw: 0.1 for a glance.")] = 1.0,
+    share: Annotated[float, typer.Option(help="How many of the images to draw: 0.1 for a glance.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the drawings.")] = 0,
     errors: Annotated[bool, typer.Option("--errors", help="Show what was misread.")] = False,
     card: Annotated[bool, typer.Option("--write-card", help="Write the table into the checkpoint's card.")] = False,

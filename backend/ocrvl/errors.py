@@ -39,7 +39,7 @@ class InvalidArgument(OcrError):
 
 
 class Unavailable(OcrError):
-    """The server can not take the request now."""
+    """The server cannot take the request now."""
 
     code = ErrorCode.UNAVAILABLE
 
@@ -67,14 +67,14 @@ _TRITON_REFUSES = (
     "stopping",
     NO_SHARED_MEMORY,
 )
-"""Words in what Triton itself says when it can not take a request now, which is untagged."""
+"""Words in what Triton itself says when it cannot take a request now, which is untagged."""
 
 
 def error_from_message(text: str) -> OcrError:
     """The error that another model answered with, from its message, which is all that calls between models keep.
 
-    >>> error_from_message("in ensemble 'ocr', [INVALID_ARG] picture 0: it has no bytes")
-    InvalidArgument('picture 0: it has no bytes')
+    >>> error_from_message("in ensemble 'ocr', [INVALID_ARG] image 0: it has no bytes")
+    InvalidArgument('image 0: it has no bytes')
     >>> error_from_message("in ensemble 'ocr', [request id: 7] Exceeds maximum queue size")
     Unavailable("in ensemble 'ocr', [request id: 7] Exceeds maximum queue size")
     """

@@ -24,13 +24,13 @@ form's part may stand before it."""
 TIFF_PREFIXES: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MM*\0", b"II\0*")
 """Little and big endian, BigTIFF, and the two mistakes that Pillow forgives."""
 
-_PICTURES: Final[Mapping[bytes, str]] = {
+_IMAGES: Final[Mapping[bytes, str]] = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG": "PNG",
     b"RIFF": "WebP",
     **dict.fromkeys(TIFF_PREFIXES, "TIFF"),
 }
-"""How pictures begin, by bytes that no text begins with; BMP's two letters are looked for last."""
+"""How images begin, by bytes that no text begins with; BMP's two letters are looked for last."""
 
 _OTHERS: Final[Mapping[bytes, str]] = {
     b"GIF8": "a GIF",
@@ -60,13 +60,13 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def is_pdf(data: bytes) -> bool:
-    """Whether it is a PDF, and not a picture that speaks of one."""
-    return b"%PDF-" in data[:PDF_HEAD_BYTES] and not data.startswith(tuple(_PICTURES))
+    """Whether it is a PDF, and not an image that speaks of one."""
+    return b"%PDF-" in data[:PDF_HEAD_BYTES] and not data.startswith(tuple(_IMAGES))
 
 
 def kind_of(data: bytes) -> str:
-    """`PDF`, or the format of a picture; empty where it begins like none."""
-    for prefix, kind in _PICTURES.items():
+    """`PDF`, or the format of an image; empty where it begins like none."""
+    for prefix, kind in _IMAGES.items():
         if data.startswith(prefix):
             return kind
     if is_pdf(data):

@@ -33,7 +33,7 @@ _INLINE: Final = re.compile(
     r"(?P<run>\*+|_+|`+)"  # emphasis, a program
     r"|\\(?=[!-/:-@\[-`{-~\ufdd0\n])"  # would escape what follows
     r"|<(?=[A-Za-z/!?])|&(?=#?\w{1,31};)"  # a tag, an entity
-    r"|\[(?=[^\[\]]*\][(\[:])"  # a link, a picture, the address of one
+    r"|\[(?=[^\[\]]*\][(\[:])"  # a link, an image, the address of one
     r"|~(?=~)|(?<=~)~"
 )
 _INDENTED: Final = re.compile(r"^(?: {4}| {0,3}\t)[ \t]*+(?=.*\\)")

@@ -1,4 +1,4 @@
-"""What one model hands to the next: `preprocess` → `PackedPictures` → engine → `Reading` for each picture.
+"""What one model hands to the next: `preprocess` → `PackedImages` → engine → `Reading` for each image.
 
 Each message knows its tensors and checks what it is handed, because the models behind the ensemble's door can be
 called directly. The leading dimension of 1 on every tensor is Triton's batch dimension.
@@ -16,14 +16,14 @@ import numpy.typing as npt
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.options import Options, parse_options
-from ocrvl.wire import MAX_PICTURES, FinishReason, Task, Tensor
+from ocrvl.wire import MAX_IMAGES, FinishReason, Task, Tensor
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class PackedPicture:
-    """One picture on its way into the engine: `patches` uint8 [P, 588], a view into the packed tensor."""
+class PackedImage:
+    """One image on its way into the engine: `patches` uint8 [P, 588], a view into the packed tensor."""
 
     index: int
     patches: npt.NDArray[np.uint8]
@@ -32,14 +32,14 @@ class PackedPicture:
 
 
 @dataclass(frozen=True)
-class PackedPictures:
-    """The pictures of a request, cut into patches and packed one after the other.
+class PackedImages:
+    """The images of a request, cut into patches and packed one after the other.
 
-    patches       uint8 [P, 588]: 3 channels x 14 x 14, row-major over each picture's grid
-    grids         int64 [N, 3]: (1, rows, columns) in patches; (0, 0, 0) for a picture that failed
-    source_sizes  int32 [N, 2]: width and height of the upright picture as it was sent, in pixels
+    patches       uint8 [P, 588]: 3 channels x 14 x 14, row-major over each image's grid
+    grids         int64 [N, 3]: (1, rows, columns) in patches; (0, 0, 0) for an image that failed
+    source_sizes  int32 [N, 2]: width and height of the upright image as it was sent, in pixels
     tasks         N tasks
-    errors        N tagged messages, empty where the picture is fine
+    errors        N tagged messages, empty where the image is fine
     warnings      N notes on what of a file was left out, mostly empty
     """
 
@@ -54,13 +54,13 @@ class PackedPictures:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def pictures(self) -> Iterator[PackedPicture]:
-        """The pictures that did not fail, in their order."""
+    def images(self) -> Iterator[PackedImage]:
+        """The images that did not fail, in their order."""
         start = 0
         for index, (grid, task) in enumerate(zip(self.grids.tolist(), self.tasks, strict=True)):
             stop = start + grid[0] * grid[1] * grid[2]
             if stop > start:
-                yield PackedPicture(index, self.patches[start:stop], (grid[0], grid[1], grid[2]), task)
+                yield PackedImage(index, self.patches[start:stop], (grid[0], grid[1], grid[2]), task)
             start = stop
 
     def encode_tensors(self) -> dict[Tensor, Array]:
@@ -70,24 +70,24 @@ class PackedPictures:
             Tensor.GRID_THW: self.grids[None],
             Tensor.SOURCE_SIZE: self.source_sizes[None],
             Tensor.TASKS: encode_texts(self.tasks)[None],
-            Tensor.PICTURE_ERROR: encode_texts(self.errors)[None],
-            Tensor.PICTURE_WARNING: encode_texts(self.warnings)[None],
+            Tensor.IMAGE_ERROR: encode_texts(self.errors)[None],
+            Tensor.IMAGE_WARNING: encode_texts(self.warnings)[None],
             Tensor.CHECKED_OPTIONS: encode_texts([self.options.model_dump_json(exclude_defaults=True)])[None],
         }
 
     @classmethod
-    def decode_tensors(cls, tensor: Callable[[Tensor], Array], grid: PixelGrid) -> PackedPictures:
+    def decode_tensors(cls, tensor: Callable[[Tensor], Array], grid: PixelGrid) -> PackedImages:
         """The message from its tensors, views where possible. Raises `InvalidArgument` for what does not fit `grid`."""
         patch_bytes = 3 * grid.patch_size**2
         patches, grids = _unbatched(tensor, Tensor.PATCHES, 2), _unbatched(tensor, Tensor.GRID_THW, 2)
         tasks = decode_texts(_unbatched(tensor, Tensor.TASKS, 1), Tensor.TASKS)
-        errors = decode_texts(_unbatched(tensor, Tensor.PICTURE_ERROR, 1), Tensor.PICTURE_ERROR)
-        warnings = decode_texts(_unbatched(tensor, Tensor.PICTURE_WARNING, 1), Tensor.PICTURE_WARNING)
+        errors = decode_texts(_unbatched(tensor, Tensor.IMAGE_ERROR, 1), Tensor.IMAGE_ERROR)
+        warnings = decode_texts(_unbatched(tensor, Tensor.IMAGE_WARNING, 1), Tensor.IMAGE_WARNING)
         source_sizes = _unbatched(tensor, Tensor.SOURCE_SIZE, 2)
         (options,) = _unbatched(tensor, Tensor.CHECKED_OPTIONS, 1)[:1].tolist() or [b""]
         count = len(tasks)
-        if not 1 <= count <= MAX_PICTURES:
-            raise InvalidArgument(f"{Tensor.TASKS}: {count} pictures, 1 to {MAX_PICTURES} are taken")
+        if not 1 <= count <= MAX_IMAGES:
+            raise InvalidArgument(f"{Tensor.TASKS}: {count} images, 1 to {MAX_IMAGES} are taken")
         if patches.shape[1] != patch_bytes:
             raise InvalidArgument(f"{Tensor.PATCHES}: {patches.shape[1]} bytes a patch, the model has {patch_bytes}")
         if grids.shape != (count, 3) or source_sizes.shape != (count, 2) or {len(errors), len(warnings)} != {count}:
@@ -109,7 +109,7 @@ class PackedPictures:
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one picture: its text or its error, the tokens it took, and what of it was left out."""
+    """What became of one image: its text or its error, the tokens it took, and what of it was left out."""
 
     index: int
     text: str = ""
@@ -121,7 +121,7 @@ class Reading:
 
 
 def encode_readings(readings: Sequence[Reading]) -> Mapping[Tensor, Array]:
-    """The output tensors of a request, [1, N] each, one element a picture."""
+    """The output tensors of a request, [1, N] each, one element an image."""
     return {
         Tensor.TEXT: encode_texts([reading.text for reading in readings])[None],
         Tensor.FINISH_REASON: encode_texts([reading.finish_reason for reading in readings])[None],
@@ -133,12 +133,12 @@ def encode_readings(readings: Sequence[Reading]) -> Mapping[Tensor, Array]:
 
 
 def encode_delta(index: int, text: str) -> dict[Tensor, Array]:
-    """A piece of a picture's text, as `ocr_stream` sends it."""
+    """A piece of an image's text, as `ocr_stream` sends it."""
     return {Tensor.INDEX: np.array([index], np.int32), Tensor.TEXT: encode_texts([text])}
 
 
 def encode_done(reading: Reading) -> dict[Tensor, Array]:
-    """The last response of a picture, as `ocr_stream` sends it: its whole text, post-processed, and how it ended."""
+    """The last response of an image, as `ocr_stream` sends it: its whole text, post-processed, and how it ended."""
     return {
         **encode_delta(reading.index, ""),
         Tensor.FULL_TEXT: encode_texts([reading.text]),
@@ -185,12 +185,12 @@ def _unbatched(tensor: Callable[[Tensor], Array], name: Tensor, dims: int) -> Ar
 
 
 def _check_grids(grids: Array, errors: Sequence[str], num_patches: int, merge_size: int) -> None:
-    """Grids must tile exactly the patches there are, or one caller's pictures would read past their own."""
+    """Grids must tile exactly the patches there are, or one caller's images would read past their own."""
     total = 0
     for index, ((frames, rows, columns), error) in enumerate(zip(grids.tolist(), errors, strict=True)):
         if error:
             if (frames, rows, columns) != (0, 0, 0):
-                raise InvalidArgument(f"{Tensor.GRID_THW} {index}: a failed picture has no grid")
+                raise InvalidArgument(f"{Tensor.GRID_THW} {index}: a failed image has no grid")
             continue
         if frames != 1 or min(rows, columns) < merge_size or rows % merge_size or columns % merge_size:
             raise InvalidArgument(f"{Tensor.GRID_THW} {index}: {(frames, rows, columns)} is no grid of this model")

@@ -39,16 +39,14 @@ CancelToken = Annotated[str, AfterValidator(_check_token)]
 
 
 class Options(BaseModel):
-    """The options of a request, the same for all its pictures. Unknown keys are refused.
+    """The options of a request, the same for all its images. Unknown keys are refused.
 
     Sampling defaults are the model card's: greedy, no penalty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    max_tokens: int | None = Field(
-        None, ge=1, le=131_072, description="tokens generated for a picture, 4096 unless set"
-    )
+    max_tokens: int | None = Field(None, ge=1, le=131_072, description="tokens generated for an image, 4096 unless set")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling, with a temperature above 0")
     repetition_penalty: float = Field(1.0, gt=0, le=2, description="1 is none")
@@ -56,8 +54,8 @@ class Options(BaseModel):
     stop: Annotated[list[StopString], Field(max_length=8)] = Field(
         default=[], description="texts that end generation, not part of the result"
     )
-    min_pixels: int | None = Field(None, ge=784, le=16_777_216, description="smaller pictures are enlarged to it")
-    max_pixels: int | None = Field(None, ge=784, le=16_777_216, description="larger pictures are reduced to it")
+    min_pixels: int | None = Field(None, ge=784, le=16_777_216, description="smaller images are enlarged to it")
+    max_pixels: int | None = Field(None, ge=784, le=16_777_216, description="larger images are reduced to it")
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
         None, description="asked instead of the task's own prompt"
     )
@@ -74,7 +72,7 @@ class Options(BaseModel):
         None,
         description="ends the request through the model `cancel`; choose one that nobody can guess, a UUID for example",
     )
-    on_error: Literal["fail", "keep"] = Field("fail", description="`keep`: a bad picture fails alone, see `error`")
+    on_error: Literal["fail", "keep"] = Field("fail", description="`keep`: a bad image fails alone, see `error`")
 
     @field_validator("json_schema")
     @classmethod

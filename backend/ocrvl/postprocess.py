@@ -32,7 +32,7 @@ _QUICK_CHARACTERS, _QUICK_CELLS = 2000, 200
 
 _CELL: Final = re.compile("<(?:fcel|ecel|lcel|ucel|xcel)>")
 _FAR: Final = re.compile(r"<\|LOC_[0-9]{5,}\|>")
-"""A place beyond any picture: places are thousandths of its sides."""
+"""A place beyond any image: places are thousandths of its sides."""
 
 _TRUNCATE_FROM_CHARACTERS = {Task.TABLE: 5000}
 _TRUNCATE_FROM_CHARACTERS_ELSE = 50
@@ -108,7 +108,7 @@ def _why_raw(text: str, task: Task, paddle: PaddleFunctions) -> str:
     if len(text) > MAX_CHARACTERS:
         return f"{len(text)} characters, at most {MAX_CHARACTERS} are post-processed: the text is as the model wrote it"
     if len(text) * sum(map(text.count, (r"\(", r"\["))) > _MAX_SEARCHED:
-        return "its formulas can not be made out: the text is as the model wrote it"
+        return "its formulas cannot be made out: the text is as the model wrote it"
     cut = _cut_repetition(text, task, paddle)
     # what the rules before make of it: a tag may come about when dollars are taken out
     return _what_is_too_much(replace_formula_delimiters(cut), task) or _what_is_too_much(cut, task)
@@ -123,7 +123,7 @@ def _what_is_too_much(text: str, task: Task) -> str:
                 "the text is as the model wrote it"
             )
     if task is Task.SPOTTING and (_FAR.search(text) or _unclosed(text) > _MAX_UNCLOSED):
-        return "its places can not be made out: the text is as the model wrote it"
+        return "its places cannot be made out: the text is as the model wrote it"
     return ""
 
 
@@ -152,7 +152,7 @@ def _apply_rules(text: str, task: Task, size: tuple[int, int], paddle: PaddleFun
     """The text by PaddleX's rules for the task.
 
     Runaway repetition is cut, formula delimiters become `$` and `$$`, tables (OTSL) HTML. Spotting becomes a JSON
-    object with `rec_texts` and `rec_polys` (four corners each, in pixels of the picture as it was sent, whose
+    object with `rec_texts` and `rec_polys` (four corners each, in pixels of the image as it was sent, whose
     width and height `size` gives).
     """
     text = _cut_repetition(text, task, paddle)

@@ -28,14 +28,14 @@ _CACHED_PROMPTS = 256
 
 @dataclass(frozen=True)
 class RenderedPrompt:
-    """Token ids before and after the picture's tokens."""
+    """Token ids before and after the image's tokens."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
     image_token_id: int
 
     def token_ids(self, image_tokens: int) -> list[int]:
-        """The whole prompt, with the placeholder repeated once for each merged token of the picture."""
+        """The whole prompt, with the placeholder repeated once for each merged token of the image."""
         return [*self.before, *[self.image_token_id] * image_tokens, *self.after]
 
 
@@ -53,7 +53,7 @@ class PromptRenderer:
         self.render = lru_cache(_CACHED_PROMPTS)(self._render)
 
     def _render(self, prompt: str) -> RenderedPrompt:
-        # written out in a caller's prompt they would become control tokens, or a second picture
+        # written out in a caller's prompt they would become control tokens, or a second image
         if written := next((token for token in self._tokenizer.all_special_tokens if token in prompt), None):
             raise InvalidArgument(f"options: prompt: it may not hold the control token {written!r}")
         ids = self._tokenizer.encode(self._chat_text(prompt), add_special_tokens=False)
@@ -72,5 +72,5 @@ class PromptRenderer:
 def _only_index(ids: Sequence[int], token: int) -> int:
     places = [index for index, value in enumerate(ids) if value == token]
     if len(places) != 1:
-        raise ValueError(f"the chat template gives {len(places)} image placeholders for one picture")
+        raise ValueError(f"the chat template gives {len(places)} image placeholders for one image")
     return places[0]

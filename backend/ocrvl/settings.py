@@ -54,20 +54,19 @@ class ModelSettings(BaseModel):
 class PreprocessSettings(ModelSettings):
     """Settings of `preprocess`: what one request may be."""
 
-    max_picture_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded picture")
-    max_picture_pixels: int = Field(
-        100_000_000, ge=1, description="pixels that a picture's header may promise; checked before it is decoded"
+    max_image_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded image")
+    max_image_pixels: int = Field(
+        100_000_000, ge=1, description="pixels that an image's header may promise; checked before it is decoded"
     )
-    max_request_bytes: int = Field(134_217_728, ge=1, description="bytes of all encoded pictures of a request")
-    max_picture_seconds: Seconds = Field(10.0, description="processor time for decoding one picture")
+    max_request_bytes: int = Field(134_217_728, ge=1, description="bytes of all encoded images of a request")
+    max_image_seconds: Seconds = Field(10.0, description="processor time for decoding one image")
     max_request_seconds: Seconds = Field(
-        30.0, description="processor time for decoding and resizing all the pictures of a request"
+        30.0, description="processor time for decoding and resizing all the images of a request"
     )
     max_patch_bytes: int = Field(
         201_326_592,
         ge=1,
-        description="bytes of all patches of a request, in memory that processes share: 64 pictures of a million "
-        "pixels",
+        description="bytes of all patches of a request, in memory that processes share: 64 images of a million pixels",
     )
     scaled_jpeg: Flag = Field(
         True,
@@ -88,7 +87,7 @@ class EngineModelSettings(ModelSettings):
     reserve: int | None = Field(
         None,
         ge=0,
-        description="pictures taken in beyond the `max_num_seqs` that the engine runs at once, so that it finds the "
+        description="images taken in beyond the `max_num_seqs` that the engine runs at once, so that it finds the "
         "next one ready",
     )
     stall_seconds: Seconds = Field(
@@ -105,10 +104,10 @@ class EngineModelSettings(ModelSettings):
         description="how long an instance whose engine restarts holds a request for it before it refuses; only where "
         "there are other instances",
     )
-    warm_up: Flag = Field(True, description="read white pictures before the model counts as ready")
+    warm_up: Flag = Field(True, description="read white images before the model counts as ready")
     packed_encoder: Flag = Field(
         True,
-        description="pictures go to the engine as bytes, and all pictures of a step are encoded together, by this "
+        description="images go to the engine as bytes, and all images of a step are encoded together, by this "
         "project's plugin for vLLM; `false`: as floats and one by one, by vLLM's own class",
     )
     give_back_seconds: float = Field(
@@ -152,9 +151,9 @@ class LayoutSettings(ModelSettings):
         None, description="what runs PaddleOCR's model; `transformers` on a GPU and `onnxruntime` on a CPU unless set"
     )
     threads: int = Field(1, ge=1, le=256, description="threads of one instance, on a CPU")
-    max_picture_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded picture")
-    max_picture_pixels: int = Field(100_000_000, ge=1, description="pixels of one picture")
-    max_picture_seconds: Seconds = Field(10.0, description="processor time for decoding one picture")
+    max_image_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded image")
+    max_image_pixels: int = Field(100_000_000, ge=1, description="pixels of one image")
+    max_image_seconds: Seconds = Field(10.0, description="processor time for decoding one image")
 
 
 class DocumentSettings(ModelSettings):
@@ -167,7 +166,7 @@ class DocumentSettings(ModelSettings):
         40_000_000, ge=1, description="pixels of one page; larger pages of a PDF are drawn at fewer dots an inch"
     )
     max_page_blocks: int = Field(500, ge=1, description="blocks of one page; what goes beyond is left out, and said")
-    pages_at_once: int = Field(4, ge=1, le=64, description="pages of one document that are held as pictures at a time")
+    pages_at_once: int = Field(4, ge=1, le=64, description="pages of one document that are held as images at a time")
     max_blocks: int | None = Field(
         None,
         ge=1,

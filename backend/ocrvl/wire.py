@@ -37,8 +37,8 @@ class Tensor(StrEnum):
     TASKS = "tasks"
     SOURCE_SIZE = "source_size"
     CHECKED_OPTIONS = "checked_options"
-    PICTURE_ERROR = "picture_error"
-    PICTURE_WARNING = "picture_warning"
+    IMAGE_ERROR = "image_error"
+    IMAGE_WARNING = "image_warning"
     # out, `ocr`
     TEXT = "text"
     FINISH_REASON = "finish_reason"
@@ -87,7 +87,7 @@ class Task(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why generation of one picture's text ended. `error`: it never ran, see the `error` output."""
+    """Why generation of one image's text ended. `error`: it never ran, see the `error` output."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -104,11 +104,11 @@ class ErrorCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
-MAX_PICTURES: Final = 64
-"""Pictures in one request."""
+MAX_IMAGES: Final = 64
+"""Images in one request."""
 
 DEFAULT_TOKENS: Final = 4096
-"""Tokens generated for a picture at most, unless the request says otherwise (PaddleOCR-VL's model card)."""
+"""Tokens generated for an image at most, unless the request says otherwise (PaddleOCR-VL's model card)."""
 
 STREAM_PARAMETER: Final = "ocrvl_stream"
 """The request parameter by which `ocr_stream` asks the engine for its text as it is generated."""
@@ -138,8 +138,8 @@ def check_pages(pages: str) -> str:
 def tag_message(code: ErrorCode, message: str) -> str:
     """The message as it travels: Triton drops codes on gRPC streams and in model-to-model calls, text survives.
 
-    >>> tag_message(ErrorCode.INVALID_ARG, "picture 0 is empty")
-    '[INVALID_ARG] picture 0 is empty'
+    >>> tag_message(ErrorCode.INVALID_ARG, "image 0 is empty")
+    '[INVALID_ARG] image 0 is empty'
     """
     return f"[{code}] {message}"
 

@@ -18,7 +18,7 @@ from ocrvl_cli.terminal import Group, echo
 app = typer.Typer(
     name="ocrvl",
     cls=Group,
-    help="PaddleOCR-VL on Triton: serve it, read pictures with it.",
+    help="PaddleOCR-VL on Triton: serve it, read images with it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -21,7 +21,7 @@ def liveness_check(
 ) -> Callable[[], str | None]:
     """A function that asks a server whether it is alive: what is wrong, None where nothing is; never raises.
 
-    An engine that has work may take `patience` seconds for a step before a picture is asked for. `seconds` bounds each
+    An engine that has work may take `patience` seconds for a step before an image is asked for. `seconds` bounds each
     of the two questions.
     """
     settings = ProbeSettings(live=True, timeout=seconds, busy_seconds=patience)

@@ -31,7 +31,7 @@ def probe(
 ) -> None:
     """Tell by the exit status whether a server works: 0 if it does, 1 if not; and print one line that says why.
 
-    Readiness, without --live: an engine is at work, or a tiny picture is read now. Where that is refused because the
+    Readiness, without --live: an engine is at work, or a tiny image is read now. Where that is refused because the
     queue is full, the server is not ready, but alive; so is one whose engines restart themselves. Heartbeats are
     compared with this machine's clock.
 

@@ -1,4 +1,4 @@
-"""`ocrvl read`: pictures to text, documents to Markdown."""
+"""`ocrvl read`: images to text, documents to Markdown."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _RESULTS = "Results"
 _RUN = "The run"
 _SERVER = "The server"
 
-HELP = """Read pictures and documents: files, folders, patterns, URLs, or - for standard input.
+HELP = """Read images and documents: files, folders, patterns, URLs, or - for standard input.
 
-Pictures are read as a whole and their text is printed. PDF files are read page by page: the blocks of a page are \
-found and each is read as what it is, which --layout does for pictures as well. With --output results become files, \
+Images are read as a whole and their text is printed. PDF files are read page by page: the blocks of a page are \
+found and each is read as what it is, which --layout does for images as well. With --output results become files, \
 and a run that was interrupted goes on where it ended: the same command skips what is done and unchanged.
 
 \b
@@ -42,7 +42,7 @@ Exit status:
   1    some could not be read; they are listed at the end, the others were read
   2    nothing was begun: an argument is wrong, or there is no such server
   3    the server went away in the middle; run the same command again
-  4    results can not be written: a full disk, for example
+  4    results cannot be written: a full disk, for example
   130  interrupted by Ctrl-C (143: by SIGTERM); with --output the same command goes on
 """
 
@@ -57,12 +57,12 @@ class WireProtocol(StrEnum):
 def read(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="PDF files, and pictures: JPEG, PNG, WebP, TIFF or BMP."),
+        typer.Argument(metavar="INPUT...", help="PDF files, and images: JPEG, PNG, WebP, TIFF or BMP."),
     ],
     task: Annotated[
         Task | None,
         typer.Option(
-            help="Read each picture or page as a whole, as this; ocr if neither layout is asked for.",
+            help="Read each image or page as a whole, as this; ocr if neither layout is asked for.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -166,7 +166,7 @@ def read(
         Path | None, typer.Option(exists=True, dir_okay=False, help="Its private key.", rich_help_panel=_SERVER)
     ] = None,
 ) -> None:
-    """Read pictures and documents; `HELP` is what the command says of itself."""
+    """Read images and documents; `HELP` is what the command says of itself."""
     wanted = [*(formats or []), *([Format.JSON] if as_json else [])]
     _check(wanted, output, task, layout, draw, certificate, key)
     server = Server(
@@ -216,7 +216,7 @@ def _check(
     certificate: Path | None,
     key: Path | None,
 ) -> None:
-    """Refuse what can not be meant together."""
+    """Refuse what cannot be meant together."""
     if output is None and len(set(wanted)) > 1:
         raise typer.BadParameter("several formats need a folder to go to", param_hint="--output")
     if output is None and draw:

@@ -34,9 +34,9 @@ def repository(
         list[str] | None,
         typer.Option(metavar="unary|stream", help="How callers may ask; repeatable, all if not given."),
     ] = None,
-    max_num_seqs: Annotated[int, typer.Option(help="Pictures that one engine reads at a time.")] = 64,
+    max_num_seqs: Annotated[int, typer.Option(help="Images that one engine reads at a time.")] = 64,
     max_model_len: Annotated[
-        int | None, typer.Option(help="Tokens of a picture and its text; 8192, or the checkpoint's own if shorter.")
+        int | None, typer.Option(help="Tokens of an image and its text; 8192, or the checkpoint's own if shorter.")
     ] = None,
     dtype: Annotated[
         str | None,
@@ -49,7 +49,7 @@ def repository(
         float | None, typer.Option(help="The share of each GPU's memory that its engine takes; vLLM's if not given.")
     ] = None,
     preprocess_instances: Annotated[
-        int | None, typer.Option(help="Processes that decode pictures; from this machine's cores if not given.")
+        int | None, typer.Option(help="Processes that decode images; from this machine's cores if not given.")
     ] = None,
     queue_size: Annotated[
         int | None, typer.Option(help="Requests that may wait; twice what the engines read at a time if not given.")
@@ -64,7 +64,7 @@ def repository(
         int | None, typer.Option(help="Documents under way at a time in each of these; 8 if not given.")
     ] = None,
     max_request_bytes: Annotated[
-        int | None, typer.Option(help="Bytes of the pictures of a request; 134217728 (128 MiB) if not given.")
+        int | None, typer.Option(help="Bytes of the images of a request; 134217728 (128 MiB) if not given.")
     ] = None,
     max_file_bytes: Annotated[
         int | None, typer.Option(help="Bytes of a document's file; 268435456 (256 MiB) if not given.")
@@ -121,7 +121,7 @@ def repository(
         errors.print(str(error), style="red")
         raise typer.Exit(2) from None
     except (OSError, TritonNotFound) as error:
-        errors.print(f"OUT: {out} can not be written: {error}", style="red")
+        errors.print(f"OUT: {out} cannot be written: {error}", style="red")
         raise typer.Exit(1) from None
     for warning in plan.warnings:
         errors.print(warning, style="yellow")

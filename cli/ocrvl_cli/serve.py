@@ -125,7 +125,7 @@ def serve(
 
 
 def _triton_arguments(arguments: list[str]) -> tuple[str, ...]:
-    """The arguments themselves; a word that can not be one would be ignored by Triton without notice."""
+    """The arguments themselves; a word that cannot be one would be ignored by Triton without notice."""
     if arguments and not arguments[0].startswith("-"):
         raise typer.BadParameter(f"{arguments[0]!r} is none of Triton's arguments, which follow after --")
     return tuple(arguments)

@@ -72,15 +72,15 @@ class AsyncClient:
         self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
 
     async def read(
-        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
     ) -> Reading:
         """As `Client.read`."""
-        (reading,) = await self.read_batch([picture], task=task, timeout=timeout, **options)
+        (reading,) = await self.read_batch([image], task=task, timeout=timeout, **options)
         return reading
 
     async def read_batch(
         self,
-        pictures: Sequence[Source],
+        images: Sequence[Source],
         *,
         task: Task | str | Sequence[Task | str] = Task.OCR,
         timeout: float | None = None,
@@ -88,12 +88,12 @@ class AsyncClient:
     ) -> list[Reading]:
         """As `Client.read_batch`."""
         began = time.monotonic()
-        answer = await self._infer(await _encode(encode_read, pictures, task, options), timeout)
+        answer = await self._infer(await _encode(encode_read, images, task, options), timeout)
         return decode_read(answer, time.monotonic() - began)
 
     async def read_many(
         self,
-        pictures: Iterable[Source],
+        images: Iterable[Source],
         *,
         task: Task | str = Task.OCR,
         concurrency: int | None = None,
@@ -108,11 +108,11 @@ class AsyncClient:
         under_way = UnderWay(options)
         outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
         tasks: set[asyncio.Task[None]] = set()
-        source = iter(pictures)
+        source = iter(images)
 
-        async def read(index: int, picture: Source, options: Mapping[str, Any]) -> None:
-            encoded = _encode(encode_read, [picture], task, options)
-            outcome = await self._read_one(index, picture, encoded, timeout, is_shared=under_way.is_shared)
+        async def read(index: int, image: Source, options: Mapping[str, Any]) -> None:
+            encoded = _encode(encode_read, [image], task, options)
+            outcome = await self._read_one(index, image, encoded, timeout, is_shared=under_way.is_shared)
             under_way.finish(index)
             outcomes.put_nowait(outcome)
 
@@ -121,12 +121,12 @@ class AsyncClient:
             while True:
                 while not is_exhausted and turns.may_start():
                     try:
-                        picture = next(source)
+                        image = next(source)
                     except StopIteration:
                         is_exhausted = True
                     else:
                         index = turns.start()
-                        started = asyncio.create_task(read(index, picture, under_way.start(index)))
+                        started = asyncio.create_task(read(index, image, under_way.start(index)))
                         tasks.add(started)
                         started.add_done_callback(tasks.discard)
                 if not turns.in_flight:
@@ -142,22 +142,22 @@ class AsyncClient:
                 await asyncio.shield(self._end(*under_way.tokens()))
 
     async def _read_one(
-        self, index: int, picture: Source, encoded: Awaitable[Request], timeout: float, *, is_shared: bool
+        self, index: int, image: Source, encoded: Awaitable[Request], timeout: float, *, is_shared: bool
     ) -> Outcome:
         try:
             began = time.monotonic()
             answer = await self._infer(await encoded, timeout, is_shared=is_shared)
             (reading,) = decode_read(answer, time.monotonic() - began)
         except Exception as error:
-            return Outcome(index, picture, None, failure_of(error))
-        return Outcome(index, picture, reading, None)
+            return Outcome(index, image, None, failure_of(error))
+        return Outcome(index, image, reading, None)
 
     async def stream(
-        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
     ) -> AsyncGenerator[str | Reading, None]:
         """As `Client.stream`."""
         began = time.monotonic()
-        request = await _encode(encode_stream, picture, task, options)
+        request = await _encode(encode_stream, image, task, options)
         reading = None
         async with aclosing(self._stream(request, timeout)) as answers:
             async for answer in answers:

@@ -86,7 +86,7 @@ def is_given_up(error: BaseException) -> bool:
 
 
 def failure_of(error: Exception) -> OcrvlError:
-    """The error of one of many pictures, whatever it was."""
+    """The error of one of many images, whatever it was."""
     if isinstance(error, OcrvlError):
         return error
     failure = ServerError(f"the client has failed: {type(error).__name__}: {error}")

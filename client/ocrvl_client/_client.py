@@ -54,7 +54,7 @@ class Client:
     `url` is host and port without a scheme, of the protocol's own port; of several servers each request goes to the one
     that has the fewest in flight from here. `timeout` in seconds bounds each request, the attempts of `retry` together.
     `retry` says when a request is sent again, None never. `headers` go with each request. `concurrency` is how many
-    requests `read_many` has in flight. `shared_memory` hands pictures over in the machine's memory, which the server
+    requests `read_many` has in flight. `shared_memory` hands images over in the machine's memory, which the server
     must share. A request that its caller gives up (a timeout, Ctrl-C, a closed iterator) is ended in the engine.
     A `transport` replaces the connection, which tests use.
     """
@@ -79,34 +79,34 @@ class Client:
         self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
 
     def read(
-        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
     ) -> Reading:
-        """Read one picture: bytes, or the path of a file.
+        """Read one image: bytes, or the path of a file.
 
         `options` are the server's (`max_tokens`, `temperature`, `raw`, …). Raises `OcrvlError`.
         """
-        return self.read_batch([picture], task=task, timeout=timeout, **options)[0]
+        return self.read_batch([image], task=task, timeout=timeout, **options)[0]
 
     def read_batch(
         self,
-        pictures: Sequence[Source],
+        images: Sequence[Source],
         *,
         task: Task | str | Sequence[Task | str] = Task.OCR,
         timeout: float | None = None,
         **options: Any,
     ) -> list[Reading]:
-        """Read up to 64 pictures in one request; one task for all, or one a picture.
+        """Read up to 64 images in one request; one task for all, or one an image.
 
-        A bad picture fails the request, unless `on_error="keep"` is given: then it fails alone, see
+        A bad image fails the request, unless `on_error="keep"` is given: then it fails alone, see
         `Reading.error`. Raises `OcrvlError`.
         """
         began = time.monotonic()
-        answer = self._infer(encode_read(pictures, task, options), timeout)
+        answer = self._infer(encode_read(images, task, options), timeout)
         return decode_read(answer, time.monotonic() - began)
 
     def read_many(
         self,
-        pictures: Iterable[Source],
+        images: Iterable[Source],
         *,
         task: Task | str = Task.OCR,
         concurrency: int | None = None,
@@ -114,10 +114,10 @@ class Client:
         timeout: float | None = None,
         **options: Any,
     ) -> Generator[Outcome, None, None]:
-        """Read any number of pictures, `concurrency` of them in flight, each in a request of its own.
+        """Read any number of images, `concurrency` of them in flight, each in a request of its own.
 
-        Pictures are taken from the iterable, and files opened, as there is room for them. One that can not be read is
-        an `Outcome` with an error, the others go on. Outcomes come in the order of the pictures, or, with
+        Images are taken from the iterable, and files opened, as there is room for them. One that cannot be read is
+        an `Outcome` with an error, the others go on. Outcomes come in the order of the images, or, with
         `ordered=False`, as they are done. Closing the iterator ends what is in flight. Raises `InvalidRequest` for a
         `concurrency` that is none.
         """
@@ -127,32 +127,32 @@ class Client:
         under_way = UnderWay(options)
         outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         given_up = threading.Event()
-        source = iter(pictures)
+        source = iter(images)
         pool = ThreadPoolExecutor(concurrency, "ocrvl-read")
 
-        def read(index: int, picture: Source, options: Mapping[str, Any]) -> None:
+        def read(index: int, image: Source, options: Mapping[str, Any]) -> None:
             reading, failure = None, None
             try:
                 began = time.monotonic()
-                request = encode_read([picture], task, options)
+                request = encode_read([image], task, options)
                 answer = self._infer(request, timeout, given_up.wait, is_shared=under_way.is_shared)
                 (reading,) = decode_read(answer, time.monotonic() - began)
             except Exception as error:
                 failure = failure_of(error)
             under_way.finish(index)
-            outcomes.put(Outcome(index, picture, reading, failure))
+            outcomes.put(Outcome(index, image, reading, failure))
 
         try:
             is_exhausted = False
             while True:
                 while not is_exhausted and turns.may_start():
                     try:
-                        picture = next(source)
+                        image = next(source)
                     except StopIteration:
                         is_exhausted = True
                     else:
                         index = turns.start()
-                        pool.submit(read, index, picture, under_way.start(index))
+                        pool.submit(read, index, image, under_way.start(index))
                 if not turns.in_flight:
                     return
                 yield from turns.finish(outcomes.get())
@@ -163,16 +163,16 @@ class Client:
             pool.shutdown(cancel_futures=True)
 
     def stream(
-        self, picture: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
     ) -> Generator[str | Reading, None, None]:
-        """Read one picture and yield its text as it is generated, then the whole `Reading`, post-processed.
+        """Read one image and yield its text as it is generated, then the whole `Reading`, post-processed.
 
         The pieces put together are the model's own words. `timeout` bounds the wait for each. Closing the iterator ends
         the request. Raises `OcrvlError`.
         """
         began = time.monotonic()
         reading = None
-        for answer in self._stream(encode_stream(picture, task, options), timeout):
+        for answer in self._stream(encode_stream(image, task, options), timeout):
             piece = decode_piece(answer, time.monotonic() - began)
             # the last part is handed on when the stream has ended: many callers leave at it
             if isinstance(piece, Reading):
@@ -183,7 +183,7 @@ class Client:
             yield reading
 
     def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
-        """Read a whole file, a PDF, a TIFF of several pages or a picture: its bytes, or its path.
+        """Read a whole file, a PDF, a TIFF of several pages or an image: its bytes, or its path.
 
         `options` are the server's (`pages`, `dpi`, `use_chart_recognition`, …). What could not be read is said in its
         place, unless `strict=True` is given. Raises `OcrvlError`.

@@ -1,7 +1,7 @@
 """What can go wrong, as a caller sees it; the distinctions are the server's (`ocrvl.wire.ErrorCode`).
 
 OcrvlError
-├── InvalidRequest      the request can not succeed as it is: the message names what to change
+├── InvalidRequest      the request cannot succeed as it is: the message names what to change
 ├── ServerUnavailable   no connection, still loading, full or restarting: the same request may succeed later
 │   └── RequestTimeout  no answer within the client's timeout
 ├── RequestCancelled    ended before its result
@@ -28,11 +28,11 @@ class OcrvlError(Exception):
 
 
 class InvalidRequest(OcrvlError):
-    """The request can not succeed as it is; the message names what to change."""
+    """The request cannot succeed as it is; the message names what to change."""
 
 
 class ServerUnavailable(OcrvlError):
-    """The server can not be reached or can not take the request now."""
+    """The server cannot be reached or cannot take the request now."""
 
 
 class RequestTimeout(ServerUnavailable):
@@ -77,8 +77,8 @@ _BY_STATUS: dict[str, type[OcrvlError]] = {
 def error_from_server(message: str, status: str | None) -> OcrvlError:
     """The error for what Triton answered: by our tag in the message, else by gRPC's or HTTP's status.
 
-    >>> error_from_server("in ensemble 'ocr', [INVALID_ARG] picture 0: it has no bytes", "StatusCode.INTERNAL")
-    InvalidRequest('picture 0: it has no bytes')
+    >>> error_from_server("in ensemble 'ocr', [INVALID_ARG] image 0: it has no bytes", "StatusCode.INTERNAL")
+    InvalidRequest('image 0: it has no bytes')
     >>> error_from_server("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED")
     RequestTimeout('Deadline Exceeded')
     >>> type(error_from_server("Failed to increase the shared memory pool size for key 'a'", "StatusCode.INTERNAL"))

@@ -1,4 +1,4 @@
-"""Many pictures, a few in flight at a time: whose outcome may be handed out, and when the next may be started."""
+"""Many images, a few in flight at a time: whose outcome may be handed out, and when the next may be started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _AHEAD = 4
 
 
 class Turns:
-    """Keeps `concurrency` pictures in flight and hands outcomes out in their order, or as they come.
+    """Keeps `concurrency` images in flight and hands outcomes out in their order, or as they come.
 
     >>> turns = Turns(concurrency=1, ordered=True)
     >>> turns.may_start(), turns.start(), turns.may_start()
@@ -28,7 +28,7 @@ class Turns:
 
     @property
     def in_flight(self) -> int:
-        """Pictures that were started and have not finished."""
+        """Images that were started and have not finished."""
         return self._started - self._finished
 
     def may_start(self) -> bool:
@@ -36,7 +36,7 @@ class Turns:
         return self.in_flight < self._concurrency and len(self._waiting) < _AHEAD * self._concurrency
 
     def start(self) -> int:
-        """The number of the picture that is started now."""
+        """The number of the image that is started now."""
         self._started += 1
         return self._started - 1
 

@@ -1,4 +1,4 @@
-"""Requests and answers of pictures as arrays, the same for every transport: nothing here touches a network."""
+"""Requests and answers of images as arrays, the same for every transport: nothing here touches a network."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ocrvl.wire import MAX_PICTURES, FinishReason, Model, Task, Tensor, untag_message
+from ocrvl.wire import MAX_IMAGES, FinishReason, Model, Task, Tensor, untag_message
 from ocrvl_client._errors import InvalidRequest, OcrvlError, decodes_answers, error_from_server
 from ocrvl_client._tables import rows_of
 
 Array = npt.NDArray[Any]
 Source = bytes | str | PathLike[str]
-"""A picture or a document: its encoded bytes, or the path of its file."""
+"""An image or a document: its encoded bytes, or the path of its file."""
 
 READ_OUTPUTS: Final = (
     Tensor.TEXT,
@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Spot:
-    """A piece of text and where it stands: corners in pixels of the picture, x and y."""
+    """A piece of text and where it stands: corners in pixels of the image, x and y."""
 
     text: str
     polygon: tuple[tuple[float, float], ...]
@@ -75,9 +75,9 @@ class Spot:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in one picture.
+    """What was read in one image.
 
-    `error` is empty unless the request asked for `on_error="keep"` and this picture could not be read; `warning`
+    `error` is empty unless the request asked for `on_error="keep"` and this image could not be read; `warning`
     says what of the file was left out (a second frame, for example), empty where nothing was. `seconds` is how long
     the request took as its caller saw it, with all its attempts.
     """
@@ -112,7 +112,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one of many pictures: the `index`-th that was given; a reading, or the error instead."""
+    """What became of one of many images: the `index`-th that was given; a reading, or the error instead."""
 
     index: int
     source: Source
@@ -122,7 +122,7 @@ class Outcome:
     def result(self) -> Reading:
         """The reading. Raises the error where there is none."""
         if self.reading is None:
-            raise self.error or InvalidRequest(f"picture {self.index}: nothing was read")
+            raise self.error or InvalidRequest(f"image {self.index}: nothing was read")
         return self.reading
 
 
@@ -136,23 +136,23 @@ class ServerMetadata:
 
 
 def encode_read(
-    pictures: Sequence[Source], task: Task | str | Sequence[Task | str], options: Mapping[str, Any]
+    images: Sequence[Source], task: Task | str | Sequence[Task | str], options: Mapping[str, Any]
 ) -> Request:
     """A request to `ocr`. Raises `InvalidRequest` for what needs no server to refuse."""
-    if not 1 <= len(pictures) <= MAX_PICTURES:
-        raise InvalidRequest(f"{len(pictures)} pictures in one request, 1 to {MAX_PICTURES} are taken")
+    if not 1 <= len(images) <= MAX_IMAGES:
+        raise InvalidRequest(f"{len(images)} images in one request, 1 to {MAX_IMAGES} are taken")
     token, encoded = encode_options(options)
     inputs = {
-        Tensor.IMAGE: bytes_array([load_file(picture) for picture in pictures]),
+        Tensor.IMAGE: bytes_array([load_file(image) for image in images]),
         Tensor.TASK: bytes_array([str(one).encode() for one in ([task] if isinstance(task, str) else task)]),
         Tensor.OPTIONS: encoded,
     }
     return Request(Model.OCR, inputs, READ_OUTPUTS, token)
 
 
-def encode_stream(picture: Source, task: Task | str, options: Mapping[str, Any]) -> Request:
-    """A request of one picture to `ocr_stream`; its answers have what they have."""
-    request = encode_read([picture], task, options)
+def encode_stream(image: Source, task: Task | str, options: Mapping[str, Any]) -> Request:
+    """A request of one image to `ocr_stream`; its answers have what they have."""
+    request = encode_read([image], task, options)
     return replace(request, model=Model.STREAM, outputs=(), owns_token=CANCEL_TOKEN not in options)
 
 
@@ -174,7 +174,7 @@ def encode_options(options: Mapping[str, Any]) -> tuple[str, Array]:
 
 @decodes_answers
 def decode_read(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[Reading]:
-    """The readings of an answer of `ocr`, one a picture."""
+    """The readings of an answer of `ocr`, one an image."""
     return _decode_readings(tensors, Tensor.TEXT, seconds)
 
 
@@ -182,7 +182,7 @@ def decode_read(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[R
 def decode_piece(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> str | Reading | None:
     """What an answer of `ocr_stream` carries: the next piece of a text, or, the last, its reading.
 
-    None where a text had nothing left to say. Raises `OcrvlError` for a picture that could not be read.
+    None where a text had nothing left to say. Raises `OcrvlError` for an image that could not be read.
     """
     if Tensor.FINISH_REASON not in tensors:
         return str(tensors[Tensor.TEXT].ravel()[0].decode("utf-8")) or None
@@ -199,7 +199,7 @@ def decode_cancel(tensors: Mapping[Tensor, Array]) -> int:
 
 
 def load_file(source: Source) -> bytes:
-    """The bytes of a picture or a document. Raises `InvalidRequest` for a file that can not be read."""
+    """The bytes of an image or a document. Raises `InvalidRequest` for a file that cannot be read."""
     if isinstance(source, bytes):
         return source
     try:

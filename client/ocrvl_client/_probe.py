@@ -1,7 +1,7 @@
 """Whether a server really works, as an orchestrator asks: Triton's own ready endpoints stay 200 when a model is dead.
 
 Three witnesses, the cheapest first: the health endpoint; the metrics, where every process leaves a heartbeat and every
-engine its state and its last step; and, unless an engine is seen at work, a picture to read.
+engine its state and its last step; and, unless an engine is seen at work, an image to read.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Probe:
 
     def run(self) -> Verdict:
         self.deadline = self.clock() + self.settings.timeout
-        verdict = self._check_health() or self._check_metrics(self._read_metrics()) or self._read_picture()
+        verdict = self._check_health() or self._check_metrics(self._read_metrics()) or self._read_image()
         return replace(verdict, seen=tuple(self.seen))
 
     def _seconds_left(self) -> float:
@@ -105,14 +105,14 @@ class _Probe:
         if self.metrics is None:
             return []
         try:
-            # half of the time, so that some is left for the picture
+            # half of the time, so that some is left for the image
             answer = self.metrics("/metrics", self._seconds_left() / 2)
         except OSError as error:
-            self.seen.append(f"metrics can not be had ({error}), so a picture alone decides")
+            self.seen.append(f"metrics cannot be had ({error}), so an image alone decides")
             return []
         samples = list(parse_samples(answer.text)) if answer.status == 200 else []
         if not samples:
-            self.seen.append(f"metrics (status {answer.status}) have nothing of ours, so a picture alone decides")
+            self.seen.append(f"metrics (status {answer.status}) have nothing of ours, so an image alone decides")
         return samples
 
     def _check_metrics(self, samples: list[Sample]) -> Verdict | None:
@@ -144,30 +144,30 @@ class _Probe:
         return Verdict(False, f"no engine is ready: {', '.join(told)}")
 
     def _check_work(self, samples: list[Sample]) -> Verdict | None:
-        pictures = values_by_replica(samples, "engine_pictures_in_flight")
+        images = values_by_replica(samples, "engine_images_in_flight")
         for replica, step in sorted(values_by_replica(samples, "engine_last_step_timestamp_seconds").items()):
             age = self.wall_clock() - step
-            if pictures.get(replica, 0) > 0 and abs(age) < self.settings.busy_seconds:
-                count = int(pictures[replica])
-                return Verdict(True, f"{replica} is at work: {count} pictures in flight, last step {age:.1f} s ago")
+            if images.get(replica, 0) > 0 and abs(age) < self.settings.busy_seconds:
+                count = int(images[replica])
+                return Verdict(True, f"{replica} is at work: {count} images in flight, last step {age:.1f} s ago")
         return None
 
-    def _read_picture(self) -> Verdict:
+    def _read_image(self) -> Verdict:
         timeout, started = self._seconds_left(), self.clock()
         options = {"max_tokens": 1, "min_pixels": _MIN_PIXELS, "raw": True, "timeout_ms": max(1, int(timeout * 1000))}
         body = json.dumps({"image": _WHITE_28X28, "options": json.dumps(options)}).encode()
         try:
             answer = self.server(f"/v2/models/{Model.OCR}/generate", timeout, body)
         except TimeoutError:
-            return Verdict(False, f"a test picture was not read within {timeout:.1f} s")
+            return Verdict(False, f"a test image was not read within {timeout:.1f} s")
         except OSError as error:
-            return Verdict(False, f"a test picture was not read: {error}")
+            return Verdict(False, f"a test image was not read: {error}")
         if answer.status == 200:
-            return Verdict(True, f"a test picture was read in {self.clock() - started:.2f} s")
+            return Verdict(True, f"a test image was read in {self.clock() - started:.2f} s")
         told = f"{answer.status}, {_message(answer.text)}"
         if answer.status in _REFUSING_STATUS or any(words in answer.text for words in _REFUSING_WORDS):
-            return Verdict(self.settings.live, f"a test picture was refused: {told}")
-        return Verdict(False, f"a test picture failed: {told}")
+            return Verdict(self.settings.live, f"a test image was refused: {told}")
+        return Verdict(False, f"a test image failed: {told}")
 
 
 def _message(text: str) -> str:

@@ -71,7 +71,7 @@ class Retry:
 
     def pause(self, failures: int, jitter: float) -> float:
         """Seconds to wait after so many failures."""
-        doublings = min(failures - 1, 60)  # beyond any maximum, and far from what a float can not hold
+        doublings = min(failures - 1, 60)  # beyond any maximum, and far from what a float cannot hold
         return min(self.maximum, self.initial * 2.0**doublings) * (1 - jitter / 2)
 
 

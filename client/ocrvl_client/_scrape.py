@@ -88,7 +88,7 @@ def values_by_replica(samples: list[Sample], name: str) -> dict[str, float]:
 
 
 def read_engine_states(metrics: Fetch, timeout: float) -> dict[str, float]:
-    """The `EngineState` of every engine by its replica; empty where the metrics can not be had."""
+    """The `EngineState` of every engine by its replica; empty where the metrics cannot be had."""
     try:
         answer = metrics("/metrics", timeout)
     except OSError:

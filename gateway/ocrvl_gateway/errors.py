@@ -55,7 +55,7 @@ class Refusal(HTTPException):
 
 
 class BadRequest(Refusal):
-    """What was sent can not be served as it is."""
+    """What was sent cannot be served as it is."""
 
 
 class Unauthorized(Refusal):

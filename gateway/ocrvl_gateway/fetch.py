@@ -1,4 +1,4 @@
-"""Pictures and files by their address: from listed hosts alone, and never from a private network.
+"""Images and files by their address: from listed hosts alone, and never from a private network.
 
 The address that a name leads to is checked where the connection is made, so a name that changes its mind between check
 and use gains nothing; each redirect is checked as the first address is.
@@ -119,7 +119,7 @@ class Fetcher:
             raise BadRequest(refusal.message, param=param) from None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise BadRequest(
-                f"{param}: {url} can not be fetched ({error or type(error).__name__})", param=param
+                f"{param}: {url} cannot be fetched ({error or type(error).__name__})", param=param
             ) from None
         raise BadRequest(f"{param}: more than {_REDIRECTS} redirects", param=param)
 

@@ -38,13 +38,13 @@ async def health(request: Request) -> NoResultResponse:
     "/readyz",
     operation_id="getReadiness",
     response_model=Health,
-    responses={503: {"model": Health, "description": "Triton can not be reached, or is not ready"}},
+    responses={503: {"model": Health, "description": "Triton cannot be reached, or is not ready"}},
 )
 async def readyz(parts: _Parts) -> JSONResponse:
     """The gateway reaches Triton, which says that it is ready."""
     if await parts.reader.is_ready():
         return JSONResponse({"status": "ok"})
-    return JSONResponse({"status": "the server can not be reached, or is not ready"}, 503)
+    return JSONResponse({"status": "the server cannot be reached, or is not ready"}, 503)
 
 
 @router.get(

@@ -15,11 +15,11 @@ from ocrvl_gateway.reader import Reader
 from ocrvl_gateway.settings import GatewaySettings
 
 _MEANINGS: Final = {
-    400: "What was sent can not be served as it is; the message names the field",
+    400: "What was sent cannot be served as it is; the message names the field",
     401: "No known API key",
     404: "No such model",
     413: "More bytes than are taken",
-    422: "What was sent can not be served as it is; the message names the field",
+    422: "What was sent cannot be served as it is; the message names the field",
     429: "Too many requests of this caller",
     500: "A fault of the server or of the gateway; the message has an id for the log",
     501: "A part whose packages are not installed",

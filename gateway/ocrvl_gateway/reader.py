@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """Reads pictures and documents. Its methods raise `OcrvlError`; cancelling one ends its work in the engine."""
+    """Reads images and documents. Its methods raise `OcrvlError`; cancelling one ends its work in the engine."""
 
-    async def read(self, picture: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
-        """Read one picture; `options` are the server's."""
+    async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
+        """Read one image; `options` are the server's."""
 
     def stream(
-        self, picture: bytes, *, task: Task, timeout: float | None, **options: Any
+        self, image: bytes, *, task: Task, timeout: float | None, **options: Any
     ) -> AsyncGenerator[str | Reading, None]:
         """Pieces of the text as they are generated, last the reading."""
 

@@ -86,7 +86,7 @@ class GatewaySettings(BaseSettings):
     )
     certificate: FilePath | None = Field(None, description="this gateway's certificate for Triton, with `key`")
     key: FilePath | None = Field(None, description="the key of `certificate`")
-    timeout: Seconds = Field(300.0, description="seconds that a picture may take")
+    timeout: Seconds = Field(300.0, description="seconds that an image may take")
     document_timeout: Seconds = Field(3600.0, description="seconds that a document may take")
     drain_timeout: PositiveInt = Field(30, description="seconds that requests in flight may take after a stop")
 
@@ -104,7 +104,7 @@ class GatewaySettings(BaseSettings):
         "unless set",
     )
     visualize: bool = Field(
-        True, description="`/layout-parsing` sends pictures of its pages, unless the request says otherwise"
+        True, description="`/layout-parsing` sends images of its pages, unless the request says otherwise"
     )
 
     max_body_bytes: PositiveInt = Field(
@@ -122,7 +122,7 @@ class GatewaySettings(BaseSettings):
         [], description="keys of which a request must bring one, each as it is or as `sha256:` and its hash"
     )
     url_hosts: Annotated[list[Host], *Split] = Field(
-        [], description="hosts that pictures and files may be fetched from, `*.` for all below a name; none unless set"
+        [], description="hosts that images and files may be fetched from, `*.` for all below a name; none unless set"
     )
     cors_origins: Annotated[list[str], *Split] = Field(
         [], description="origins of other web pages that may use this gateway; none unless set"

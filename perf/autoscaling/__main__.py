@@ -17,7 +17,7 @@ from tools.docs import write_part
 
 COMMAND = "make simulate-autoscaling"
 PAGE = Path("docs/autoscaling.md")
-PICTURES = Path("docs/images")
+IMAGES = Path("docs/images")
 DRAWN = (DEFAULTS_ROW, "Kubernetes' own rules: all at once after 300 s")
 
 
@@ -32,8 +32,8 @@ def main() -> None:
     print(_pages(variants[0]))
     day = Day(PEAK_RATE, seed=SEEDS[0])
     drawn = {one.name: simulate(one.settings, one.conditions, day) for one in variants if one.name in DRAWN}
-    draw_day(PICTURES / "autoscaling-day.svg", day, drawn)
-    draw_costs(PICTURES / "autoscaling-costs.svg", rows)
+    draw_day(IMAGES / "autoscaling-day.svg", day, drawn)
+    draw_costs(IMAGES / "autoscaling-costs.svg", rows)
 
 
 def _pages(defaults: Variant) -> str:

@@ -58,7 +58,7 @@ class Bounds:
 def propose(total: float, target: float, replicas: int) -> int:
     """Replicas that a metric asks for, where `total` is its sum over all and `target` what one should have.
 
-    `replicas` are those that exist, ready or not: an external metric can not tell, so one that is starting counts.
+    `replicas` are those that exist, ready or not: an external metric cannot tell, so one that is starting counts.
 
     >>> propose(210, 64, 3), propose(210, 64, 6), propose(650, 64, 3)
     (3, 4, 11)

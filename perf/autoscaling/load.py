@@ -12,7 +12,7 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Day:
-    """A day's load. Rates are requests a second, of one picture each.
+    """A day's load. Rates are requests a second, of one image each.
 
     The rate goes from `night` of `peak_rate` up to all of it at 10:30 and to nine tenths at 15:00. `bursts` times a
     day somebody sends a batch: a tenth to `largest_burst` of the peak comes on top at once, for 1 to 10 minutes.

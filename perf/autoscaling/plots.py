@@ -1,4 +1,4 @@
-"""Pictures of a day and of what settings cost, SVG."""
+"""Images of a day and of what settings cost, SVG."""
 
 from __future__ import annotations
 

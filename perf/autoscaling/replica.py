@@ -13,7 +13,7 @@ from perf.measured import Measured, Work
 
 @dataclass(frozen=True)
 class Curve:
-    """Pictures a second by how many are in flight, from a few measured points.
+    """Images a second by how many are in flight, from a few measured points.
 
     Between points, straight on logarithmic axes; above the last, level: what was not measured is not promised.
     """
@@ -28,7 +28,7 @@ class Curve:
         return cls(tuple(sorted(points)), tuple(points[count] for count in sorted(points)))
 
     def rate(self, in_flight: float) -> float:
-        """Pictures a second.
+        """Images a second.
 
         >>> curve = Curve((1, 4), (2.0, 4.0))
         >>> [round(curve.rate(count), 3) for count in (0, 0.5, 2, 9)]
@@ -51,7 +51,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a replica takes: pictures at a time in its engine, requests in its queue, seconds that one waits there."""
+    """What a replica takes: images at a time in its engine, requests in its queue, seconds that one waits there."""
 
     in_flight: int
     queue: int
@@ -70,7 +70,7 @@ class Taken:
 class Replica:
     """Requests in the order in which they came; `rates` is a curve's table up to the limit in flight.
 
-    The engine's pictures share it, so that it finishes `rate` of them a second, whichever.
+    The engine's images share it, so that it finishes `rate` of them a second, whichever.
     """
 
     def __init__(self, rates: list[float], limits: Limits, taken: Taken) -> None:

@@ -55,7 +55,7 @@ class Row:
 
 
 def measure(variant: Variant, peak: float = PEAK_RATE) -> Row:
-    """Simulate its days, with a peak of so many pictures a second."""
+    """Simulate its days, with a peak of so many images a second."""
     days = [simulate(variant.settings, variant.conditions, Day(peak, seed=seed)) for seed in SEEDS]
     return Row.of(variant, days)
 

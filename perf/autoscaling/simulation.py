@@ -19,7 +19,7 @@ SAMPLE_SECONDS: Final = 60
 
 
 class Signal(StrEnum):
-    """What is summed over the replicas: requests in queues, pictures in engines, or both."""
+    """What is summed over the replicas: requests in queues, images in engines, or both."""
 
     WAITING = "waiting"
     IN_FLIGHT = "in_flight"

@@ -21,8 +21,8 @@ from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.wire import Task
 
 
-class Picture(BaseModel):
-    """A picture in base64 and the most tokens to write."""
+class ReadRequest(BaseModel):
+    """An image in base64 and the most tokens to write."""
 
     image: str
     max_tokens: int
@@ -36,7 +36,7 @@ class Text(BaseModel):
 
 
 def make_app(checkpoint: Path) -> FastAPI:
-    """The service; `/read` takes one picture and waits for those before it."""
+    """The service; `/read` takes one image and waits for those before it."""
     import torch
     from transformers import AutoProcessor
 
@@ -54,11 +54,11 @@ def make_app(checkpoint: Path) -> FastAPI:
         return {"ready": True}
 
     @app.post("/read")
-    def read(picture: Picture) -> Text:
-        image = Image.open(io.BytesIO(base64.b64decode(picture.image))).convert("RGB")
+    def read(request: ReadRequest) -> Text:
+        image = Image.open(io.BytesIO(base64.b64decode(request.image))).convert("RGB")
         with one, torch.inference_mode():
             inputs = processor(text=[prompt], images=[image], return_tensors="pt")
-            ids = model.generate(**inputs, max_new_tokens=picture.max_tokens, do_sample=False)
+            ids = model.generate(**inputs, max_new_tokens=request.max_tokens, do_sample=False)
         written = ids[0, inputs["input_ids"].shape[1] :]
         return Text(text=processor.decode(written, skip_special_tokens=True), num_output_tokens=len(written))
 

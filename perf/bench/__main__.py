@@ -25,7 +25,7 @@ from perf.bench.report import BESIDE, OURS
 from perf.bench.systems import (
     ENGINE_CORE,
     OTHERS_CORE,
-    Pictures,
+    Images,
     Way,
     open_alone,
     open_base64,
@@ -33,9 +33,9 @@ from perf.bench.systems import (
     open_openai,
     open_ours,
 )
-from perf.bench.workload import NANO, THIN, TOKENS, Size, Table, draw_pictures
+from perf.bench.workload import NANO, THIN, TOKENS, Size, Table, draw_images
 
-_WAYS: Final[Mapping[str, Callable[[Table, Path, Pictures, Path], AbstractContextManager[Way]]]] = {
+_WAYS: Final[Mapping[str, Callable[[Table, Path, Images, Path], AbstractContextManager[Way]]]] = {
     OURS: open_ours,
     "a": open_openai,
     "b": open_alone,
@@ -47,7 +47,7 @@ _TABLES: Final = {table.name: table for table in (NANO, THIN, TOKENS)}
 _USUAL: Final = [NANO.name, THIN.name]
 _IN_FLIGHT: Final = 32
 _SECONDS: Final = 2.0
-"""That one measurement of pictures in flight should take: its beginning and its end, when fewer are in flight, count
+"""That one measurement of images in flight should take: its beginning and its end, when fewer are in flight, count
 the less the longer it is. On slow cores the fewest that a table sends take longer already."""
 _console = Console(highlight=False, width=140)
 
@@ -58,20 +58,20 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved measurements of each.")] = 10,
     output: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
 ) -> None:
-    """Compare ways to serve the same model on the same pictures with the same engine settings."""
+    """Compare ways to serve the same model on the same images with the same engine settings."""
     results = {}
-    pictures = draw_pictures()
+    images = draw_images()
     for name in table:
         if name not in _TABLES:
             raise typer.BadParameter(f"{name!r}: {' or '.join(_TABLES)}")
         chosen = _TABLES[name]
         names = ways.split(",") if ways else chosen.ways
-        results[name] = [dataclasses.asdict(sample) for sample in _run(chosen, names, pictures, rounds)]
+        results[name] = [dataclasses.asdict(sample) for sample in _run(chosen, names, images, rounds)]
     if output:
         output.write_text(json.dumps(results), "utf-8")
 
 
-def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) -> list[Sample]:
+def _run(table: Table, names: Sequence[str], images: Images, rounds: int) -> list[Sample]:
     began = time.monotonic()
     with ExitStack() as stack:
         # the ways of the next table start on all cores again
@@ -85,7 +85,7 @@ def _run(table: Table, names: Sequence[str], pictures: Pictures, rounds: int) ->
         opened = {name: ExitStack() for name in names}
 
         def start(name: str) -> Way:
-            way = opened[name].enter_context(_WAYS[name](table, checkpoint, pictures, folder / name))
+            way = opened[name].enter_context(_WAYS[name](table, checkpoint, images, folder / name))
             _console.print(f"{way.title}: started, {time.monotonic() - began:.0f} s")
             return way
 
@@ -148,8 +148,8 @@ def _measure(table: Table, ways: Sequence[Way], rounds: int) -> tuple[list[Sampl
 
 
 def _choose_count(ways: Sequence[Way], size: Size, least: int, most: int) -> int:
-    """How many pictures one measurement sends: what these ways read in its time on this machine, within bounds."""
-    rates = [take_sample(way, size, 0, count=least, together=_IN_FLIGHT).pictures_per_second for way in ways]
+    """How many images one measurement sends: what these ways read in its time on this machine, within bounds."""
+    rates = [take_sample(way, size, 0, count=least, together=_IN_FLIGHT).images_per_second for way in ways]
     return min(max(least, round(_SECONDS * statistics.median(rates))), most)
 
 

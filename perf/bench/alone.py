@@ -23,7 +23,7 @@ _STOP_SECONDS: Final = 60.0
 
 
 class EngineAlone:
-    """Use in a `with` block. Leaves out everything before the engine, so its pictures are prepared beforehand."""
+    """Use in a `with` block. Leaves out everything before the engine, so its images are prepared beforehand."""
 
     name = "b"
     title = "the engine alone, on ready patches"
@@ -31,7 +31,7 @@ class EngineAlone:
     def __init__(
         self,
         engine_args: Mapping[str, Any],
-        pictures: Mapping[Size, Sequence[bytes]],
+        images: Mapping[Size, Sequence[bytes]],
         max_tokens: Mapping[Size, int],
         environment: Mapping[str, str],
         log: Path,
@@ -41,7 +41,7 @@ class EngineAlone:
         self._log = log
         self._pipe, self._theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(self._theirs, dict(engine_args), pictures, max_tokens, dict(environment), log)
+            target=_serve, args=(self._theirs, dict(engine_args), images, max_tokens, dict(environment), log)
         )
 
     def __enter__(self) -> EngineAlone:
@@ -69,7 +69,7 @@ class EngineAlone:
         return found
 
     async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
-        """Read pictures one by one, or all in one call, of which the engine runs as many together as it may.
+        """Read images one by one, or all in one call, of which the engine runs as many together as it may.
 
         All of one call come back together, so they share its time.
         """
@@ -96,12 +96,12 @@ class EngineAlone:
 def _serve(
     pipe: Connection,
     engine_args: dict[str, Any],
-    pictures: Mapping[Size, Sequence[bytes]],
+    images: Mapping[Size, Sequence[bytes]],
     max_tokens: Mapping[Size, int],
     environment: dict[str, str],
     log: Path,
 ) -> None:
-    """The other process: answers lists of pictures until it is told to stop."""
+    """The other process: answers lists of images until it is told to stop."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -110,7 +110,7 @@ def _serve(
     from vllm.sampling_params import RequestOutputKind
 
     llm = LLM(**engine_args)
-    inputs = _prepare(Path(engine_args["model"]), pictures)
+    inputs = _prepare(Path(engine_args["model"]), images)
     pipe.send("ready")
     while order := pipe.recv():
         size, numbers = order
@@ -124,26 +124,26 @@ def _serve(
     kill(descendants())
 
 
-def _prepare(checkpoint: Path, pictures: Mapping[Size, Sequence[bytes]]) -> dict[Size, list[dict[str, Any]]]:
+def _prepare(checkpoint: Path, images: Mapping[Size, Sequence[bytes]]) -> dict[Size, list[dict[str, Any]]]:
     import torch
 
-    from ocrvl.imaging.decode import PictureLimits
+    from ocrvl.imaging.decode import ImageLimits
     from ocrvl.imaging.grid import PixelGrid
     from ocrvl.models.preprocess.pipeline import Preprocessor
     from ocrvl.options import Options
     from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
     from ocrvl.wire import Task
 
-    preprocessor = Preprocessor(PixelGrid.from_checkpoint(checkpoint), PictureLimits())
+    preprocessor = Preprocessor(PixelGrid.from_checkpoint(checkpoint), ImageLimits())
     prompt = PromptRenderer(checkpoint).render(TASK_PROMPTS[Task.OCR]).token_ids(1)
     prepared: dict[Size, list[dict[str, Any]]] = {}
-    for size, files in pictures.items():
+    for size, files in images.items():
         prepared[size] = []
         for file in files:
-            (picture,) = preprocessor.preprocess([file], [Task.OCR], Options()).pictures()
+            (image,) = preprocessor.preprocess([file], [Task.OCR], Options()).images()
             patches = {
-                "pixel_values": [torch.from_numpy(picture.patches)],
-                "image_grid_thw": torch.tensor([picture.grid]),
+                "pixel_values": [torch.from_numpy(image.patches)],
+                "image_grid_thw": torch.tensor([image.grid]),
             }
             prepared[size].append({"prompt_token_ids": prompt, "multi_modal_data": {"image": patches}})
     return prepared

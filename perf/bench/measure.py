@@ -22,7 +22,7 @@ ENGINE = "EngineCore"
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement: so many pictures of a size, `together` at a time.
+    """One measurement: so many images of a size, `together` at a time.
 
     `latencies` are seconds; `processor` is seconds of processor time by process.
     """
@@ -37,13 +37,13 @@ class Sample:
     processor: Mapping[str, float]
 
     @property
-    def pictures_per_second(self) -> float:
+    def images_per_second(self) -> float:
         """How many were read in a second."""
         return len(self.latencies) / self.seconds
 
 
 def take_sample(way: Way, size: Size, number: int, *, count: int, together: int) -> Sample:
-    """Have pictures read; each round begins with another picture."""
+    """Have images read; each round begins with another image."""
     before = _processor_times(way)
     began = time.perf_counter()
     read = asyncio.run(way.read(size, count, together, number))
@@ -57,7 +57,7 @@ def take_sample(way: Way, size: Size, number: int, *, count: int, together: int)
 def take_in_turn(
     ways: Sequence[Way], sizes: Sequence[Size], rounds: int, count: Mapping[Size, int], together: int
 ) -> Iterator[Sample]:
-    """In each round every way reads pictures of every size; each round begins with the next way."""
+    """In each round every way reads images of every size; each round begins with the next way."""
     for number in range(rounds):
         first = number % len(ways)
         for size in sizes:

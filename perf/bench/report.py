@@ -23,7 +23,7 @@ def compare_ways(
     table = RichTable(
         *(
             "way",
-            "pictures/s",
+            "images/s",
             "ours / it",
             "p50, p95 alone",
             "p50, p95 together",
@@ -31,7 +31,7 @@ def compare_ways(
             "engine",
             "peak",
         ),
-        title=f"{size}: {_sent(samples, size)}; ms a picture",
+        title=f"{size}: {_sent(samples, size)}; ms an image",
     )
     for way, title in titles.items():
         together = _of(samples, way, size, together=True)
@@ -41,7 +41,7 @@ def compare_ways(
         front, engine = processor_ms(together)
         table.add_row(
             f"({way}) {title}" if way != OURS else title,
-            f"{statistics.median(sample.pictures_per_second for sample in together):.2f}",
+            f"{statistics.median(sample.images_per_second for sample in together):.2f}",
             "" if way == OURS else _ratio(_of(samples, OURS, size, together=True), together),
             _latencies(alone) if alone else "",
             _latencies(together),
@@ -67,15 +67,15 @@ def compare_latencies(samples: Sequence[Sample], size: Size) -> RichTable:
 
 
 def processor_ms(samples: Sequence[Sample]) -> tuple[float, float]:
-    """Milliseconds of processor time a picture: of all processes but the engine's, and of the engine's."""
-    pictures = sum(len(sample.latencies) for sample in samples)
+    """Milliseconds of processor time an image: of all processes but the engine's, and of the engine's."""
+    images = sum(len(sample.latencies) for sample in samples)
     engine = sum(sample.processor.get(ENGINE, 0.0) for sample in samples)
     everything = sum(sum(sample.processor.values()) for sample in samples)
-    return 1000 * (everything - engine) / pictures, 1000 * engine / pictures
+    return 1000 * (everything - engine) / images, 1000 * engine / images
 
 
 def by_process(samples: Sequence[Sample], *, tokens: bool = False) -> dict[str, float]:
-    """Processor time by process, the largest first: milliseconds a picture or, if asked, microseconds a token."""
+    """Processor time by process, the largest first: milliseconds an image or, if asked, microseconds a token."""
     shares = sum(sample.tokens / 1000 if tokens else len(sample.latencies) for sample in samples)
     names = {name for sample in samples for name in sample.processor}
     spent = {name: 1000 * sum(sample.processor.get(name, 0.0) for sample in samples) / shares for name in names}
@@ -103,7 +103,7 @@ def _of(samples: Sequence[Sample], way: str, size: Size, *, together: bool) -> l
 
 
 def _ratio(ours: Sequence[Sample], theirs: Sequence[Sample]) -> str:
-    ratios = [a.pictures_per_second / b.pictures_per_second for a, b in zip(ours, theirs, strict=True)]
+    ratios = [a.images_per_second / b.images_per_second for a, b in zip(ours, theirs, strict=True)]
     if len(ratios) < 6:
         return f"{statistics.median(ratios):.2f}"
     ratio = Ratio.of(ratios)

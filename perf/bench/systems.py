@@ -47,7 +47,7 @@ ENVIRONMENT: Final = {
     "HF_HUB_OFFLINE": "1",
 }
 
-Pictures = Mapping[Size, Sequence[bytes]]
+Images = Mapping[Size, Sequence[bytes]]
 
 
 class Way(Protocol):
@@ -60,11 +60,11 @@ class Way(Protocol):
         """Its processes and what they are; `EngineCore` is the one that computes."""
 
     async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
-        """Read pictures from the `first` on, `together` at a time: seconds and output tokens of each."""
+        """Read images from the `first` on, `together` at a time: seconds and output tokens of each."""
 
 
 class Served:
-    """What all servers have in common: requests of pictures, one at a time or many."""
+    """What all servers have in common: requests of images, one at a time or many."""
 
     def __init__(self, name: str, title: str, root: psutil.Process) -> None:
         self.name, self.title = name, title
@@ -130,7 +130,7 @@ class _Decoupled(TritonWay):
 
 
 class HttpWay(Served):
-    """A server that takes a picture in JSON, ready-made bodies of which are sent."""
+    """A server that takes an image in JSON, ready-made bodies of which are sent."""
 
     def __init__(
         self, name: str, title: str, root: psutil.Process, url: str, bodies: Mapping[Size, Sequence[bytes]]
@@ -154,12 +154,12 @@ class HttpWay(Served):
 
 @contextlib.contextmanager
 def open_ours(
-    table: Table, checkpoint: Path, pictures: Pictures, folder: Path, *, stock: bool = False
+    table: Table, checkpoint: Path, images: Images, folder: Path, *, stock: bool = False
 ) -> Iterator[TritonWay]:
     """Our server, with the plugin or with vLLM's own class."""
     repository = copy_repository(
         folder / "repository",
-        # the first pictures warm it, as they do the others
+        # the first images warm it, as they do the others
         parameters={"warm_up": "false", **({"packed_encoder": "false"} if stock else {})},
         engine_args=table.engine_args(checkpoint),
         faces=(Face.UNARY,),
@@ -176,7 +176,7 @@ def open_ours(
             )
             for file in files
         ]
-        for size, files in pictures.items()
+        for size, files in images.items()
     }
     with TritonServer(_options(repository)) as server:
         server.wait_until_ready()
@@ -185,7 +185,7 @@ def open_ours(
 
 
 @contextlib.contextmanager
-def open_base64(table: Table, checkpoint: Path, pictures: Pictures, folder: Path) -> Iterator[Way]:
+def open_base64(table: Table, checkpoint: Path, images: Images, folder: Path) -> Iterator[Way]:
     """A decoupled model that takes base64, as Triton's vLLM backend has it."""
     model = folder / "repository" / Model.ENGINE
     shutil.copytree(_BASE64_VLLM, model)
@@ -204,7 +204,7 @@ def open_base64(table: Table, checkpoint: Path, pictures: Pictures, folder: Path
             )
             for file in files
         ]
-        for size, files in pictures.items()
+        for size, files in images.items()
     }
     with TritonServer(_options(model.parent)) as server:
         server.wait_until_ready()
@@ -212,32 +212,32 @@ def open_base64(table: Table, checkpoint: Path, pictures: Pictures, folder: Path
 
 
 @contextlib.contextmanager
-def open_openai(table: Table, checkpoint: Path, pictures: Pictures, folder: Path) -> Iterator[Way]:
+def open_openai(table: Table, checkpoint: Path, images: Images, folder: Path) -> Iterator[Way]:
     """VLLM's own server."""
     arguments = {**table.engine_args(checkpoint), "served_model_name": SERVED_NAME, "uvicorn_log_level": "warning"}
     command = ["-m", "vllm.entrypoints.openai.api_server", *_flags(arguments)]
     with run_http(command, folder, {"VLLM_PLUGINS": ""}) as (root, url):
-        yield HttpWay("a", "vLLM's OpenAI server", root, f"{url}/v1/chat/completions", chat_bodies(table, pictures))
+        yield HttpWay("a", "vLLM's OpenAI server", root, f"{url}/v1/chat/completions", chat_bodies(table, images))
 
 
 @contextlib.contextmanager
-def open_one_at_a_time(table: Table, checkpoint: Path, pictures: Pictures, folder: Path) -> Iterator[Way]:
+def open_one_at_a_time(table: Table, checkpoint: Path, images: Images, folder: Path) -> Iterator[Way]:
     """The traditional way: transformers behind FastAPI."""
     bodies = {
         size: [
             json.dumps({"image": base64.b64encode(file).decode(), "max_tokens": table.max_tokens[size]}).encode()
             for file in files
         ]
-        for size, files in pictures.items()
+        for size, files in images.items()
     }
     with run_http(["-m", "perf.baselines.one_at_a_time", str(checkpoint)], folder, {}) as (root, url):
         yield HttpWay("d", "transformers behind FastAPI, one at a time", root, f"{url}/read", bodies)
 
 
 @contextlib.contextmanager
-def open_alone(table: Table, checkpoint: Path, pictures: Pictures, folder: Path) -> Iterator[Way]:
+def open_alone(table: Table, checkpoint: Path, images: Images, folder: Path) -> Iterator[Way]:
     """The engine alone, on patches that are ready."""
-    with EngineAlone(table.engine_args(checkpoint), pictures, table.max_tokens, ENVIRONMENT, folder / "log") as way:
+    with EngineAlone(table.engine_args(checkpoint), images, table.max_tokens, ENVIRONMENT, folder / "log") as way:
         yield way
 
 
@@ -245,8 +245,8 @@ def _options(repository: Path) -> ServerOptions:
     return ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, environment=dict(ENVIRONMENT))
 
 
-def chat_bodies(table: Table, pictures: Pictures) -> dict[Size, list[bytes]]:
-    """The pictures as chat completions of OpenAI's."""
+def chat_bodies(table: Table, images: Images) -> dict[Size, list[bytes]]:
+    """The images as chat completions of OpenAI's."""
     return {
         size: [
             json.dumps(
@@ -259,7 +259,7 @@ def chat_bodies(table: Table, pictures: Pictures) -> dict[Size, list[bytes]]:
             ).encode()
             for file in files
         ]
-        for size, files in pictures.items()
+        for size, files in images.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""What is measured: classes of pictures, and the engine that all ways run with the same settings."""
+"""What is measured: classes of images, and the engine that all ways run with the same settings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from perf.images import SizeClass, draw_files
 
 
 class Size(StrEnum):
-    """Classes of pictures."""
+    """Classes of images."""
 
     LINE = "line"
     RECEIPT = "receipt"
     PAGE = "page"
 
 
-_PICTURES: Final = 32
-"""Distinct pictures of each class: as many as are in flight."""
+_IMAGES: Final = 32
+"""Distinct images of each class: as many as are in flight."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table of figures: a checkpoint, and how many tokens a picture may become.
+    """One table of figures: a checkpoint, and how many tokens an image may become.
 
-    `together` is how many pictures one measurement sends at once, at least and at most; `alone` how many one after the
+    `together` is how many images one measurement sends at once, at least and at most; `alone` how many one after the
     other. Sizes that are in neither are not measured. `ways` are those that are compared.
     """
 
@@ -77,7 +77,7 @@ NANO: Final = Table(
 )
 THIN: Final = Table(
     "thin",
-    "random weights, one layer of 64, so that what is left is everything but the model; 1 token a picture",
+    "random weights, one layer of 64, so that what is left is everything but the model; 1 token an image",
     ways=("ours", "a", "b", "c", "e"),
     max_tokens={Size.LINE: 1, Size.RECEIPT: 1, Size.PAGE: 1},
     together={Size.LINE: (32, 64), Size.RECEIPT: (32, 64), Size.PAGE: (6, 12)},
@@ -109,7 +109,7 @@ _THIN_VISION: Final = {
 }
 
 
-def draw_pictures(seed: int = 0) -> dict[Size, list[bytes]]:
-    """Files of distinct pictures: lines and receipts as PNG, A4 pages at 150 dpi as JPEG."""
+def draw_images(seed: int = 0) -> dict[Size, list[bytes]]:
+    """Files of distinct images: lines and receipts as PNG, A4 pages at 150 dpi as JPEG."""
     classes = {Size.LINE: SizeClass.LINE, Size.RECEIPT: SizeClass.RECEIPT, Size.PAGE: SizeClass.A4_150}
-    return {size: list(islice(draw_files(drawn, seed), _PICTURES)) for size, drawn in classes.items()}
+    return {size: list(islice(draw_files(drawn, seed), _IMAGES)) for size, drawn in classes.items()}

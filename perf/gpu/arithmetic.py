@@ -68,7 +68,7 @@ class Shape:
 
 
 def encoder_flops(shape: Shape, patches: int) -> int:
-    """Operations of the vision encoder with its projector for one picture."""
+    """Operations of the vision encoder with its projector for one image."""
     hidden = shape.vision_hidden
     layer = 4 * hidden**2 + 2 * hidden * shape.vision_intermediate
     embedding = hidden * 3 * shape.patch_size**2
@@ -92,7 +92,7 @@ def decode_flops(shape: Shape, context: int) -> int:
 
 
 def decode_bytes(shape: Shape, context: int, batch: int) -> int:
-    """Bytes that a step of decoding reads: weights once, keys and values of each picture of so many tokens."""
+    """Bytes that a step of decoding reads: weights once, keys and values of each image of so many tokens."""
     return shape.decode_weights * NUMBER_BYTES + batch * context * shape.kv_bytes
 
 
@@ -107,7 +107,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Work:
-    """One picture and its text: patches, tokens, operations."""
+    """One image and its text: patches, tokens, operations."""
 
     patches: int
     prompt_tokens: int
@@ -118,7 +118,7 @@ class Work:
 
     @classmethod
     def of(cls, shape: Shape, patches: int, prompt_tokens: int, output_tokens: int) -> Work:
-        """Of a picture of so many patches; the prompt's tokens have the picture's among them."""
+        """Of an image of so many patches; the prompt's tokens have the image's among them."""
         return cls(
             patches,
             prompt_tokens,
@@ -130,7 +130,7 @@ class Work:
         )
 
     def seconds(self, shape: Shape, device: Device, batch: int) -> tuple[float, float, float]:
-        """Seconds a picture of encoder, prefill and decoding, where so many pictures are decoded together."""
+        """Seconds an image of encoder, prefill and decoding, where so many images are decoded together."""
         average = self.prompt_tokens + self.output_tokens // 2
         steps = self.output_tokens - 1
         reading = steps * decode_bytes(shape, average, batch) / device.bytes_per_second / batch

@@ -42,7 +42,7 @@ _VLLM_LIBRARIES: Final = (
     "vllm/_moe_C*.so",
     "vllm/cumem_allocator*.so",
     "vllm/spinloop*.so",
-    # FlashAttention 3 is what vLLM takes on Hopper for heads of 128 (text) and of 72 (pictures) alike
+    # FlashAttention 3 is what vLLM takes on Hopper for heads of 128 (text) and of 72 (images) alike
     "vllm/vllm_flash_attn/_vllm_fa3_C*.so",
 )
 _VLLM_TEXTS: Final = ("*.py", "*.json", "vllm/transformers_utils/*.jinja")

@@ -22,7 +22,7 @@ from perf.plots import STYLE
 
 @dataclass(frozen=True)
 class Point:
-    """What one number of requests in flight came to: pictures a second, seconds of latency and to the first text."""
+    """What one number of requests in flight came to: images a second, seconds of latency and to the first text."""
 
     in_flight: int
     rate: float
@@ -67,7 +67,7 @@ def _point(in_flight: int, records: Sequence[Record]) -> Point:
 
 
 def draw_curves(curves: dict[str, list[Point]], caption: str, output: Path) -> None:
-    """A column for each size: pictures a second above, seconds below."""
+    """A column for each size: images a second above, seconds below."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.5), layout="constrained")
         columns = figure.subplots(2, len(curves), squeeze=False).T

@@ -1,7 +1,7 @@
-"""The vision encoder alone: one by one, all pictures in one pass, and that in graphs, on the device that vLLM finds.
+"""The vision encoder alone: one by one, all images in one pass, and that in graphs, on the device that vLLM finds.
 
-Prints milliseconds a call for several size classes and numbers of pictures, how far the results differ, and the share
-of the device's measured matrix rate that the packed encoder reaches. Where there are graphs, pictures of random sizes
+Prints milliseconds a call for several size classes and numbers of images, how far the results differ, and the share
+of the device's measured matrix rate that the packed encoder reaches. Where there are graphs, images of random sizes
 are held against a pass without them as well.
 """
 
@@ -38,13 +38,13 @@ _SIZES: Final = ("line", "receipt", "page")
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of seconds for all the pictures; `graphs` is None where there are none, or none so large.
+    """Medians of seconds for all the images; `graphs` is None where there are none, or none so large.
 
     `difference` is relative to the largest value.
     """
 
     size: str
-    pictures: int
+    images: int
     patches: int
     one_by_one: float
     packed: float
@@ -60,7 +60,7 @@ class Result:
 
 def main(
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint; a stand-in of real size if not given.")] = None,
-    counts: Annotated[str, typer.Option(help="Numbers of pictures.")] = "1,4,16",
+    counts: Annotated[str, typer.Option(help="Numbers of images.")] = "1,4,16",
     repeat: Annotated[int, typer.Option(help="Measurements of each.")] = 10,
     output: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
 ) -> None:
@@ -86,7 +86,7 @@ def main(
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     table = Table(
         "size",
-        "pictures",
+        "images",
         "patches",
         "one by one, ms",
         "packed, ms",
@@ -98,7 +98,7 @@ def main(
     for result in results:
         table.add_row(
             result.size,
-            str(result.pictures),
+            str(result.images),
             str(result.patches),
             f"{1000 * result.one_by_one:.2f}",
             f"{1000 * result.packed:.2f}",
@@ -110,7 +110,7 @@ def main(
     table.title = f"{name}, {model.visual.dtype}, {peak / 1e12:.0f} TFLOP/s in a large matrix product"
     Console(width=120).print(table)
     if random_difference is not None:
-        print(f"pictures of random sizes, in graphs and not, differ by {random_difference:.1e} at most")
+        print(f"images of random sizes, in graphs and not, differ by {random_difference:.1e} at most")
     if output:
         output.write_text(json.dumps({"device": name, "peak": peak, "results": [asdict(one) for one in results]}))
 
@@ -146,10 +146,10 @@ def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, r
     sides = SIZES[size].height, SIZES[size].width
     rows, columns = (side // grid.factor * grid.merge_size for side in sides)
     random = np.random.default_rng(0)
-    pictures = [random.integers(0, 256, (rows * columns, 3 * grid.patch_size**2), np.uint8) for _ in range(count)]
+    images = [random.integers(0, 256, (rows * columns, 3 * grid.patch_size**2), np.uint8) for _ in range(count)]
     device = model.visual.device
-    as_bytes = [torch.from_numpy(picture).to(device) for picture in pictures]
-    as_floats = [torch.from_numpy(normalize_patches(picture, grid)).to(device, torch.bfloat16) for picture in pictures]
+    as_bytes = [torch.from_numpy(image).to(device) for image in images]
+    as_floats = [torch.from_numpy(normalize_patches(image, grid)).to(device, torch.bfloat16) for image in images]
     grids = torch.tensor([[1, rows, columns]] * count)
 
     def in_graphs() -> Any:
@@ -179,14 +179,14 @@ def _compare_random(model: Any, grid: PixelGrid, calls: int = 60) -> float:
     worst = 0.0
     for _ in range(calls):
         sides = random.integers(1, 24, (random.integers(1, 17), 2)) * grid.merge_size
-        pictures = [
+        images = [
             torch.from_numpy(random.integers(0, 256, (rows * columns, 3 * grid.patch_size**2), np.uint8)).cuda()
             for rows, columns in sides.tolist()
         ]
         grids = torch.tensor([[1, *side] for side in sides.tolist()])
-        ours = torch.cat(list(model.embed_multimodal(pixel_values=pictures, image_grid_thw=grids)))
+        ours = torch.cat(list(model.embed_multimodal(pixel_values=images, image_grid_thw=grids)))
         with _without_graphs(model):
-            theirs = torch.cat(list(model.embed_multimodal(pixel_values=pictures, image_grid_thw=grids)))
+            theirs = torch.cat(list(model.embed_multimodal(pixel_values=images, image_grid_thw=grids)))
         worst = max(worst, _difference(ours, theirs))
     return worst
 

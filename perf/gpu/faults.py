@@ -1,7 +1,7 @@
 """What the server does when its engine is killed under load, and what it says when memory does not suffice.
 
 `kill` ends the engine's process with SIGKILL while requests are in flight and times how long it takes until a request
-that was sent afterwards is answered. The other cases start servers that can not start, and note the message that an
+that was sent afterwards is answered. The other cases start servers that cannot start, and note the message that an
 operator gets. A line of JSON is written for each case.
 """
 
@@ -26,7 +26,7 @@ import typer
 
 from ocrvl.launcher.server import ServerFailed, TritonServer
 from perf.gpu.load import Ask, Opened
-from perf.gpu.sizes import PICTURES, SIZES, draw_pictures
+from perf.gpu.sizes import IMAGES, SIZES, draw_images
 from perf.gpu.systems import open_way, prepare_server
 from perf.gpu.usage import GpuWatch, role_of
 from perf.gpu.variants import Contender, Way, write_settings, write_weights
@@ -40,7 +40,7 @@ _PUBLISHED_SECONDS: Final = 3.0
 
 @dataclass(frozen=True)
 class Case:
-    """A server that can not start: its engine's own arguments, GiB that another process holds, its environment."""
+    """A server that cannot start: its engine's own arguments, GiB that another process holds, its environment."""
 
     name: str
     overrides: dict[str, Any]
@@ -100,7 +100,7 @@ async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> 
             write_weights(settings)
             way = await open_way(contender, settings, stack)
             tokens = 4 if tiny else SIZES["receipt"].tokens
-            ask = way.size(draw_pictures(SIZES["receipt"]), [tokens] * PICTURES)
+            ask = way.size(draw_images(SIZES["receipt"]), [tokens] * IMAGES)
             await asyncio.gather(*(ask(number, False) for number in range(in_flight)))
             workers = [asyncio.create_task(_ask_on(ask, number, outcomes, done)) for number in range(in_flight)]
             await asyncio.sleep(_BEFORE_SECONDS)
@@ -142,12 +142,12 @@ async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> 
 
 
 async def _wait_until_all_read(way: Opened) -> None:
-    """Wait until every engine has read pictures that it had not read when the one was killed."""
+    """Wait until every engine has read images that it had not read when the one was killed."""
     await asyncio.sleep(_PUBLISHED_SECONDS)
-    before = await asyncio.to_thread(way.pictures_by_engine)
+    before = await asyncio.to_thread(way.images_by_engine)
     while True:
         await asyncio.sleep(0.5)
-        now = await asyncio.to_thread(way.pictures_by_engine)
+        now = await asyncio.to_thread(way.images_by_engine)
         if now and all(count > before.get(engine, 0.0) for engine, count in now.items()):
             return
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from perf.gpu.sizes import PICTURES, SIZES
+from perf.gpu.sizes import IMAGES, SIZES
 
 _LOAD: Final = re.compile(
     r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<varied>:varied)?(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?"
@@ -18,7 +18,7 @@ _LOAD: Final = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """What came for one picture: tokens of its text and of its prompt, seconds until the first text in a stream."""
+    """What came for one image: tokens of its text and of its prompt, seconds until the first text in a stream."""
 
     tokens: int
     prompt_tokens: int
@@ -26,18 +26,18 @@ class Answer:
 
 
 Ask = Callable[[int, bool], Awaitable[Answer]]
-"""Reads the picture of this number, as a stream where asked for one."""
+"""Reads the image of this number, as a stream where asked for one."""
 
 OpenSize = Callable[[list[bytes], list[int]], Ask]
-"""Encoded pictures and the number of output tokens of each to what reads one of them."""
+"""Encoded images and the number of output tokens of each to what reads one of them."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A way that answers. `pictures_by_engine` is the pictures that each engine has read so far, where known."""
+    """A way that answers. `images_by_engine` is the images that each engine has read so far, where known."""
 
     size: OpenSize
-    pictures_by_engine: Callable[[], dict[str, float]] = dict
+    images_by_engine: Callable[[], dict[str, float]] = dict
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Load:
     seconds: float = 0.0
     requests: int | None = None
     tokens: int | None = None
-    """Output tokens of a picture, if not its size's own."""
+    """Output tokens of an image, if not its size's own."""
     varied: bool = False
     """Whether texts have from half to one and a half times that, so that they do not end together."""
     rounds: int | None = None
@@ -58,12 +58,12 @@ class Load:
 
     @property
     def output_tokens(self) -> list[int]:
-        """Tokens that the texts of the pictures have, one after the other."""
+        """Tokens that the texts of the images have, one after the other."""
         mean = self.tokens or SIZES[self.size].tokens
         if not self.varied:
-            return [mean] * PICTURES
+            return [mean] * IMAGES
         # those that follow each other differ
-        return [max(1, round(mean * (0.5 + number * 37 % PICTURES / (PICTURES - 1)))) for number in range(PICTURES)]
+        return [max(1, round(mean * (0.5 + number * 37 % IMAGES / (IMAGES - 1)))) for number in range(IMAGES)]
 
     @property
     def name(self) -> str:
@@ -85,10 +85,10 @@ class Measurement:
     tokens: list[int] = field(default_factory=list)
     prompt_tokens: list[int] = field(default_factory=list)
     by_engine: dict[str, float] = field(default_factory=dict)
-    """Pictures that each engine read, where it is known."""
+    """Images that each engine read, where it is known."""
 
     @property
-    def pictures_per_second(self) -> float:
+    def images_per_second(self) -> float:
         """Whole requests over the time until the last has ended."""
         return len(self.latencies) / self.seconds
 

@@ -131,7 +131,7 @@ def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: 
         print(f"{name} failed: {error}", flush=True)
         return False
     after, use = processor_seconds(worker.pid), watch.between(began, time.monotonic(), worker.contender.gpus)
-    print(f"{number + 1:3} {load.name:16} {name:30} {measurement.pictures_per_second:8.2f}/s", flush=True)
+    print(f"{number + 1:3} {load.name:16} {name:30} {measurement.images_per_second:8.2f}/s", flush=True)
     if number < 0:
         return True
     journal.add(

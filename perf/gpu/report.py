@@ -44,7 +44,7 @@ def render(records: Sequence[Record]) -> str:
 
 
 def pair_ratios(first: Sequence[Record], second: Sequence[Record]) -> list[float]:
-    """Pictures a second of the first over those of the second, round by round of those that both have."""
+    """Images a second of the first over those of the second, round by round of those that both have."""
     ours, theirs = ({record["round"]: _rate(record) for record in side} for side in (first, second))
     return [ours[number] / theirs[number] for number in ours if number in theirs]
 
@@ -69,18 +69,18 @@ def _render_load(measured: Sequence[Record]) -> list[str]:
         each = pair_ratios(by_contender[first], by_contender[second])
         if each:
             ratios.append([f"{first} / {second}", *_describe_ratio(each)])
-    header = ["contender", "pictures/s", "tokens/s", "p50", "p95", "first text p50", "p95", "GPU busy", "GPU W"]
+    header = ["contender", "images/s", "tokens/s", "p50", "p95", "first text p50", "p95", "GPU busy", "GPU W"]
     rows = [[name, *_describe_speed(records)] for name, records in by_contender.items()]
     costs = [[name, *_describe_costs(records)] for name, records in by_contender.items()]
     tables = [
         _table(header, rows),
-        _table(["contender", "processor ms a picture", "output tokens", "prompt tokens"], costs),
+        _table(["contender", "processor ms an image", "output tokens", "prompt tokens"], costs),
     ]
     shares = [[name, _describe_engines(records)] for name, records in by_contender.items()]
     if any("," in share for _, share in shares):
-        tables.append(_table(["contender", "pictures that each engine read"], shares))
+        tables.append(_table(["contender", "images that each engine read"], shares))
     if ratios:
-        tables.append(_table(["pictures/s", "median ratio", "95 % interval", "pairs"], ratios))
+        tables.append(_table(["images/s", "median ratio", "95 % interval", "pairs"], ratios))
     return tables
 
 
@@ -108,7 +108,7 @@ def _describe_speed(records: Sequence[Record]) -> list[str]:
 
 
 def _describe_costs(records: Sequence[Record]) -> list[str]:
-    pictures = sum(len(record["latencies"]) for record in records)
+    images = sum(len(record["latencies"]) for record in records)
     seconds: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     prompts: Counter[str] = Counter()
@@ -117,17 +117,17 @@ def _describe_costs(records: Sequence[Record]) -> list[str]:
         tokens.update(record["tokens"])
         prompts.update(record["prompt_tokens"])
     wanted = {str(length) for record in records for length in record["wanted_tokens"]}
-    costs = ", ".join(f"{role} {1000 * spent / pictures:.1f}" for role, spent in seconds.most_common() if spent > 0)
+    costs = ", ".join(f"{role} {1000 * spent / images:.1f}" for role, spent in seconds.most_common() if spent > 0)
     return [costs, _describe_lengths(tokens, wanted), _describe_lengths(prompts, set(prompts))]
 
 
 def _describe_engines(records: Sequence[Record]) -> str:
-    """Pictures by engine over all rounds, with their share; empty where it is not known."""
-    pictures: Counter[str] = Counter()
+    """Images by engine over all rounds, with their share; empty where it is not known."""
+    images: Counter[str] = Counter()
     for record in records:
-        pictures.update(record.get("by_engine", {}))
-    total = pictures.total() or 1
-    return ", ".join(f"{engine}: {count:.0f} ({count / total:.0%})" for engine, count in sorted(pictures.items()))
+        images.update(record.get("by_engine", {}))
+    total = images.total() or 1
+    return ", ".join(f"{engine}: {count:.0f} ({count / total:.0%})" for engine, count in sorted(images.items()))
 
 
 def _describe_lengths(lengths: Counter[str], wanted: set[str]) -> str:

@@ -35,7 +35,7 @@ def main(
     measured: Annotated[
         list[Path] | None, typer.Option(help="Such a file of another device, for its ceilings.")
     ] = None,
-    batches: Annotated[str, typer.Option(help="Pictures decoded together.")] = "1,32,128",
+    batches: Annotated[str, typer.Option(help="Images decoded together.")] = "1,32,128",
 ) -> None:
     """Print operations, bytes and ceilings as Markdown; measure this device's peaks where `--output` is given."""
     devices = [Device(**json.loads(file.read_text("utf-8"))) for file in measured or []]
@@ -66,7 +66,7 @@ def render(shape: Shape, works: Mapping[str, Work], devices: Sequence[Device], b
         peaks = f"{device.flops / 1e12:,.1f} TFLOP/s, {device.bytes_per_second / 1e9:,.0f} GB/s"
         lines += [
             "",
-            f"{device.name}: {peaks}. Pictures/s of each part alone, and of all in turn:",
+            f"{device.name}: {peaks}. Images/s of each part alone, and of all in turn:",
             "",
             "| | decoded together | encoder | prefill | decoding | all |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -128,7 +128,7 @@ def _median_seconds(call: Callable[[], object]) -> float:
 
 
 def _work_of(shape: Shape, size: Size, checkpoint: Path) -> Work:
-    """What the server makes of a picture of this size: it is resized to the model's limits."""
+    """What the server makes of an image of this size: it is resized to the model's limits."""
     grid = PixelGrid.from_checkpoint(checkpoint)
     width, height = grid.resized_size(size.width, size.height)
     tokens = PromptRenderer(checkpoint).render(TASK_PROMPTS[Task.OCR]).token_ids(width * height // grid.factor**2)

@@ -1,4 +1,4 @@
-"""The size classes that are measured, and pictures of them."""
+"""The size classes that are measured, and images of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Size:
-    """Pixels of a picture and output tokens of its text."""
+    """Pixels of an image and output tokens of its text."""
 
     width: int
     height: int
@@ -29,11 +29,11 @@ SIZES: Final = {
 """0.1, 0.3 and 1 million pixels; and two for which SGLang has published figures on an H200 (its pull request 35318)."""
 
 
-PICTURES: Final = 64
+IMAGES: Final = 64
 """Different ones of a size."""
 
 
-def draw_pictures(size: Size, count: int = PICTURES) -> list[bytes]:
+def draw_images(size: Size, count: int = IMAGES) -> list[bytes]:
     """JPEG files of noise that compresses as pages do: smooth at first, then sharpened by scaling."""
     files = []
     for number in range(count):

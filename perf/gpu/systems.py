@@ -20,10 +20,10 @@ import tritonclient.grpc.aio as triton_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from ocrvl import vllm_plugin as plugin
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.launcher.interfaces import Face
 from ocrvl.launcher.server import ServerOptions, TritonServer
-from ocrvl.messages import PackedPictures
+from ocrvl.messages import PackedImages
 from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
@@ -57,7 +57,7 @@ async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) 
 def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, Any]) -> OpenSize:
     def open_size(files: list[bytes], tokens: list[int]) -> Ask:
         messages = _preprocess(files, _options(tokens, options), settings)
-        packed = [(picture, message.options) for message in messages for picture in message.pictures()]
+        packed = [(image, message.options) for message in messages for image in message.images()]
 
         async def ask(number: int, stream: bool) -> Answer:
             asked, first = time.perf_counter(), None
@@ -66,8 +66,8 @@ def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, A
                 nonlocal first
                 first = first or time.perf_counter() - asked
 
-            picture, options = packed[number % len(packed)]
-            reading = await engine.read(picture, Job.begin(options), on_text if stream else None)
+            image, options = packed[number % len(packed)]
+            reading = await engine.read(image, Job.begin(options), on_text if stream else None)
             return Answer(reading.num_output_tokens, reading.num_input_tokens, first)
 
         return ask
@@ -79,9 +79,9 @@ def _options(tokens: list[int], others: Mapping[str, Any]) -> list[Options]:
     return [Options(max_tokens=length, **others) for length in tokens]
 
 
-def _preprocess(files: list[bytes], options: list[Options], settings: EngineSettings) -> list[PackedPictures]:
+def _preprocess(files: list[bytes], options: list[Options], settings: EngineSettings) -> list[PackedImages]:
     """Each file as what the engine's model takes."""
-    preprocessor = Preprocessor(settings.grid, PictureLimits())
+    preprocessor = Preprocessor(settings.grid, ImageLimits())
     return [preprocessor.preprocess([file], [Task.OCR], asked) for file, asked in zip(files, options, strict=True)]
 
 
@@ -112,7 +112,7 @@ def prepare_server(
     )
 
 
-def _pictures_by_engine(metrics: str) -> dict[str, float]:
+def _images_by_engine(metrics: str) -> dict[str, float]:
     """What vLLM has read, by instance of the engine's model; nothing where that is bare."""
     with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
@@ -154,7 +154,7 @@ async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitSta
 
         return ask
 
-    return Opened(open_size, partial(_pictures_by_engine, metrics))
+    return Opened(open_size, partial(_images_by_engine, metrics))
 
 
 async def _ask_stream(client: Any, tensors: list[Any]) -> Answer:

@@ -1,7 +1,7 @@
 """The embedded checkpoint's texts on this machine's device, against those that another device wrote.
 
 `python -m perf.gpu.texts cpu.json` on one machine, `python -m perf.gpu.texts gpu.json --against cpu.json` on the other.
-The engine is the served one; pictures are those of the parity check, and go along in the file, since what draws them
+The engine is the served one; images are those of the parity check, and go along in the file, since what draws them
 needs fonts.
 """
 
@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from ocrvl.checkpoint import resolve_checkpoint
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.messages import Reading
 from ocrvl.models.engine.serve import Job
@@ -34,20 +34,20 @@ def main(
     against: Annotated[Path | None, typer.Option(help="The texts of another device.")] = None,
     dtype: Annotated[str, typer.Option(help="What the engine computes in.")] = "auto",
     eager: Annotated[bool, typer.Option(help="Without CUDA graphs and compilation.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the pictures.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the images.")] = 0,
 ) -> None:
-    """Read the pictures, all at once; exit status 1 where texts differ from the other device's."""
+    """Read the images, all at once; exit status 1 where texts differ from the other device's."""
     other = json.loads(against.read_text("utf-8")) if against else None
-    pictures = list(map(b64decode, other["pictures"])) if other else _draw(seed)
-    readings = asyncio.run(_read(pictures, dtype, eager))
-    encoded = [b64encode(picture).decode() for picture in pictures]
-    output.write_text(json.dumps({"pictures": encoded, "readings": [asdict(reading) for reading in readings]}), "utf-8")
-    print(f"{len(readings)} pictures, {sum(reading.num_output_tokens for reading in readings)} tokens")
+    images = list(map(b64decode, other["images"])) if other else _draw(seed)
+    readings = asyncio.run(_read(images, dtype, eager))
+    encoded = [b64encode(image).decode() for image in images]
+    output.write_text(json.dumps({"images": encoded, "readings": [asdict(reading) for reading in readings]}), "utf-8")
+    print(f"{len(readings)} images, {sum(reading.num_output_tokens for reading in readings)} tokens")
     if other:
         others = [Reading(**reading) for reading in other["readings"]]
         unequal = [(one, there) for one, there in zip(readings, others, strict=True) if one.text != there.text]
         for one, there in unequal:
-            print(f"picture {one.index}:\n  here  {one.text!r}\n  there {there.text!r}")
+            print(f"image {one.index}:\n  here  {one.text!r}\n  there {there.text!r}")
         print(f"{len(readings) - len(unequal)} of {len(readings)} texts are equal")
         if unequal:
             raise typer.Exit(1)
@@ -60,18 +60,18 @@ def _draw(seed: int) -> list[bytes]:
     return [sample.data for sample in draw_samples(grid, seed)]
 
 
-async def _read(pictures: list[bytes], dtype: str, eager: bool) -> list[Reading]:
+async def _read(images: list[bytes], dtype: str, eager: bool) -> list[Reading]:
     with tempfile.TemporaryDirectory(prefix="ocrvl-texts-") as folder:
         file = Path(folder) / "model.json"
         file.write_text(
             json.dumps({"model": "nano", "dtype": dtype, "max_model_len": 4096, "enforce_eager": eager}), "utf-8"
         )
         settings = EngineSettings.from_file(file)
-        packed = Preprocessor(settings.grid, PictureLimits()).preprocess(pictures, [Task.OCR], Options(raw=True))
+        packed = Preprocessor(settings.grid, ImageLimits()).preprocess(images, [Task.OCR], Options(raw=True))
         engine = await asyncio.to_thread(VllmEngine.start, settings)
         try:
             job = Job.begin(packed.options)
-            return await asyncio.gather(*(engine.read(picture, job) for picture in packed.pictures()))
+            return await asyncio.gather(*(engine.read(image, job) for image in packed.images()))
         finally:
             await asyncio.to_thread(engine.stop)
 

@@ -16,18 +16,18 @@ from perf.gpu.stand_in import write_stand_in
 
 
 class Way(StrEnum):
-    """How pictures reach the engine."""
+    """How images reach the engine."""
 
     READY = "ready"
     """Patches that are there already, straight to an engine in the asking process, with the packed encoder."""
     STOCK = "stock"
     """The same with vLLM's own class, which takes normalised patches."""
     OPENAI = "openai"
-    """Encoded pictures through vLLM's own HTTP server, with its own class."""
+    """Encoded images through vLLM's own HTTP server, with its own class."""
     OPENAI_PACKED = "openai-packed"
     """The same with the packed encoder."""
     SERVED = "served"
-    """Encoded pictures through this project's whole server over gRPC."""
+    """Encoded images through this project's whole server over gRPC."""
     ENGINE = "engine"
     """Patches that are there already, over gRPC to the engine's model, in a server that has no other."""
     BARE = "bare"
@@ -35,12 +35,12 @@ class Way(StrEnum):
 
     @property
     def is_packed(self) -> bool:
-        """Whether the plugin's class reads its pictures."""
+        """Whether the plugin's class reads its images."""
         return self not in (Way.STOCK, Way.OPENAI)
 
     @property
     def is_triton(self) -> bool:
-        """Whether Triton is between the pictures and the engine."""
+        """Whether Triton is between the images and the engine."""
         return self in (Way.SERVED, Way.ENGINE, Way.BARE)
 
 

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from perf.gpu.load import Ask, Load, Measurement, OpenSize, run_load
-from perf.gpu.sizes import SIZES, draw_pictures
+from perf.gpu.sizes import SIZES, draw_images
 from perf.gpu.variants import Contender
 
 
@@ -110,12 +110,12 @@ async def _answer(contender: Contender, settings: Path, connection: Connection) 
             key = (load.size, load.varied)
             if key not in opened:
                 opened[key] = await asyncio.to_thread(_open, way.size, load)
-            before = await asyncio.to_thread(way.pictures_by_engine)
+            before = await asyncio.to_thread(way.images_by_engine)
             measurement = await run_load(opened[key], load)
-            after = await asyncio.to_thread(way.pictures_by_engine)
+            after = await asyncio.to_thread(way.images_by_engine)
             by_engine = {engine: count - before.get(engine, 0.0) for engine, count in after.items()}
             connection.send(replace(measurement, by_engine=by_engine))
 
 
 def _open(open_size: OpenSize, load: Load) -> Ask:
-    return open_size(draw_pictures(SIZES[load.size]), load.output_tokens)
+    return open_size(draw_images(SIZES[load.size]), load.output_tokens)

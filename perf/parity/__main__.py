@@ -24,10 +24,10 @@ from perf.parity.run import compare_samples
 def main(
     repository: Annotated[Path | None, typer.Option(help="Model repository; ours unless given.")] = None,
     seed: Annotated[int, typer.Option(help="Of the drawings.")] = 0,
-    max_tokens: Annotated[int, typer.Option(help="Tokens generated for a picture, at most.")] = 160,
-    details: Annotated[bool, typer.Option(help="A line for every picture as well.")] = False,
+    max_tokens: Annotated[int, typer.Option(help="Tokens generated for an image, at most.")] = 160,
+    details: Annotated[bool, typer.Option(help="A line for every image as well.")] = False,
 ) -> None:
-    """Start the server, read drawn pictures with it and with transformers, and compare.
+    """Start the server, read drawn images with it and with transformers, and compare.
 
     Exit status 1 where a bound is broken. The repository's engine has to run in float32.
     """
@@ -47,7 +47,7 @@ def main(
         console.print(f"the server did not start:\n{error}", style="red", markup=False)
         raise typer.Exit(1) from None
     if details:
-        console.print(_picture_table(comparisons))
+        console.print(_image_table(comparisons))
     figures = summarize(comparisons)
     console.print(_figure_table(figures))
     _print_differences(console, comparisons)
@@ -70,8 +70,8 @@ def _figure_table(figures: Sequence[Figure]) -> Table:
     return table
 
 
-def _picture_table(comparisons: Sequence[Comparison]) -> Table:
-    table = Table("picture", "tokens", "patches", "features", "log-probs", "text", title="largest differences")
+def _image_table(comparisons: Sequence[Comparison]) -> Table:
+    table = Table("image", "tokens", "patches", "features", "log-probs", "text", title="largest differences")
     for one in comparisons:
         numbers = (f"{value:.1e}" for value in (one.patches, one.scaled_features, one.logprobs))
         table.add_row(one.name, str(one.tokens), *numbers, "equal" if one.text is None else f"gap {one.text.gap:.4f}")

@@ -1,4 +1,4 @@
-"""What our engine makes of a picture inside: vLLM's own model class, fed as the served engine is fed."""
+"""What our engine makes of an image inside: vLLM's own model class, fed as the served engine is fed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ocrvl.messages import PackedPicture
+from ocrvl.messages import PackedImage
 from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from perf.parity.reference import FloatArray
@@ -19,9 +19,9 @@ from perf.parity.reference import FloatArray
 
 @dataclass(frozen=True)
 class EngineView:
-    """One picture inside the engine.
+    """One image inside the engine.
 
-    features   float32 [F, hidden]: what the model's class gave the decoder for the picture
+    features   float32 [F, hidden]: what the model's class gave the decoder for the image
     prompt     token ids before the first generated one
     logprobs   float32 [T]: of each token of the reference, given the prompt and those before it
     """
@@ -32,7 +32,7 @@ class EngineView:
 
 
 class FeatureRecorder:
-    """Mixed into vLLM's worker (`worker_extension_cls`): keeps what the model makes of the pictures it is handed.
+    """Mixed into vLLM's worker (`worker_extension_cls`): keeps what the model makes of the images it is handed.
 
     It listens on the way that every request takes, so what is compared is what is served. What crosses the process
     border is bytes, since vLLM does not send arrays of unknown origin without pickle.
@@ -52,7 +52,7 @@ class FeatureRecorder:
         model.embed_multimodal = embed_and_keep
 
     def take_features(self) -> list[tuple[bytes, tuple[int, ...]]]:
-        """The float32 features of the pictures since the last call, as bytes with their shape."""
+        """The float32 features of the images since the last call, as bytes with their shape."""
         taken = [(features.tobytes(), features.shape) for features in self._recorded]
         self._recorded.clear()
         return taken
@@ -77,12 +77,12 @@ class EngineProbe:
         """End the engine."""
         await asyncio.to_thread(self._engine.stop)
 
-    async def look(self, picture: PackedPicture, tokens: list[int]) -> EngineView:
-        """Run one picture, with the reference's tokens as if the engine had chosen them (teacher forcing)."""
+    async def look(self, image: PackedImage, tokens: list[int]) -> EngineView:
+        """Run one image, with the reference's tokens as if the engine had chosen them (teacher forcing)."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         request_id = uuid.uuid4().hex
-        engine_input = self._engine.render_input(picture, None, request_id)
+        engine_input = self._engine.render_input(image, None, request_id)
         prompt = list(engine_input["prompt_token_ids"])
         engine_input["prompt_token_ids"] = prompt + tokens
         # 0: the log-probability of the token that is there, and of no other

@@ -1,4 +1,4 @@
-"""The two sides held against each other, picture by picture, and what differences are allowed."""
+"""The two sides held against each other, image by image, and what differences are allowed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import normalize_patches
-from ocrvl.messages import PackedPicture
+from ocrvl.messages import PackedImage
 from ocrvl_client import Reading
 from perf.parity.engine import EngineView
 from perf.parity.reference import FloatArray, ReferenceReading
@@ -19,7 +19,7 @@ PATCH_BOUND: Final = 1e-6
 """Normalised pixel values are under 3 in size, where neighbouring float32 numbers are 2.4e-7 apart."""
 
 FEATURE_BOUND: Final = 1e-5
-"""Of the largest difference, over the picture's largest feature where that is above 1."""
+"""Of the largest difference, over the image's largest feature where that is above 1."""
 
 LOGPROB_BOUND: Final = 1e-3
 
@@ -44,7 +44,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One picture. Differences are the largest absolute ones; `text` is None where the texts are equal.
+    """One image. Differences are the largest absolute ones; `text` is None where the texts are equal.
 
     `feature_scale` is the largest reference feature in size; `same_counts` says that the served numbers of tokens
     in and out are the reference's, of those out only where the texts are equal.
@@ -80,21 +80,21 @@ class Figure:
 def compare(
     name: str,
     reference: ReferenceReading,
-    picture: PackedPicture,
+    image: PackedImage,
     grid: PixelGrid,
     view: EngineView,
     served: Reading,
 ) -> Comparison:
-    """Hold what `preprocess`, the engine and the server made of a picture against the reference."""
+    """Hold what `preprocess`, the engine and the server made of an image against the reference."""
     text = find_difference(reference, served.text)
     outputs_agree = text is not None or served.num_output_tokens == len(reference.tokens)
     return Comparison(
         name=name,
         tokens=len(reference.tokens),
-        same_grid=picture.grid == reference.grid,
+        same_grid=image.grid == reference.grid,
         same_prompt=view.prompt == reference.prompt,
         same_counts=outputs_agree and served.num_input_tokens == len(reference.prompt),
-        patches=largest_difference(normalize_patches(picture.patches, grid), reference.patches),
+        patches=largest_difference(normalize_patches(image.patches, grid), reference.patches),
         features=largest_difference(view.features, reference.features),
         feature_scale=float(np.abs(reference.features).max()),
         logprobs=largest_difference(view.logprobs, reference.logprobs),
@@ -129,7 +129,7 @@ def _complete(text: str) -> str:
 
 
 def summarize(comparisons: Sequence[Comparison]) -> list[Figure]:
-    """The report's lines over all pictures; of differences the largest."""
+    """The report's lines over all images; of differences the largest."""
     count = len(comparisons)
 
     def all_of(name: str, holds: Sequence[bool]) -> Figure:

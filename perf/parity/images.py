@@ -1,4 +1,4 @@
-"""Drawn pictures of many sizes: lines, receipts and paragraphs, as PNG and JPEG files."""
+"""Drawn images of many sizes: lines, receipts and paragraphs, as PNG and JPEG files."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _HUGE_SHAPES = ((1.25, 1.7), (2.9, 0.6))
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture: what it is, as people say it, and its encoded bytes."""
+    """One image: what it is, as people say it, and its encoded bytes."""
 
     name: str
     data: bytes
 
 
 def draw_samples(grid: PixelGrid, seed: int) -> list[Sample]:
-    """28 pictures, the same for the same seed; some under `grid`'s fewest pixels and some above its most."""
+    """28 images, the same for the same seed; some under `grid`'s fewest pixels and some above its most."""
     world = World(Random(seed))
     samples = []
     for index, (kind, drawing) in enumerate(_draw(grid, world)):
-        name, data = _encode(drawing.picture, index)
-        width, height = drawing.picture.size
+        name, data = _encode(drawing.image, index)
+        width, height = drawing.image.size
         samples.append(Sample(f"{index:02} {kind} {width}x{height} {name}", data))
     return samples
 
@@ -64,15 +64,15 @@ def _draw(grid: PixelGrid, world: World) -> Iterator[tuple[str, Drawing]]:
         yield "huge", world.paragraph((round(wide * side), round(high * side)))
 
 
-def _encode(picture: Image.Image, index: int) -> tuple[str, bytes]:
-    """The picture's file, in one of four kinds that take turns; JPEG loses, but both sides read the same bytes."""
+def _encode(image: Image.Image, index: int) -> tuple[str, bytes]:
+    """The image's file, in one of four kinds that take turns; JPEG loses, but both sides read the same bytes."""
     kinds: tuple[tuple[str, Image.Image, dict[str, Any]], ...] = (
-        ("png", picture, {}),
-        ("jpeg", picture, {"quality": 90}),
-        ("gray png", picture.convert("L"), {}),
-        ("progressive jpeg", picture, {"quality": 60, "progressive": True}),
+        ("png", image, {}),
+        ("jpeg", image, {"quality": 90}),
+        ("gray png", image.convert("L"), {}),
+        ("progressive jpeg", image, {"quality": 60, "progressive": True}),
     )
-    name, picture, options = kinds[index % len(kinds)]
+    name, image, options = kinds[index % len(kinds)]
     buffer = io.BytesIO()
-    picture.save(buffer, name.split()[-1], **options)
+    image.save(buffer, name.split()[-1], **options)
     return name, buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What transformers makes of a picture: patches, features, tokens with their log-probabilities, text."""
+"""What transformers makes of an image: patches, features, tokens with their log-probabilities, text."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ReferenceReading:
-    """One picture through transformers, greedily. P patches, F merged visual tokens, T generated tokens.
+    """One image through transformers, greedily. P patches, F merged visual tokens, T generated tokens.
 
     patches       float32 [P, 3, patch, patch], normalised
     grid          (1, rows, columns) in patches
-    features      float32 [F, hidden]: the projector's output, what the decoder is given for the picture
+    features      float32 [F, hidden]: the projector's output, what the decoder is given for the image
     prompt        token ids before the first generated one, one placeholder a visual token
     tokens        T generated ids, the end token included where it was reached
     logprobs      float32 [T]: of each generated token, given the prompt and those before it
@@ -50,7 +50,7 @@ class ReferenceReading:
 
 
 class Reference:
-    """A checkpoint in transformers: its own classes in float32, pictures prepared by its PIL processor.
+    """A checkpoint in transformers: its own classes in float32, images prepared by its PIL processor.
 
     The position table is interpolated as PaddlePaddle's code does it (`training.nano.architecture.load_model`).
     """
@@ -66,9 +66,9 @@ class Reference:
         )
 
     def read(self, data: bytes, max_tokens: int) -> ReferenceReading:
-        """Read a picture from its encoded bytes, at most `max_tokens` tokens."""
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
-        inputs = self._processor(images=[picture], text=[self._chat], return_tensors="pt")
+        """Read an image from its encoded bytes, at most `max_tokens` tokens."""
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        inputs = self._processor(images=[image], text=[self._chat], return_tensors="pt")
         with torch.inference_mode():
             looked = self._model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
             answer = self._model.generate(

@@ -1,12 +1,12 @@
-"""The whole comparison: every picture through transformers, through the server, and through an engine listened to."""
+"""The whole comparison: every image through transformers, through the server, and through an engine listened to."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ocrvl.imaging.decode import PictureLimits
-from ocrvl.messages import PackedPicture
+from ocrvl.imaging.decode import ImageLimits
+from ocrvl.messages import PackedImage
 from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
@@ -31,11 +31,11 @@ def compare_samples(
     on_stage("reading with the server")
     served = read_served(samples, grpc_url, max_tokens)
     on_stage("looking into an engine")
-    pictures = cut_samples(samples, settings)
-    views = asyncio.run(look_into_engine(pictures, references, settings))
+    images = cut_samples(samples, settings)
+    views = asyncio.run(look_into_engine(images, references, settings))
     return [
-        compare(sample.name, reference, picture, settings.grid, view, reading)
-        for sample, reference, picture, view, reading in zip(samples, references, pictures, views, served, strict=True)
+        compare(sample.name, reference, image, settings.grid, view, reading)
+        for sample, reference, image, view, reading in zip(samples, references, images, views, served, strict=True)
     ]
 
 
@@ -51,21 +51,19 @@ def read_served(samples: Sequence[Sample], grpc_url: str, max_tokens: int) -> li
         return client.read_batch([sample.data for sample in samples], raw=True, max_tokens=max_tokens)
 
 
-def cut_samples(samples: Sequence[Sample], settings: EngineSettings) -> list[PackedPicture]:
+def cut_samples(samples: Sequence[Sample], settings: EngineSettings) -> list[PackedImage]:
     """Each sample as `preprocess` cuts it with `exact_resize`: what the engine makes of it shows no other rounding."""
-    preprocessor = Preprocessor(settings.grid, PictureLimits(), exact_resize=True)
+    preprocessor = Preprocessor(settings.grid, ImageLimits(), exact_resize=True)
     done = preprocessor.preprocess([sample.data for sample in samples], [Task.OCR], Options())
-    return list(done.pictures())
+    return list(done.images())
 
 
 async def look_into_engine(
-    pictures: Sequence[PackedPicture], references: Sequence[ReferenceReading], settings: EngineSettings
+    images: Sequence[PackedImage], references: Sequence[ReferenceReading], settings: EngineSettings
 ) -> list[EngineView]:
-    """Each picture through an engine of its own making, with the reference's tokens."""
+    """Each image through an engine of its own making, with the reference's tokens."""
     probe = await EngineProbe.start(settings)
     try:
-        return [
-            await probe.look(picture, reference.tokens) for picture, reference in zip(pictures, references, strict=True)
-        ]
+        return [await probe.look(image, reference.tokens) for image, reference in zip(images, references, strict=True)]
     finally:
         await probe.stop()

@@ -26,7 +26,7 @@ from ocrvl_client import (
     ServerUnavailable,
 )
 from ocrvl_client._transports.translate import translate
-from stress.endurance.images import Picture, read_markdown
+from stress.endurance.images import ReferenceImage, read_markdown
 from stress.endurance.server import Endpoints
 
 PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
@@ -55,9 +55,9 @@ class Door(StrEnum):
         """Whether what the server said last is what its caller sees."""
         return self not in (Door.GRPC, Door.HTTP)
 
-    def text_of(self, picture: Picture) -> str:
-        """What must come back for a picture."""
-        return picture.markdown if self is Door.DOCUMENT else picture.text
+    def text_of(self, image: ReferenceImage) -> str:
+        """What must come back for an image."""
+        return image.markdown if self is Door.DOCUMENT else image.text
 
 
 class Ending(StrEnum):
@@ -90,8 +90,8 @@ def ending_of(error: Exception) -> Ending:
 class Asker(Protocol):
     """One caller's connection, for one thread."""
 
-    def read(self, picture: Picture, request_id: str) -> str:
-        """What comes back for a picture. Raises `OcrvlError`."""
+    def read(self, image: ReferenceImage, request_id: str) -> str:
+        """What comes back for an image. Raises `OcrvlError`."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,9 +121,9 @@ class SdkAsker:
         url = endpoints.grpc if protocol == "grpc" else endpoints.http
         self._client = Client(url, protocol=protocol, timeout=timeout, retry=retry)
 
-    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
-        """The picture's text. Raises `OcrvlError`."""
-        return self._client.read(picture.data).text
+    def read(self, image: ReferenceImage, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The image's text. Raises `OcrvlError`."""
+        return self._client.read(image.data).text
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,15 +137,15 @@ class LeavingAsker:
         self._client = Client(grpc_url, timeout=timeout)
         self._count = 0
 
-    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
-        """The picture's text: of a stream that is left at its first part, what it would have been."""
+    def read(self, image: ReferenceImage, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+        """The image's text: of a stream that is left at its first part, what it would have been."""
         self._count += 1
-        with closing(self._client.stream(picture.data)) as parts:
+        with closing(self._client.stream(image.data)) as parts:
             for part in parts:
                 if isinstance(part, Reading):
                     return part.text
                 if self._count % 2:
-                    return picture.text
+                    return image.text
         raise ServerError("the stream ended without a reading")
 
     def close(self) -> None:
@@ -154,14 +154,14 @@ class LeavingAsker:
 
 
 class DocumentAsker:
-    """Documents of the SDK, page by page, of a picture each."""
+    """Documents of the SDK, page by page, of an image each."""
 
     def __init__(self, grpc_url: str, timeout: float) -> None:
         self._client = Client(grpc_url, timeout=timeout)
 
-    def read(self, picture: Picture, request_id: str) -> str:  # noqa: ARG002 - the protocol's
+    def read(self, image: ReferenceImage, request_id: str) -> str:  # noqa: ARG002 - the protocol's
         """The document's Markdown. Raises `OcrvlError`."""
-        return read_markdown(self._client, picture.data)
+        return read_markdown(self._client, image.data)
 
     def close(self) -> None:
         """Close the connection."""
@@ -175,18 +175,18 @@ class StreamAsker:
         self._client = triton_grpc.InferenceServerClient(grpc_url, channel_args=_RECONNECT)
         self._timeout = timeout
 
-    def read(self, picture: Picture, request_id: str) -> str:
-        """The picture's text. Raises `OcrvlError`."""
-        return self.read_batch([picture.data], request_id)[0]
+    def read(self, image: ReferenceImage, request_id: str) -> str:
+        """The image's text. Raises `OcrvlError`."""
+        return self.read_batch([image.data], request_id)[0]
 
-    def read_batch(self, pictures: list[bytes], request_id: str, **options: Any) -> list[str]:
-        """The text of each picture, all in one request. Raises `OcrvlError`."""
+    def read_batch(self, images: list[bytes], request_id: str, **options: Any) -> list[str]:
+        """The text of each image, all in one request. Raises `OcrvlError`."""
         answers: _Answers = queue.SimpleQueue()
         is_late = False
         try:
             self._client.start_stream(lambda result, error: answers.put((result, error)))
-            self._send(pictures, request_id, options, answers)
-            return self._receive(len(pictures), answers)
+            self._send(images, request_id, options, answers)
+            return self._receive(len(images), answers)
         except InferenceServerException as error:
             raise translate(error) from error
         except queue.Empty:
@@ -196,8 +196,8 @@ class StreamAsker:
             # one that has ended is not cancelled, which leaves a thread behind that waits for more requests
             self._client.stop_stream(cancel_requests=is_late)
 
-    def _send(self, pictures: list[bytes], request_id: str, options: Mapping[str, Any], answers: _Answers) -> None:
-        tensors = fill(ask_tensors(pictures, options))
+    def _send(self, images: list[bytes], request_id: str, options: Mapping[str, Any], answers: _Answers) -> None:
+        tensors = fill(ask_tensors(images, options))
         try:
             self._client.async_stream_infer(
                 Model.STREAM.value, tensors, request_id=request_id, enable_empty_final_response=True
@@ -230,9 +230,9 @@ class StreamAsker:
         self._client.close()
 
 
-def ask_tensors(pictures: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
+def ask_tensors(images: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
     """The tensors of a request."""
-    tensors = {Tensor.IMAGE: _texts(pictures), Tensor.TASK: _texts([Task.OCR.encode()])}
+    tensors = {Tensor.IMAGE: _texts(images), Tensor.TASK: _texts([Task.OCR.encode()])}
     return tensors | ({Tensor.OPTIONS: _texts([json.dumps(dict(options)).encode()])} if options else {})
 
 

@@ -1,4 +1,4 @@
-"""One client process: some threads, each with a door of its own, that ask one picture after the other."""
+"""One client process: some threads, each with a door of its own, that ask one image after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from stress.endurance.asking import Door, Ending, ending_of, open_door
-from stress.endurance.images import Picture
+from stress.endurance.images import ReferenceImage
 from stress.endurance.journal import Closed, Ended, Journal, Sent
 from stress.endurance.server import Endpoints
 
@@ -27,7 +27,7 @@ class ClientPlan:
     journal: Path
     endpoints: Endpoints
     doors: tuple[Door, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[ReferenceImage, ...]
     seed: str
     timeout: float
     grace: float
@@ -59,13 +59,13 @@ def _ask_on(plan: ClientPlan, journal: Journal, number: int, stopped: threading.
     asker = open_door(door, plan.endpoints, plan.timeout)
     count = 0
     while not stopped.is_set():
-        picture = random.choice(plan.pictures)
+        image = random.choice(plan.images)
         request = f"{plan.name}-{number}-{count}"
         count += 1
-        journal.write(Sent(request, time.monotonic(), door, picture.name))
+        journal.write(Sent(request, time.monotonic(), door, image.name))
         try:
-            text = asker.read(picture, request)
-            ending, detail = (Ending.RIGHT, "") if text == door.text_of(picture) else (Ending.WRONG, text)
+            text = asker.read(image, request)
+            ending, detail = (Ending.RIGHT, "") if text == door.text_of(image) else (Ending.WRONG, text)
         except Exception as error:
             ending = ending_of(error)
             detail = repr(error) if ending is Ending.FOREIGN else str(error)

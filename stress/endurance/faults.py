@@ -41,7 +41,7 @@ def main(
     kills: Annotated[int, typer.Option(min=1, help="And until so many of each kind were killed.")] = 10,
     calm: Annotated[float, typer.Option(min=0.1, help="Minutes without faults before, to compare with.")] = 2.0,
     in_flight: Annotated[int, typer.Option(min=10, help="Requests in flight, of all clients together.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of pictures, load and kills.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of images, load and kills.")] = 0,
     report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
 ) -> None:
     """Start `ocrvl serve`, put it under load, kill processes at random, and hold every request against its outcome.
@@ -75,10 +75,10 @@ def _run(console: Console, folder: Path, schedule: Schedule, calm: float, in_fli
     with ServeProcess(folder, arguments) as server:
         traces.look(server.members())
         url = server.endpoints.grpc
-        pictures = tuple(read_documents(url, read_undisturbed(url, draw_files(seed, _LINES, _RECEIPTS))))
-        plan = ClientPlan("", folder, server.endpoints, (), pictures, str(seed), _TIMEOUT, _GRACE)
+        images = tuple(read_documents(url, read_undisturbed(url, draw_files(seed, _LINES, _RECEIPTS))))
+        plan = ClientPlan("", folder, server.endpoints, (), images, str(seed), _TIMEOUT, _GRACE)
         with Fleet(plan, folder, _CLIENTS, in_flight) as fleet:
-            console.print(f"{len(pictures)} pictures, {in_flight} requests in flight, {calm:g} s without faults")
+            console.print(f"{len(images)} images, {in_flight} requests in flight, {calm:g} s without faults")
             time.sleep(_WARM_UP_SECONDS)
             start = time.monotonic()
             time.sleep(calm)

@@ -1,4 +1,4 @@
-"""Pictures for load, and what a server that nothing disturbs reads in them."""
+"""Images for load, and what a server that nothing disturbs reads in them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _TOGETHER: Final = 8
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded picture, its text, and its Markdown as a document, as the undisturbed server read it."""
+class ReferenceImage:
+    """An encoded image, its text, and its Markdown as a document, as the undisturbed server read it."""
 
     name: str
     data: bytes
@@ -32,10 +32,10 @@ def draw_files(seed: int, lines: int, receipts: int) -> dict[str, bytes]:
     return files | {f"receipt {number}": world.receipt(3 + number % 4).png() for number in range(receipts)}
 
 
-def read_undisturbed(grpc_url: str, files: dict[str, bytes]) -> list[Picture]:
-    """Each picture with its text.
+def read_undisturbed(grpc_url: str, files: dict[str, bytes]) -> list[ReferenceImage]:
+    """Each image with its text.
 
-    They are read one by one, then all at once: a picture that reads differently in company lies between two tokens
+    They are read one by one, then all at once: an image that reads differently in company lies between two tokens
     that are as good as equally likely, where the order of float32 sums decides. It is left out, since its text would
     say nothing about faults.
     """
@@ -43,26 +43,26 @@ def read_undisturbed(grpc_url: str, files: dict[str, bytes]) -> list[Picture]:
         alone = [client.read(data).text for data in files.values()]
         together = [reading.text for reading in client.read_batch(list(files.values()))]
     return [
-        Picture(name, data, first)
+        ReferenceImage(name, data, first)
         for (name, data), first, second in zip(files.items(), alone, together, strict=True)
         if first == second
     ]
 
 
-def read_documents(grpc_url: str, pictures: Sequence[Picture]) -> list[Picture]:
-    """Those pictures that read alike as documents, alone and in company, with their Markdown."""
+def read_documents(grpc_url: str, images: Sequence[ReferenceImage]) -> list[ReferenceImage]:
+    """Those images that read alike as documents, alone and in company, with their Markdown."""
     with Client(grpc_url) as client, ThreadPoolExecutor(_TOGETHER) as threads:
-        alone = [read_markdown(client, picture.data) for picture in pictures]
-        together = list(threads.map(lambda picture: read_markdown(client, picture.data), pictures))
+        alone = [read_markdown(client, image.data) for image in images]
+        together = list(threads.map(lambda image: read_markdown(client, image.data), images))
     return [
-        replace(picture, markdown=first)
-        for picture, first, second in zip(pictures, alone, together, strict=True)
+        replace(image, markdown=first)
+        for image, first, second in zip(images, alone, together, strict=True)
         if first == second
     ]
 
 
 def read_markdown(client: Client, data: bytes) -> str:
-    """A picture's Markdown as a document, streamed. Raises `OcrvlError`, also where a block can not be read."""
+    """An image's Markdown as a document, streamed. Raises `OcrvlError`, also where a block cannot be read."""
     *_, document = client.document_stream(data, strict=True)
     assert isinstance(document, Document)
     return document.markdown

@@ -23,7 +23,7 @@ class Sent:
     id: str
     at: float
     door: Door
-    picture: str
+    image: str
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Request:
     id: str
     client: str
     door: Door
-    picture: str
+    image: str
     sent: float
     ended: float | None
     ending: Ending | None
@@ -93,12 +93,10 @@ def reconcile(client: Client, events: Iterable[Event], deadline: float) -> list[
 def _close(client: Client, sent: Sent, ended: Ended | None, closed: float | None, deadline: float) -> Request:
     if ended is None:
         verdict = _judge_open(client, sent, closed, deadline)
-        return Request(sent.id, client.name, sent.door, sent.picture, sent.at, None, None, verdict, "")
+        return Request(sent.id, client.name, sent.door, sent.image, sent.at, None, None, verdict, "")
     late = ended.at - sent.at > deadline
     verdict = Verdict.HUNG if late else judge(sent.door, ended.ending, ended.at - sent.at)
-    return Request(
-        sent.id, client.name, sent.door, sent.picture, sent.at, ended.at, ended.ending, verdict, ended.detail
-    )
+    return Request(sent.id, client.name, sent.door, sent.image, sent.at, ended.at, ended.ending, verdict, ended.detail)
 
 
 def _judge_open(client: Client, sent: Sent, closed: float | None, deadline: float) -> Verdict:

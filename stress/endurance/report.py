@@ -16,7 +16,7 @@ from stress.endurance.reconcile import MUST_NOT_BE, Request, Verdict, count_reas
 from stress.endurance.recovery import Kill, Kind, Recovery, Window, find_recoveries, rate_outside, seconds_outside
 
 TARGET_RATIO: Final = 0.9
-"""Of the goodput without faults, outside recoveries: what one picture costs must not depend on what died before."""
+"""Of the goodput without faults, outside recoveries: what one image costs must not depend on what died before."""
 
 _REASONS_SHOWN = 25
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from ocrvl_client import Client, FinishReason, InvalidRequest, RequestCancelled
 from stress.endurance.asking import PATIENT, StreamAsker
-from stress.endurance.images import Picture
+from stress.endurance.images import ReferenceImage
 from stress.endurance.server import Endpoints
 
 _TIMEOUT = 120.0
 
 _LONG: Final[Mapping[str, Any]] = {"regex": "[a-z]{3500}", "stop_repetition": False}
-"""Options with which a picture of anything takes longer than a call to cancel, also on a machine whose kernel lets
+"""Options with which an image of anything takes longer than a call to cancel, also on a machine whose kernel lets
 others wait for seconds while an engine computes."""
 
 BAD_FILES: Final = (b"", b"hello world", b"%PDF-1.7 ...", bytes(1000), b"\x89PNG\r\n\x1a\n" + bytes(60))
@@ -29,9 +29,9 @@ BAD_FILES: Final = (b"", b"hello world", b"%PDF-1.7 ...", bytes(1000), b"\x89PNG
 class Errand(StrEnum):
     """A kind of request."""
 
-    GRPC = "a picture, gRPC"
-    HTTP = "a picture, HTTP"
-    SEVERAL = "several pictures"
+    GRPC = "an image, gRPC"
+    HTTP = "an image, HTTP"
+    SEVERAL = "several images"
     KEPT = "several, one bad and kept"
     BAD = "a bad file"
     CANCELLED = "cancelled by token"
@@ -54,13 +54,13 @@ class Plan:
     """One request: `bad` is the bad file where there is one, `cancel_after` is in seconds."""
 
     errand: Errand
-    pictures: tuple[Picture, ...]
+    images: tuple[ReferenceImage, ...]
     bad: bytes = b""
     cancel_after: float = 0.0
 
 
 def plan_errands(
-    pictures: Sequence[Picture], count: int, random: Random, mixed: Collection[Errand] = tuple(Errand)
+    images: Sequence[ReferenceImage], count: int, random: Random, mixed: Collection[Errand] = tuple(Errand)
 ) -> list[Plan]:
     """So many requests of these kinds, mixed; the same for the same state of `random`."""
     weights = {kind: weight for kind, weight in _WEIGHTS.items() if kind in mixed}
@@ -68,7 +68,7 @@ def plan_errands(
     plans = []
     for kind in kinds:
         several = random.randint(2, 5) if kind in (Errand.SEVERAL, Errand.KEPT) or random.random() < 0.2 else 1
-        chosen = tuple(random.choices(pictures, k=several if kind is not Errand.CANCELLED else 1))
+        chosen = tuple(random.choices(images, k=several if kind is not Errand.CANCELLED else 1))
         plans.append(Plan(kind, chosen, random.choice(BAD_FILES), random.uniform(0.0, 1.0)))
     return plans
 
@@ -98,7 +98,7 @@ class Runner:
             return repr(error)
 
     def _run(self, plan: Plan) -> str | None:
-        files, texts = [one.data for one in plan.pictures], [one.text for one in plan.pictures]
+        files, texts = [one.data for one in plan.images], [one.text for one in plan.images]
         match plan.errand:
             case Errand.GRPC | Errand.SEVERAL:
                 return _differs([reading.text for reading in self._grpc.read_batch(files)], texts)
@@ -134,7 +134,7 @@ class Runner:
         later = threading.Timer(plan.cancel_after, end)
         later.start()
         try:
-            self._grpc.read(plan.pictures[0].data, cancel_token=token, **_LONG)
+            self._grpc.read(plan.images[0].data, cancel_token=token, **_LONG)
         except RequestCancelled:
             return None
         finally:

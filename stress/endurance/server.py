@@ -113,10 +113,10 @@ class ServeProcess:
         settings = ProbeSettings(timeout=timeout)
         return examine(settings, _fetch(self.endpoints.http), _fetch(self.endpoints.metrics))
 
-    def pictures_in_flight(self) -> float:
-        """Pictures that the engines have taken and not yet answered, as the metrics have it."""
+    def images_in_flight(self) -> float:
+        """Images that the engines have taken and not yet answered, as the metrics have it."""
         samples = list(parse_samples(_fetch(self.endpoints.metrics)("/metrics", 5.0).text))
-        return sum(values_by_replica(samples, "engine_pictures_in_flight").values())
+        return sum(values_by_replica(samples, "engine_images_in_flight").values())
 
     def _wait_until_ready(self) -> Endpoints:
         give_up = time.monotonic() + START_SECONDS

@@ -39,7 +39,7 @@ Outcomes = list[tuple[Errand, str | None]]
 def main(
     requests: Annotated[int, typer.Option(min=100, help="How many, in all.")] = 2000,
     in_flight: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 24,
-    seed: Annotated[int, typer.Option(help="Of pictures and requests.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of images and requests.")] = 0,
     only: Annotated[list[Errand] | None, typer.Option(help="Kinds of requests; all unless given.")] = None,
     report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
 ) -> None:
@@ -54,8 +54,8 @@ def main(
         console.print("starting the server")
         repository = copy_repository(folder / "repository", engine_args={"num_gpu_blocks_override": _KV_BLOCKS})
         with ServeProcess(folder, ("--model-repository", str(repository))) as server:
-            pictures = read_undisturbed(server.endpoints.grpc, draw_files(seed, 40, 20))
-            plans = plan_errands(pictures, requests, Random(seed), only or tuple(Errand))
+            images = read_undisturbed(server.endpoints.grpc, draw_files(seed, 40, 20))
+            plans = plan_errands(images, requests, Random(seed), only or tuple(Errand))
             outcomes, before = _send(console, server, plans[: requests // 10], in_flight)
             more, after = _send(console, server, plans[requests // 10 :], in_flight)
     except RuntimeError as error:
@@ -89,9 +89,9 @@ def _send(console: Console, server: ServeProcess, plans: Sequence[Plan], in_flig
         outcomes = list(pool.map(run, plans))
     console.print(f"{len(plans)} requests in {time.monotonic() - began:.0f} s")
     give_up = time.monotonic() + _IDLE_SECONDS
-    while server.pictures_in_flight() > 0:
+    while server.images_in_flight() > 0:
         if time.monotonic() > give_up:
-            raise RuntimeError("pictures are still in flight though no request is")
+            raise RuntimeError("images are still in flight though no request is")
         time.sleep(1)
     return outcomes, read_memory(server.members())
 

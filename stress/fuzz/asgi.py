@@ -19,11 +19,11 @@ LONGEST_REFUSAL: Final = 4096
 class _Reader:
     """Reads nothing in anything."""
 
-    async def read(self, picture: bytes, **_: Any) -> Reading:
-        return Reading(str(len(picture)), FinishReason.STOP, 1, 1)
+    async def read(self, image: bytes, **_: Any) -> Reading:
+        return Reading(str(len(image)), FinishReason.STOP, 1, 1)
 
-    async def stream(self, picture: bytes, **_: Any) -> AsyncGenerator[str | Reading, None]:
-        yield await self.read(picture)
+    async def stream(self, image: bytes, **_: Any) -> AsyncGenerator[str | Reading, None]:
+        yield await self.read(image)
 
     async def document_stream(self, file: bytes, **_: Any) -> AsyncGenerator[Page | Document, None]:
         yield Page(index=0, markdown=str(len(file)), content={}, images={}, error="", warning="", done=1, total=1)

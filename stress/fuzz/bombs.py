@@ -1,4 +1,4 @@
-"""Pictures of more parts than they need: a few, to fuzz with, or so many that a decoder is kept busy by them."""
+"""Images of more parts than they need: a few, to fuzz with, or so many that a decoder is kept busy by them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ GRAY: Final = Image.new("L", (64, 48), 128)
 
 
 def jpeg_of_scans(scans: int, side: int = 64) -> bytes:
-    """A progressive JPEG whose last scan comes again and again; each goes over the whole picture."""
+    """A progressive JPEG whose last scan comes again and again; each goes over the whole image."""
     data = _encode(Image.new("L", (side, side), 128), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * (scans - data.count(b"\xff\xda")) + data[-2:]
 
 
 def jpeg_of(segments: int, segment: bytes = b"\xff\xec\0\x02") -> bytes:
-    """A JPEG with as many more segments before its picture."""
+    """A JPEG with as many more segments before its image."""
     data = _encode(GRAY, "JPEG")
     # behind JFIF's own, since a file begins with a mark and a segment
     return data[:20] + segment * segments + data[20:]
@@ -32,14 +32,14 @@ def chunk(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def png_of(chunks: int, more: bytes = chunk(b"prVt")) -> bytes:
-    """A PNG with as many more chunks before its picture."""
+    """A PNG with as many more chunks before its image."""
     data = _encode(GRAY, "PNG")
     start = data.index(b"IDAT") - 4
     return data[:start] + more * chunks + data[start:]
 
 
 def webp_of(chunks: int) -> bytes:
-    """A WebP with as many empty chunks behind its picture."""
+    """A WebP with as many empty chunks behind its image."""
     data = _encode(GRAY.convert("RGB"), "WEBP") + b"NONE\0\0\0\0" * chunks
     return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
 

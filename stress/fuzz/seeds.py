@@ -1,4 +1,4 @@
-"""Files to begin from, drawn by code: small pictures of every format, small documents."""
+"""Files to begin from, drawn by code: small images of every format, small documents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 
-def picture_files() -> Sequence[bytes]:
-    """Pictures in every format and in the modes that are decoded differently."""
+def image_files() -> Sequence[bytes]:
+    """Images in every format and in the modes that are decoded differently."""
     ramp = np.arange(24 * 16, dtype=np.uint32).reshape(16, 24)
     gray = Image.fromarray((ramp % 256).astype(np.uint8))
     rgb = gray.convert("RGB")
@@ -39,7 +39,7 @@ def picture_files() -> Sequence[bytes]:
 
 
 def document_files() -> Sequence[bytes]:
-    """PDFs of a few objects, TIFFs of one and of two pages, a picture."""
+    """PDFs of a few objects, TIFFs of one and of two pages, an image."""
     gray = Image.fromarray(np.arange(24 * 16, dtype=np.uint32).reshape(16, 24).astype(np.uint8))
     box = b"/MediaBox[0 0 60 40]"
     text = b"BT /F1 12 Tf 4 20 Td (Tea) Tj ET 1 0 0 rg 30 5 20 20 re f"

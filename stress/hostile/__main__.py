@@ -66,7 +66,7 @@ class Result:
         """Why it does not hold, empty where it does."""
         found = self.attack.faults(self.came_back) + self.account.faults(server_ended=self.restarted)
         if self.recovery.seconds is None:
-            found.append("no good picture was read afterwards")
+            found.append("no good image was read afterwards")
         if self.restarted and not self.attack.ends_server:
             found.append("the server had to be started again")
         return found
@@ -76,10 +76,10 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="An attack by its name; repeatable, all unless given.")] = None,
     report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
 ) -> None:
-    """Start `ocrvl serve`, attack it, and read a good picture after each attack.
+    """Start `ocrvl serve`, attack it, and read a good image after each attack.
 
     Exit status 1 where an attack was not answered as it should be, a good request was lost, answered wrongly or is not
-    in the server's log just once, or no good picture could be read afterwards.
+    in the server's log just once, or no good image could be read afterwards.
     """
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
     folder = Path(tempfile.mkdtemp(prefix="ocrvl-hostile-"))
@@ -121,15 +121,15 @@ def _run_stage(console: Console, folder: Path, prepare: Stage, attacks: list[Att
 
 
 def _attack_all(console: Console, server: ServeProcess, folder: Path, attacks: list[Attack]) -> list[Result]:
-    picture = read_undisturbed(server.endpoints.grpc, draw_files(0, 1, 0))[0]
-    scene = Scene(server.endpoints, picture, folder, server.members)
+    image = read_undisturbed(server.endpoints.grpc, draw_files(0, 1, 0))[0]
+    scene = Scene(server.endpoints, image, folder, server.members)
     results = []
-    with Ledger(server.endpoints.grpc, picture, folder / "serve.log") as ledger:
+    with Ledger(server.endpoints.grpc, image, folder / "serve.log") as ledger:
         for attack in attacks:
             before, began = _server_pid(server), time.monotonic()
             came_back = attack.run(scene)
             seconds = time.monotonic() - began
-            recovery = read_again(server.endpoints.grpc, picture, _RECOVERY_SECONDS)
+            recovery = read_again(server.endpoints.grpc, image, _RECOVERY_SECONDS)
             restarted = _server_pid(server) != before
             ledger.wait_for_answers(_RECOVERY_SECONDS)
             account = ledger.close_account(with_log=attack.keeps_log)
@@ -145,7 +145,7 @@ def _server_pid(server: ServeProcess) -> int | None:
 
 def _table(results: list[Result]) -> Table:
     table = Table(
-        *("attack", "what was sent", "what came back", "good picture afterwards", "good requests meanwhile", ""),
+        *("attack", "what was sent", "what came back", "good image afterwards", "good requests meanwhile", ""),
         title="hostile callers",
     )
     for result in results:

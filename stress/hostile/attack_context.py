@@ -1,4 +1,4 @@
-"""What an attack has before it: a server, a picture, and raw ways to ask that check nothing."""
+"""What an attack has before it: a server, an image, and raw ways to ask that check nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from ocrvl.wire import Model, Tensor, untag_message
 from stress.endurance.asking import ask_tensors, fill
-from stress.endurance.images import Picture
+from stress.endurance.images import ReferenceImage
 from stress.endurance.server import Endpoints, Member
 
 ANSWER_SECONDS: Final = 30.0
@@ -32,10 +32,10 @@ _UNLIMITED: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_me
 
 @dataclass(frozen=True)
 class Scene:
-    """A server under attack; `picture` is one it can read, `folder` has its log, `members` are its processes."""
+    """A server under attack; `image` is one it can read, `folder` has its log, `members` are its processes."""
 
     endpoints: Endpoints
-    picture: Picture
+    image: ReferenceImage
     folder: Path
     members: Callable[[], list[Member]]
 
@@ -90,9 +90,9 @@ def request(model: str | Model, inputs: Mapping[Tensor, Any], version: str = "")
     return message
 
 
-def read_request(picture: bytes, **options: Any) -> Any:
+def read_request(image: bytes, **options: Any) -> Any:
     """A good request to `ocr`."""
-    return request(Model.OCR, ask_tensors([picture], options))
+    return request(Model.OCR, ask_tensors([image], options))
 
 
 def infer_path(model: str | Model) -> str:

@@ -39,7 +39,7 @@ def _http_head(scene: Scene, length: int) -> bytes:
 
 
 def _body(scene: Scene) -> bytes:
-    return json_body("image", "BYTES", [1], [base64.b64encode(scene.picture.data).decode()])
+    return json_body("image", "BYTES", [1], [base64.b64encode(scene.image.data).decode()])
 
 
 def _slow_loris(scene: Scene) -> Counter[str]:
@@ -75,7 +75,7 @@ def _resets(scene: Scene) -> Counter[str]:
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     for number in range(_RESETS // 4):
         # a call that is given up as soon as it is sent
-        scene.infer(request(Model.OCR, ask_tensors([scene.picture.data], {})), 0.001 * (number % 5 + 1))
+        scene.infer(request(Model.OCR, ask_tensors([scene.image.data], {})), 0.001 * (number % 5 + 1))
     return Counter({"reset": _RESETS + _RESETS // 4})
 
 
@@ -83,7 +83,7 @@ def _unread(scene: Scene) -> Counter[str]:
     """Answers that nobody reads: requests one after the other on connections of HTTP, and on streams of gRPC."""
     body = _body(scene)
     whole = _http_head(scene, len(body)) + body
-    long = ask_tensors([scene.picture.data] * 4, {"regex": "[a-z]{200}", "max_tokens": 200})
+    long = ask_tensors([scene.image.data] * 4, {"regex": "[a-z]{200}", "max_tokens": 200})
     message = request(Model.STREAM, long)
     with ExitStack() as open_ones:
         for _ in range(_UNREAD):
@@ -142,7 +142,7 @@ def _told(scene: Scene, status: str, answer: Any) -> str:
     if status != "200":
         return f"{status} refused"
     texts = [output["data"][0] for output in answer["outputs"] if output["name"] == Tensor.TEXT]
-    return "200 right" if texts == [scene.picture.text] else "200 INTERNAL wrong text"
+    return "200 right" if texts == [scene.image.text] else "200 INTERNAL wrong text"
 
 
 def _many_chunks(scene: Scene) -> Counter[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from ocrvl.messages import PackedPictures, encode_texts
+from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
 from stress.endurance.asking import ask_tensors
@@ -97,15 +97,15 @@ def _schemas() -> Iterator[Any]:
 
 def _options(scene: Scene) -> Counter[str]:
     def ask(text: bytes) -> str:
-        tensors = ask_tensors([scene.picture.data], {}) | {Tensor.OPTIONS: _texts(text)}
+        tensors = ask_tensors([scene.image.data], {}) | {Tensor.OPTIONS: _texts(text)}
         return scene.infer(request(Model.OCR, tensors))
 
     return each(_option_texts(), ask)
 
 
 def _packed(rows: int = 4, columns: int = 4) -> dict[Tensor, Any]:
-    """A blank picture on its way into the engine."""
-    return PackedPictures(
+    """A blank image on its way into the engine."""
+    return PackedImages(
         patches=np.full((rows * columns, 588), 255, np.uint8),
         grids=np.array([[1, rows, columns]], np.int64),
         source_sizes=np.array([[14 * columns, 14 * rows]], np.int32),
@@ -130,8 +130,8 @@ def _hops() -> Iterator[dict[Tensor, Any]]:
     for text in _option_texts():
         yield {**good, Tensor.CHECKED_OPTIONS: _texts(text)[None]}
     for error in (b"\xff", b"x", b"[UNAVAILABLE] " + b"x" * 1_000_000):
-        yield {**good, Tensor.PICTURE_ERROR: _texts(error)[None]}
-        yield {**good, Tensor.PICTURE_WARNING: _texts(error)[None]}
+        yield {**good, Tensor.IMAGE_ERROR: _texts(error)[None]}
+        yield {**good, Tensor.IMAGE_WARNING: _texts(error)[None]}
     for size in ((0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)):
         spotted = {
             **good,
@@ -162,11 +162,11 @@ def _other_models(scene: Scene) -> Counter[str]:
         b"\xff",
     )
     layout = [{Tensor.PIXELS: one} for one in pixels]
-    layout += [{Tensor.IMAGE: _texts(data)[None]} for data in (b"", b"x", scene.picture.data[:60])]
+    layout += [{Tensor.IMAGE: _texts(data)[None]} for data in (b"", b"x", scene.image.data[:60])]
     layout += [{Tensor.PIXELS: pixels[-1], Tensor.OPTIONS: _texts(text)[None]} for text in layout_options]
     layout += [{Tensor.OPTIONS: _texts(b"{}")[None]}, {Tensor.PIXELS: pixels[0], Tensor.IMAGE: _texts(b"x")[None]}]
-    documents = [{Tensor.FILE: _texts(data)} for data in _bad_documents(scene.picture.data)]
-    ask = {Tensor.FILE: _texts(scene.picture.data)}
+    documents = [{Tensor.FILE: _texts(data)} for data in _bad_documents(scene.image.data)]
+    ask = {Tensor.FILE: _texts(scene.image.data)}
     documents += [
         {**ask, Tensor.OPTIONS: _texts(text)} for text in (b'{"pages": "9-1"}', b'{"dpi": 1e9}', b"[" * 99_999, b"\xff")
     ]
@@ -181,7 +181,7 @@ def _other_models(scene: Scene) -> Counter[str]:
     return each([*asked, *(request(Model.CANCEL, one) for one in tokens)], scene.infer)
 
 
-def _bad_documents(picture: bytes) -> Sequence[bytes]:
+def _bad_documents(image: bytes) -> Sequence[bytes]:
     boxes = (b"0 0 0 0", b"0 0 1e30 1e30", b"0 0 -5 5", b"0 0 1e-9 9", b"9 9")
     pdfs = [write_pdf([_PAGE % box, _STREAM]) for box in boxes]
     return [
@@ -192,7 +192,7 @@ def _bad_documents(picture: bytes) -> Sequence[bytes]:
         pdfs[0][:200],
         b"II*\0" + b"\xff" * 100,
         b"PK\3\4",
-        picture[:50],
+        image[:50],
     ]
 
 
@@ -211,7 +211,7 @@ def laughing_pdf(levels: int = _LEVELS, fan: int = _FAN) -> bytes:
 
 
 def endless_jpeg(scans: int = 20_000, side: int = 8000) -> bytes:
-    """A progressive JPEG whose last scan comes again and again; each goes over the whole picture."""
+    """A progressive JPEG whose last scan comes again and again; each goes over the whole image."""
     data = _encode(Image.new("L", (side, side), 128), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * scans + data[-2:]
@@ -241,7 +241,7 @@ def _bombs(scene: Scene) -> Counter[str]:
 def _pdf_bomb(scene: Scene) -> Counter[str]:
     """It is left to its time limit, while documents of others go on."""
     bomb = {Tensor.FILE: _texts(laughing_pdf())}
-    good = {Tensor.FILE: _texts(scene.picture.data)}
+    good = {Tensor.FILE: _texts(scene.image.data)}
     with ThreadPoolExecutor(3) as pool:
         bombs = [pool.submit(scene.infer, request(Model.DOCUMENT, bomb), _BOMB_SECONDS) for _ in range(3)]
         counts = each([good] * 5, lambda tensors: f"{scene.infer(request(Model.DOCUMENT, tensors))} beside it")
@@ -265,5 +265,5 @@ ATTACKS: Final = (
     Attack("the hop", "patches and grids that do not match, hostile tasks, sizes, errors and options", _hop),
     Attack("other models", "layout, document and cancel: odd pages, files, options, tokens", _other_models),
     Attack("a PDF bomb", f"a page that draws {_FAN}^{_LEVELS} squares, and good documents beside it", _pdf_bomb),
-    Attack("picture bombs", "JPEGs of 20,000 scans and of 100; 100 megapixels; run lengths, strips, chunks", _bombs),
+    Attack("image bombs", "JPEGs of 20,000 scans and of 100; 100 megapixels; run lengths, strips, chunks", _bombs),
 )

@@ -121,15 +121,15 @@ def _wait_until_ready(gateway: _Gateway) -> None:
 
 
 def _read_on(gateway: _Gateway, scene: Scene, stop: threading.Event) -> None:
-    """A good caller: reads the picture again and again."""
-    url = "data:image/png;base64," + base64.b64encode(scene.picture.data).decode()
+    """A good caller: reads the image again and again."""
+    url = "data:image/png;base64," + base64.b64encode(scene.image.data).decode()
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "OCR:"}]
     body = {"model": "PaddleOCR-VL-1.6-0.9B", "messages": [{"role": "user", "content": content}]}
     while not stop.is_set():
         status, answer = gateway.answer("POST", _CHAT, json.dumps(body).encode(), {**_JSON, **_KEYED})
         if status == "200":
             text = json.loads(answer)["choices"][0]["message"]["content"]
-            status = "right" if text.strip() == scene.picture.text.strip() else "wrong"
+            status = "right" if text.strip() == scene.image.text.strip() else "wrong"
         gateway.counts[f"good request: {status}"] += 1
         stop.wait(0.1)
 
@@ -169,7 +169,7 @@ def _keys(gateway: _Gateway, scene: Scene) -> Counter[str]:
             "/healthz/.." + path,
             "/static/.." + path,
         ):
-            for method, body in (("POST", scene.picture.data), ("GET", None)):
+            for method, body in (("POST", scene.image.data), ("GET", None)):
                 counts[gateway.ask(method, spelling, body)] += 1
     return counts
 

@@ -47,11 +47,11 @@ _MODELS: Final = (
 
 
 def _http_bodies(scene: Scene) -> Iterator[bytes]:
-    image = base64.b64encode(scene.picture.data).decode()
+    image = base64.b64encode(scene.image.data).decode()
     yield from (json_body("image", datatype, [1], [image]) for datatype in _TYPES)
     yield from (json_body("image", "BYTES", shape, [image]) for shape in _SHAPES)
     yield from (json_body("image", "BYTES", [1], data) for data in (*_DATA, [[image] * 2]))
-    yield from (json_body(name, "BYTES", [1], [image]) for name in ("", "picture", "image\0", "i" * 100_000))
+    yield from (json_body(name, "BYTES", [1], [image]) for name in ("", "photo", "image\0", "i" * 100_000))
     good = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [image]}
     several = ([good, good], [good, {**good, "name": "more"}], {"image": good}, [good] * 2000)
     bodies = [{"inputs": inputs} for inputs in (*_INPUTS, *several)]
@@ -87,19 +87,19 @@ def _element(data: bytes, length: int | None = None) -> bytes:
     return struct.pack("<I", len(data) if length is None else length) + data
 
 
-def _bad_elements(picture: bytes) -> list[bytes]:
+def _bad_elements(image: bytes) -> list[bytes]:
     """Contents that are no BYTES tensor of one element."""
-    whole = _element(picture)
+    whole = _element(image)
     return [
         *(
             b"",
             b"\0",
             b"\0\0\0",
-            _element(picture, 2**32 - 1),
-            _element(picture, 2**31),
-            _element(picture, len(picture) + 1),
+            _element(image, 2**32 - 1),
+            _element(image, 2**31),
+            _element(image, len(image) + 1),
         ),
-        *(_element(picture, len(picture) - 1), whole[:-1], whole + b"\0", whole + _element(b""), whole * 3, picture),
+        *(_element(image, len(image) - 1), whole[:-1], whole + b"\0", whole + _element(b""), whole * 3, image),
     ]
 
 
@@ -111,20 +111,18 @@ def _bad_binary(scene: Scene) -> Counter[str]:
         length = str(len(header) if header_length is None else header_length)
         return scene.post(_OCR, header + content, {"Inference-Header-Content-Length": length})
 
-    whole = _element(scene.picture.data)
+    whole = _element(scene.image.data)
     sizes = (0, -1, 1, len(whole) - 1, len(whole) + 1, 2**31, 2**32, 2**63, 2**64, "x", None, 1.5)
     lengths = (0, -1, 1, 10**6, 2**31, 2**32, 2**63, "x", "", "1e3", " 5")
-    cases: list[tuple[bytes, Any, Any]] = [
-        (content, len(content), None) for content in _bad_elements(scene.picture.data)
-    ]
+    cases: list[tuple[bytes, Any, Any]] = [(content, len(content), None) for content in _bad_elements(scene.image.data)]
     cases += [(whole, size, None) for size in sizes] + [(whole, len(whole), length) for length in lengths]
     return each(cases, post)
 
 
 def _grpc_messages(scene: Scene) -> Iterator[Any]:
-    picture = scene.picture.data
+    image = scene.image.data
     for datatype in _TYPES:
-        message = read_request(picture)
+        message = read_request(image)
         message.inputs[0].datatype = datatype
         yield message
     for shape in (
@@ -141,52 +139,52 @@ def _grpc_messages(scene: Scene) -> Iterator[Any]:
         [2**32, 2**32],
         [2**33, 2**31],
     ):
-        message = read_request(picture)
+        message = read_request(image)
         message.inputs[0].shape[:] = shape
         yield message
-    for content in _bad_elements(picture):
-        message = read_request(picture)
+    for content in _bad_elements(image):
+        message = read_request(image)
         message.raw_input_contents[0] = content
         yield message
-    message = read_request(picture)
+    message = read_request(image)
     del message.raw_input_contents[:]
     yield message
-    message = read_request(picture)
-    message.inputs[0].contents.bytes_contents.append(picture)
+    message = read_request(image)
+    message.inputs[0].contents.bytes_contents.append(image)
     yield message
-    message = read_request(picture)
+    message = read_request(image)
     message.inputs.extend([message.inputs[0]] * 2000)
     yield message
-    message = read_request(picture)
+    message = read_request(image)
     message.outputs.add(name="poem")
     yield message
-    yield from _odd_fields(picture)
+    yield from _odd_fields(image)
     yield from (
         b"",
         b"\xff" * 100,
         b"\x0a\xff\xff\xff\xff\x0f",
         bytes(100_000),
-        read_request(picture).SerializeToString()[:-5],
+        read_request(image).SerializeToString()[:-5],
     )
 
 
-def _odd_fields(picture: bytes) -> Iterator[Any]:
+def _odd_fields(image: bytes) -> Iterator[Any]:
     """Ids, parameters and shared memory that nobody else sends."""
     for name in ("i" * 1_000_000, 'a"\n\\\x01', "\u2028"):
-        message = read_request(picture)
+        message = read_request(image)
         message.id = name
         yield message
     texts = ('"', "\\", "\n", "\x00", "\x1f", "\ud7ff", "x" * 100_000)
     for key, value in [*((STREAM_PARAMETER, text) for text in texts), *((text, "x") for text in texts)]:
-        message = read_request(picture)
+        message = read_request(image)
         message.parameters[key].string_param = value
         yield message
     for key in ("priority", "timeout", "sequence_id", STREAM_PARAMETER, "traceparent"):
         for number in (-1, 2**63 - 1, -(2**63)):
-            message = read_request(picture)
+            message = read_request(image)
             message.parameters[key].int64_param = number
             yield message
-    message = read_request(picture)
+    message = read_request(image)
     message.inputs[0].parameters["shared_memory_region"].string_param = "nobody's"
     message.inputs[0].parameters["shared_memory_byte_size"].int64_param = 2**40
     yield message
@@ -198,9 +196,9 @@ def _malformed_grpc(scene: Scene) -> Counter[str]:
 
 def _classification(scene: Scene) -> Counter[str]:
     """Triton's classification extension divides by the size of an element, which texts have not."""
-    message = read_request(scene.picture.data)
+    message = read_request(scene.image.data)
     message.outputs.add(name=Tensor.TEXT.value).parameters["classification"].int64_param = 1
-    good = json.loads(json_body("image", "BYTES", [1], [base64.b64encode(scene.picture.data).decode()]))
+    good = json.loads(json_body("image", "BYTES", [1], [base64.b64encode(scene.image.data).decode()]))
     outputs = [{"name": Tensor.TEXT, "parameters": {"classification": 1}}]
     return Counter([scene.infer(message)]) + Counter(
         [scene.post(_OCR, json.dumps({**good, "outputs": outputs}).encode())]

@@ -19,7 +19,7 @@ from ocrvl.wire import ErrorCode, Model, Tensor, untag_message
 from ocrvl_client import ServerUnavailable
 from ocrvl_client._transports.translate import translate
 from stress.endurance.asking import ask_tensors, fill
-from stress.endurance.images import Picture
+from stress.endurance.images import ReferenceImage
 
 _SECONDS: Final = 60.0
 """What a request may take: a full queue holds one for as long at most."""
@@ -56,14 +56,14 @@ class Account:
 
 
 class Ledger:
-    """Use in a `with` block: inside, `callers` threads read a picture again and again, each request once.
+    """Use in a `with` block: inside, `callers` threads read an image again and again, each request once.
 
     `log` is the server's, in which every answer of the engine has a line.
     """
 
-    def __init__(self, grpc_url: str, picture: Picture, log: Path, callers: int = 2) -> None:
+    def __init__(self, grpc_url: str, image: ReferenceImage, log: Path, callers: int = 2) -> None:
         self._url = grpc_url
-        self._picture = picture
+        self._image = image
         self._log = log
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -128,13 +128,13 @@ class Ledger:
                     self._answered[caller] += ending is Ending.RIGHT
 
     def _ask(self, client: triton_grpc.InferenceServerClient, name: str) -> Ending:
-        tensors = fill(ask_tensors([self._picture.data], {}))
+        tensors = fill(ask_tensors([self._image.data], {}))
         try:
             answer = client.infer(Model.OCR.value, tensors, request_id=name, client_timeout=_SECONDS)
         except InferenceServerException as error:
             return _ending_of(error)
         text = answer.as_numpy(Tensor.TEXT.value)[0].decode()
-        return Ending.RIGHT if text == self._picture.text else Ending.WRONG
+        return Ending.RIGHT if text == self._image.text else Ending.WRONG
 
 
 def _ending_of(error: InferenceServerException) -> Ending:
@@ -149,14 +149,14 @@ def _ending_of(error: InferenceServerException) -> Ending:
 
 @dataclass
 class Recovery:
-    """How long after an attack a good picture was read, None where it was not in time."""
+    """How long after an attack a good image was read, None where it was not in time."""
 
     seconds: float | None = None
     tries: int = field(default=0)
 
 
-def read_again(grpc_url: str, picture: Picture, within: float) -> Recovery:
-    """Read the picture until its text is right, on connections of its own."""
+def read_again(grpc_url: str, image: ReferenceImage, within: float) -> Recovery:
+    """Read the image until its text is right, on connections of its own."""
     began = time.monotonic()
     recovery = Recovery()
     while (left := within - (time.monotonic() - began)) > 0:
@@ -164,9 +164,9 @@ def read_again(grpc_url: str, picture: Picture, within: float) -> Recovery:
         try:
             with triton_grpc.InferenceServerClient(grpc_url) as client:
                 answer = client.infer(
-                    Model.OCR.value, fill(ask_tensors([picture.data], {})), client_timeout=min(left, _SECONDS)
+                    Model.OCR.value, fill(ask_tensors([image.data], {})), client_timeout=min(left, _SECONDS)
                 )
-            if answer.as_numpy(Tensor.TEXT.value)[0].decode() == picture.text:
+            if answer.as_numpy(Tensor.TEXT.value)[0].decode() == image.text:
                 recovery.seconds = time.monotonic() - began
                 return recovery
         except InferenceServerException:

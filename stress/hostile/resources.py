@@ -27,7 +27,7 @@ _READS: Final = 60
 _ID_BYTES: Final = 4096
 
 _HEADROOM: Final = 192 * 2**20
-"""Bytes that a process of `preprocess` may still take: a picture of 99 megapixels needs 300 MB."""
+"""Bytes that a process of `preprocess` may still take: an image of 99 megapixels needs 300 MB."""
 
 
 @contextmanager
@@ -65,13 +65,13 @@ def _fill_disk(scene: Scene) -> Counter[str]:
 
 def _ask_many(scene: Scene, when: str) -> Counter[str]:
     """Requests whose lines in the log would fill a pipe of 64 KiB several times, were nobody to read it."""
-    message = read_request(scene.picture.data)
+    message = read_request(scene.image.data)
     message.id = "i" * _ID_BYTES
     return each([message] * _READS, lambda asked: f"{scene.infer(asked)} {when}")
 
 
 def _limit_memory(scene: Scene) -> Counter[str]:
-    """Let the processes of `preprocess` have hardly more memory than they use, and send them large pictures."""
+    """Let the processes of `preprocess` have hardly more memory than they use, and send them large images."""
     stubs = [
         member.process for member in scene.members() if member.role is Role.STUB and Model.PREPROCESS in member.name
     ]
@@ -82,7 +82,7 @@ def _limit_memory(scene: Scene) -> Counter[str]:
         buffer = io.BytesIO()
         Image.new("RGB", (9_900, 9_990), "white").save(buffer, "PNG", compress_level=1)
         large = request(Model.OCR, ask_tensors([buffer.getvalue()], {"max_tokens": 2}))
-        small = request(Model.OCR, ask_tensors([scene.picture.data], {}))
+        small = request(Model.OCR, ask_tensors([scene.image.data], {}))
         return each([large, small] * 3, scene.infer)
     finally:
         for process in stubs:
@@ -96,12 +96,12 @@ DISK: Final = Attack(
     keeps_log=False,
 )
 MEMORY: Final = Attack(
-    "too little memory", "pictures of 300 MB where 192 MiB are left (RLIMIT_AS), and small ones", _limit_memory
+    "too little memory", "images of 300 MB where 192 MiB are left (RLIMIT_AS), and small ones", _limit_memory
 )
 
 
 def why_not_run(attack: Attack) -> str:
-    """Why an attack can not be run on this machine, empty where it can."""
+    """Why an attack cannot be run on this machine, empty where it can."""
     if attack is DISK and os.geteuid() != 0:
         return "only root may mount a small disk"
     return ""

@@ -12,7 +12,7 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from tritonclient.utils import np_to_triton_dtype
 
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.messages import PackedPictures, Reading, encode_delta, encode_done, encode_readings
+from ocrvl.messages import PackedImages, Reading, encode_delta, encode_done, encode_readings
 from ocrvl.models.document.results import Page, encode_pages, encode_whole
 from ocrvl.models.layout.regions import Region, encode_regions
 from ocrvl.options import Options
@@ -21,7 +21,7 @@ from ocrvl_client._documents import DOCUMENT_OUTPUTS, encode_document
 from ocrvl_client._messages import READ_OUTPUTS, encode_read
 
 REPOSITORY = find_model_repository()
-PACKED = PackedPictures(
+PACKED = PackedImages(
     patches=np.zeros((4, 588), np.uint8),
     grids=np.array([[1, 2, 2]], np.int64),
     source_sizes=np.array([[28, 28]], np.int32),

@@ -23,8 +23,8 @@ from ocrvl.wire import Model
 from ocrvl_client import Client, InvalidRequest, RequestCancelled
 from tests.support.streams import LONG, cancel, fill, inputs, metric, wait_for
 
-IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
-LIMIT = "ocrvl_engine_picture_limit"
+IN_FLIGHT = "ocrvl_engine_images_in_flight"
+LIMIT = "ocrvl_engine_image_limit"
 MEMORY_OF_A_STORM = 256 * 1024**2
 """Bytes by which all processes together may grow: threads and allocators keep some. The patches of a thousand lines,
 if they were made and kept, would be more."""
@@ -32,7 +32,7 @@ if they were made and kept, would be more."""
 
 @contextmanager
 def full_engine(server: TritonServer, png: bytes) -> Iterator[None]:
-    """The engine has all the pictures that it takes, until the block ends; nothing else waits before or after."""
+    """The engine has all the images that it takes, until the block ends; nothing else waits before or after."""
     limit = int(metric(server, LIMIT))
     token = uuid.uuid4().hex
     ended: list[str] = []
@@ -179,11 +179,11 @@ def test_a_token_ends_a_request_that_waits_at_the_engine_s_door(server: TritonSe
         waiting[0].result(timeout=30)
 
 
-def test_a_request_of_more_pictures_than_the_engine_takes_waits_for_nothing(server: TritonServer, png: bytes) -> None:
-    with Client(server.grpc_url) as client, pytest.raises(InvalidRequest, match="65 pictures"):
+def test_a_request_of_more_images_than_the_engine_takes_waits_for_nothing(server: TritonServer, png: bytes) -> None:
+    with Client(server.grpc_url) as client, pytest.raises(InvalidRequest, match="65 images"):
         client.read_batch([png] * 65)
 
 
-def test_many_pictures_in_one_request_are_let_in_together(server: TritonServer, png: bytes) -> None:
+def test_many_images_in_one_request_are_let_in_together(server: TritonServer, png: bytes) -> None:
     with Client(server.grpc_url) as client:
         assert [reading.text for reading in client.read_batch([png] * 64)] == ["Soup of the day"] * 64

@@ -13,19 +13,19 @@ from tritonclient.utils import InferenceServerException
 from ocrvl.launcher.server import TritonServer
 from ocrvl.messages import encode_texts
 from ocrvl.wire import Model, Tensor
-from tests.support import images as pictures
+from tests.support import images
 from tests.support.raw import PROTOCOLS, infer, texts
 from tests.unit.backend.test_messages import changed, grids
 
-GOOD = pictures.encode(pictures.plain())
-LARGE = pictures.encode(Image.new("L", (2600, 2600)))
+GOOD = images.encode(images.plain())
+LARGE = images.encode(Image.new("L", (2600, 2600)))
 
 BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
-    "no pictures": ({Tensor.IMAGE: texts()}, "0 pictures in one request, 1 to 64 are taken"),
-    "too many pictures": ({Tensor.IMAGE: texts(*[GOOD] * 65)}, "65 pictures in one request, 1 to 64 are taken"),
+    "no images": ({Tensor.IMAGE: texts()}, "0 images in one request, 1 to 64 are taken"),
+    "too many images": ({Tensor.IMAGE: texts(*[GOOD] * 65)}, "65 images in one request, 1 to 64 are taken"),
     "an unknown task": ({Tensor.TASK: texts(b"poem")}, "unknown task 'poem' (known: ocr, table"),
     "a task that is not UTF-8": ({Tensor.TASK: texts(b"\xff\xfe")}, "task 0: not UTF-8"),
-    "more tasks than pictures": ({Tensor.TASK: texts(b"ocr", b"table")}, "2 tasks for 1 pictures"),
+    "more tasks than images": ({Tensor.TASK: texts(b"ocr", b"table")}, "2 tasks for 1 images"),
     "options that are not JSON": ({Tensor.OPTIONS: texts(b"{max_tokens: 3}")}, "options: not JSON"),
     "options that are not UTF-8": ({Tensor.OPTIONS: texts(b'{"prompt": "\xff"}')}, "options: not UTF-8"),
     "options that are no object": ({Tensor.OPTIONS: texts(b"[]")}, "options: a JSON object is wanted"),
@@ -34,15 +34,15 @@ BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
     "an impossible value": ({Tensor.OPTIONS: texts(b'{"top_p": 7}')}, "options: top_p: Input should be less than"),
     "more tokens than the model has room for": (
         {Tensor.OPTIONS: texts(b'{"max_tokens": 100000}')},
-        "picture 0: options: max_tokens: 100000 wanted, the picture leaves room for",
+        "image 0: options: max_tokens: 100000 wanted, the image leaves room for",
     ),
-    "a picture with more tokens than the model has room for": (
+    "an image with more tokens than the model has room for": (
         {Tensor.IMAGE: texts(LARGE), Tensor.OPTIONS: texts(b'{"max_pixels": 7000000}')},
         "lower max_pixels",
     ),
-    "a picture that is enlarged beyond what the checkpoint reads": (
+    "an image that is enlarged beyond what the checkpoint reads": (
         {Tensor.OPTIONS: texts(b'{"min_pixels": 6000000, "max_pixels": 7000000}')},
-        "options: min_pixels (6000000): pictures are enlarged to",
+        "options: min_pixels (6000000): images are enlarged to",
     ),
     "a pattern that is none": ({Tensor.OPTIONS: texts(b'{"regex": "(((["}')}, "options: "),
     "a schema that is none": ({Tensor.OPTIONS: texts(b'{"json_schema": {"type": "poem"}}')}, "options: "),
@@ -70,12 +70,12 @@ def refused(error: InferenceServerException, protocol: str) -> str:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("kind", pictures.bad_files())
+@pytest.mark.parametrize("kind", images.bad_files())
 def test_a_bad_file_is_refused_with_the_reason(server: TritonServer, protocol: str, kind: str) -> None:
-    data, reason = pictures.bad_files()[kind]
+    data, reason = images.bad_files()[kind]
     with pytest.raises(InferenceServerException) as caught:
         infer(server, protocol, {Tensor.IMAGE: texts(GOOD, data)})
-    assert "[INVALID_ARG] picture 1: it" in (message := refused(caught.value, protocol))
+    assert "[INVALID_ARG] image 1: it" in (message := refused(caught.value, protocol))
     assert reason in message
 
 
@@ -94,7 +94,7 @@ def test_a_bad_file_fails_alone_where_that_is_asked(server: TritonServer, protoc
     inputs = {Tensor.IMAGE: texts(b"", GOOD, b"x"), Tensor.OPTIONS: texts(b'{"on_error": "keep"}')}
     answer = infer(server, protocol, inputs, (Tensor.TEXT, Tensor.ERROR, Tensor.FINISH_REASON))
     assert answer[Tensor.FINISH_REASON].tolist()[::2] == [b"error", b"error"]
-    assert answer[Tensor.ERROR].tolist()[:2] == [b"[INVALID_ARG] picture 0: it has no bytes", b""]
+    assert answer[Tensor.ERROR].tolist()[:2] == [b"[INVALID_ARG] image 0: it has no bytes", b""]
     alone = infer(server, protocol, {Tensor.IMAGE: texts(GOOD)})
     assert answer[Tensor.TEXT].tolist() == [b"", alone[Tensor.TEXT].item(), b""]
 
@@ -133,6 +133,6 @@ def test_a_hostile_caller_of_the_model_behind_the_door_is_refused(
     assert reason in message
 
 
-def test_numbers_in_place_of_pictures_are_refused_by_triton(server: TritonServer) -> None:
+def test_numbers_in_place_of_images_are_refused_by_triton(server: TritonServer) -> None:
     with pytest.raises(InferenceServerException, match="data-type is 'INT32', but model 'ocr' expects 'BYTES'"):
         infer(server, "grpc", {Tensor.IMAGE: np.zeros((1,), np.int32)})

@@ -24,7 +24,7 @@ from ocrvl.launcher.ports import find_free_port
 from ocrvl.launcher.runtime import build_environment, prepare_backends
 from ocrvl.launcher.server import TritonServer
 from ocrvl_client import Client, Retry, ServerUnavailable
-from tests.support import images as pictures
+from tests.support import images
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
 SHARED_MEMORY = Path("/dev/shm")
@@ -38,7 +38,7 @@ def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[st
 @pytest.fixture
 def receipt(tmp_path: Path) -> Path:
     path = tmp_path / "receipt.png"
-    path.write_bytes(pictures.encode(pictures.plain()))
+    path.write_bytes(images.encode(images.plain()))
     return path
 
 
@@ -56,7 +56,7 @@ def test_read_goes_on_after_a_bad_file_and_says_so(server: TritonServer, receipt
     bad.write_bytes(b"hello")
     done = run("read", str(bad), str(receipt), "--json", "--url", server.grpc_url)
     assert done.returncode == 1
-    assert "bad.png: it is neither a PDF nor a picture" in done.stderr.replace("\n", " ")
+    assert "bad.png: it is neither a PDF nor an image" in done.stderr.replace("\n", " ")
     assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(receipt)]
 
 
@@ -127,10 +127,10 @@ def listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def read_a_hundred_times(client: Client, picture: Path) -> None:
+def read_a_hundred_times(client: Client, image: Path) -> None:
     """A signal takes a moment to reach the server."""
     for _ in range(100):
-        client.read(picture)
+        client.read(image)
 
 
 @pytest.mark.timeout(400)

@@ -18,12 +18,12 @@ from PIL import Image
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, Document, InvalidRequest, Page, RequestCancelled
-from tests.support import images as pictures
+from tests.support import images
 from tests.support.streams import fill, metric, wait_for
 from tools.documents import DrawnPage, Typesetter, write_pdf
 from training.nano.measure import character_score
 
-IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
+IN_FLIGHT = "ocrvl_engine_images_in_flight"
 QUICK: dict[str, Any] = {"max_new_tokens": 4}
 """Where what is read does not matter."""
 
@@ -72,19 +72,19 @@ def test_both_protocols_and_the_stream_say_the_same(server: TritonServer, pdf: b
 
 
 def test_the_layout_model_answers_for_itself(server: TritonServer, pages: Sequence[DrawnPage]) -> None:
-    picture = np.array([[pictures.encode(pages[0].picture)]], dtype=object)
+    image = np.array([[images.encode(pages[0].image)]], dtype=object)
     options = np.array([[json.dumps({"layout_threshold": 0.5}).encode()]], dtype=object)
-    pixels = np.array(pages[0].picture)[None]
+    pixels = np.array(pages[0].image)[None]
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         by_file, by_pixels = (
             client.infer(Model.LAYOUT.value, fill({**tensors, Tensor.OPTIONS: options}))
-            for tensors in ({Tensor.IMAGE: picture}, {Tensor.PIXELS: pixels})
+            for tensors in ({Tensor.IMAGE: image}, {Tensor.PIXELS: pixels})
         )
         with pytest.raises(Exception, match="either image or pixels is wanted"):
             client.infer(Model.LAYOUT.value, fill({Tensor.OPTIONS: options}))
         wrong = np.array([[b'{"threshold": 1}']], dtype=object)
         with pytest.raises(Exception, match="unknown key 'threshold'"):
-            client.infer(Model.LAYOUT.value, fill({Tensor.IMAGE: picture, Tensor.OPTIONS: wrong}))
+            client.infer(Model.LAYOUT.value, fill({Tensor.IMAGE: image, Tensor.OPTIONS: wrong}))
     for name in (Tensor.LABEL, Tensor.SCORE, Tensor.BOX):
         np.testing.assert_array_equal(by_file.as_numpy(name.value), by_pixels.as_numpy(name.value))
     assert by_file.as_numpy(Tensor.LABEL.value).ravel().tolist().count(b"text") >= 8
@@ -94,7 +94,7 @@ def test_the_layout_model_answers_for_itself(server: TritonServer, pages: Sequen
     ("file", "options", "reason"),
     [
         (b"%PDF-1.7 nothing", {}, "the PDF is damaged"),
-        (b"hello", {}, "neither a PDF nor a picture in a format"),
+        (b"hello", {}, "neither a PDF nor an image in a format"),
         (None, {"pages": "3"}, "'3' is not there, the file has 2 pages"),
         (None, {"dpi": "high"}, "dpi"),
     ],
@@ -133,7 +133,7 @@ def test_a_line_is_read_while_a_long_document_is(server: TritonServer, pdf: byte
         stream.close()
 
 
-def test_the_command_writes_markdown_json_pictures_and_pages(server: TritonServer, pdf: bytes, tmp_path: Path) -> None:
+def test_the_command_writes_markdown_json_images_and_pages(server: TritonServer, pdf: bytes, tmp_path: Path) -> None:
     file = tmp_path / "report.pdf"
     file.write_bytes(pdf)
     out = tmp_path / "out"
@@ -147,8 +147,8 @@ def test_the_command_writes_markdown_json_pictures_and_pages(server: TritonServe
     assert sorted(done.stdout.splitlines()) == [str(folder / "report.json"), str(folder / "report.md")]
     (page,) = json.loads((folder / "report.json").read_text("utf-8"))
     assert page["page_index"] == 1
-    (picture,) = (folder / "imgs").iterdir()
-    assert f"imgs/{picture.name}" in (folder / "report.md").read_text("utf-8")
+    (crop,) = (folder / "imgs").iterdir()
+    assert f"imgs/{crop.name}" in (folder / "report.md").read_text("utf-8")
     with Image.open(folder / "page_0002.jpg") as image:
         assert image.size == (page["width"], page["height"])
 

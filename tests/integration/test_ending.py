@@ -125,7 +125,7 @@ def test_a_closed_http_stream_ends_its_work(server: TritonServer, png: bytes) ->
 def test_a_direct_call_to_the_engine_s_model_ends_with_its_caller(server: TritonServer, png: bytes) -> None:
     """What Triton itself tells a model it tells of calls to that model alone, not of those inside an ensemble."""
     client = triton_grpc.InferenceServerClient(server.grpc_url)
-    names = ["patches", "grid_thw", "source_size", "tasks", "picture_error", "picture_warning", "checked_options"]
+    names = ["patches", "grid_thw", "source_size", "tasks", "image_error", "image_warning", "checked_options"]
     hop = client.infer(Model.PREPROCESS.value, fill(inputs(png, **LONG)))
     direct = client.async_infer(
         Model.ENGINE.value,

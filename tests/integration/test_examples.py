@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocrvl.launcher.server import TritonServer
-from tests.support import images as pictures
+from tests.support import images
 from tools.documents import Typesetter, write_pdf
 
 EXAMPLES = Path("examples")
@@ -40,7 +40,7 @@ def scan(tmp_path: Path, png: bytes) -> Path:
         ("tritonclient_stream.py", "grpc", [TEXT]),
     ],
 )
-def test_an_example_of_a_picture_prints_its_text(
+def test_an_example_of_an_image_prints_its_text(
     server: TritonServer, scan: Path, name: str, port: str, lines: list[str] | None
 ) -> None:
     done = run(name, scan, server.http_url if port == "http" else server.grpc_url)
@@ -65,25 +65,25 @@ def test_every_script_of_the_readme_ends_by_itself_with_what_it_is_for(server: T
 
 
 def test_what_the_server_refuses_is_what_an_example_says(server: TritonServer, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     done = run("http_json.py", tmp_path / "bad.png", server.http_url)
     assert done.returncode == 1
-    assert "it is not a picture" in done.stderr
+    assert "it is not an image" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_of_several_pictures_a_bad_one_fails_alone(server: TritonServer, scan: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+def test_of_several_images_a_bad_one_fails_alone(server: TritonServer, scan: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
     done = run("tritonclient_http.py", server.http_url, scan, tmp_path / "bad.png")
     good, bad = done.stdout.splitlines()
     assert good == f"{scan}: {TEXT}"
-    assert "it is not a picture" in bad
+    assert "it is not an image" in bad
 
 
-def test_a_folder_of_pictures_becomes_a_text_beside_each(server: TritonServer, png: bytes, tmp_path: Path) -> None:
+def test_a_folder_of_images_becomes_a_text_beside_each(server: TritonServer, png: bytes, tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"{number}.png").write_bytes(png)
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
     done = run("thousand_files.py", tmp_path, server.grpc_url)
     assert done.returncode == 1
     assert done.stderr.startswith(f"{tmp_path}/bad.jpg: ")
@@ -91,16 +91,16 @@ def test_a_folder_of_pictures_becomes_a_text_beside_each(server: TritonServer, p
     assert len(list(tmp_path.glob("*.txt"))) == 40
 
 
-def test_a_pdf_becomes_markdown_with_its_pictures(server: TritonServer, tmp_path: Path) -> None:
+def test_a_pdf_becomes_markdown_with_its_images(server: TritonServer, tmp_path: Path) -> None:
     pdf = tmp_path / "report.pdf"
     pdf.write_bytes(write_pdf([Typesetter(seed=4).page(1, columns=1, figure=True)]))
     done = run("document.py", pdf, tmp_path / "out", server.grpc_url)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("page 1, 1 of 1: ")
     markdown = (tmp_path / "out/document.md").read_text()
-    (picture,) = (tmp_path / "out/imgs").iterdir()
-    assert f"imgs/{picture.name}" in markdown
-    assert picture.read_bytes() != pictures.encode(pictures.plain())
+    (image,) = (tmp_path / "out/imgs").iterdir()
+    assert f"imgs/{image.name}" in markdown
+    assert image.read_bytes() != images.encode(images.plain())
 
 
 def test_every_example_is_in_the_list_and_short() -> None:

@@ -23,11 +23,11 @@ from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
 from tests.support.gateways import chat, on_a_port
 from tests.support.streams import metric, wait_for
-from tests.unit.gateway.test_gateway_web import ARGUMENTS, CHROMIUM, PICTURES
+from tests.unit.gateway.test_gateway_web import ARGUMENTS, CHROMIUM, IMAGES
 from tools.documents import Typesetter, write_pdf
 from training.nano.measure import character_score
 
-IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
+IN_FLIGHT = "ocrvl_engine_images_in_flight"
 PATIENCE = 120.0
 LONG: dict[str, Any] = {
     "response_format": {
@@ -35,7 +35,7 @@ LONG: dict[str, Any] = {
         "json_schema": {"schema": {"type": "string", "pattern": "^[a-z]{3000}$"}},
     }
 }
-"""What takes seconds for a picture of anything."""
+"""What takes seconds for an image of anything."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_schema_shapes_the_text(client: openai.OpenAI, png: bytes) -> None:
 
 
 def test_errors_are_openais_own_classes(client: openai.OpenAI, png: bytes) -> None:
-    with pytest.raises(openai.BadRequestError, match="picture 0"):
+    with pytest.raises(openai.BadRequestError, match="image 0"):
         client.chat.completions.create(**chat("OCR:", url_of(b"hello")))
     with pytest.raises(openai.BadRequestError, match="min_pixels") as refused:
         client.chat.completions.create(
@@ -108,7 +108,7 @@ def test_paddleocrs_client_runs_unchanged(gateway: str, png: bytes, tmp_path: Pa
     file = tmp_path / "line.png"
     file.write_bytes(png)
     pipeline = PaddleOCRVL(vl_rec_backend="vllm-server", vl_rec_server_url=f"{gateway}/v1", use_layout_detection=False)
-    # nano was trained on smaller pictures than those that PaddleOCR enlarges everything to
+    # nano was trained on smaller images than those that PaddleOCR enlarges everything to
     (page,) = pipeline.predict(str(file), prompt_label="ocr", min_pixels=3136)
     texts = [block.content for block in page["parsing_res_list"]]
     assert character_score(texts, ["Soup of the day"]) > 0.9
@@ -155,9 +155,9 @@ def test_layout_parsing_answers_as_the_official_service(gateway: str, pdf: bytes
     assert all(name in second.markdown.text for name in second.markdown.images)
     for result in (first, second):
         assert result.outputImages is not None
-        for picture in (result.inputImage, *result.outputImages.values()):
-            assert picture is not None
-            assert base64.b64decode(picture).startswith(b"\xff\xd8")
+        for image in (result.inputImage, *result.outputImages.values()):
+            assert image is not None
+            assert base64.b64decode(image).startswith(b"\xff\xd8")
     assert first.prunedResult["width"] == info.pages[0].width
 
     pages = [{"prunedResult": one.prunedResult, "markdownImages": one.markdown.images} for one in (first, second)]
@@ -203,6 +203,6 @@ def test_the_page_reads_a_pdf_in_a_browser(gateway: str, pdf: bytes) -> None:
         chosen = web.locator(".block.on")
         expect(chosen).to_be_in_viewport()
         assert len(chosen.inner_text().split()) > 10
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        web.screenshot(path=PICTURES / "report.png")
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        web.screenshot(path=IMAGES / "report.png")
         browser.close()

@@ -35,12 +35,12 @@ def scene(server: TritonServer) -> Scene:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_answered_and_a_good_picture_is_read_after_it(
+def test_an_attack_is_answered_and_a_good_image_is_read_after_it(
     server: TritonServer, scene: Scene, attack: Attack
 ) -> None:
     before = processes(server)
     assert attack.faults(attack.run(scene)) == []
-    assert read_again(scene.endpoints.grpc, scene.picture, _WITHIN).seconds is not None
+    assert read_again(scene.endpoints.grpc, scene.image, _WITHIN).seconds is not None
     assert processes(server) >= before
 
 

@@ -33,11 +33,11 @@ def test_the_engine_s_own_series_are_there_by_their_own_names(server: TritonServ
     assert {name for name in VLLM_FAMILIES if name not in text} == set()
 
 
-def test_requests_pictures_and_tokens_are_counted(server: TritonServer, png: bytes) -> None:
+def test_requests_images_and_tokens_are_counted(server: TritonServer, png: bytes) -> None:
     names = [
         ("ocrvl_requests_total", {"outcome": "ok"}),
-        ("ocrvl_pictures_total", {}),
-        ("ocrvl_preprocess_pictures_total", {}),
+        ("ocrvl_images_total", {}),
+        ("ocrvl_preprocess_images_total", {}),
         ("ocrvl_preprocess_seconds_count", {"stage": "decode"}),
         ("vllm:generation_tokens_total", {}),
         ("vllm:time_to_first_token_seconds_count", {}),
@@ -62,7 +62,7 @@ def test_refusals_are_counted_by_reason(server: TritonServer) -> None:
     time.sleep(2)
     before = metric(server, "ocrvl_refusals_total", reason="invalid")
     with Client(server.grpc_url) as client, pytest.raises(InvalidRequest):
-        client.read(b"no picture")
+        client.read(b"no image")
     wait_for(lambda: metric(server, "ocrvl_refusals_total", reason="invalid") == before + 1, 5)
 
 
@@ -97,7 +97,7 @@ def test_a_request_has_one_line_in_the_log_with_its_id_and_trace(
 
     wait_for(lambda: bool(lines()), 5)
     (line,) = lines()
-    assert "outcome=ok pictures=1" in line
+    assert "outcome=ok images=1" in line
     assert f"traceparent={trace}" in line
 
 

@@ -11,7 +11,7 @@ import pytest
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import TritonServer
-from ocrvl.messages import PackedPicture
+from ocrvl.messages import PackedImage
 from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.wire import FinishReason, Model, Task
 from ocrvl_client import Reading
@@ -29,7 +29,7 @@ from perf.parity.images import draw_samples
 from perf.parity.reference import ReferenceReading
 from perf.parity.run import compare_samples
 
-# reading 28 pictures with transformers, then starting an engine
+# reading 28 images with transformers, then starting an engine
 pytestmark = pytest.mark.timeout(600)
 
 MAX_TOKENS = 48
@@ -62,11 +62,11 @@ def test_log_probabilities_of_the_references_tokens_are_the_references(compariso
     assert max(one.logprobs for one in comparisons) <= LOGPROB_BOUND
 
 
-# That the comparison itself can fail, on a picture of four patches whose text is "abc".
+# That the comparison itself can fail, on an image of four patches whose text is "abc".
 
-PICTURE = PackedPicture(0, np.arange(4 * 588, dtype=np.uint8).reshape(4, 588), (1, 2, 2), Task.OCR)
+IMAGE = PackedImage(0, np.arange(4 * 588, dtype=np.uint8).reshape(4, 588), (1, 2, 2), Task.OCR)
 REFERENCE = ReferenceReading(
-    patches=normalize_patches(PICTURE.patches, SETTINGS.grid),
+    patches=normalize_patches(IMAGE.patches, SETTINGS.grid),
     grid=(1, 2, 2),
     features=np.full((1, 8), 4, np.float32),
     prompt=[3, 5, 4],
@@ -82,7 +82,7 @@ READING = Reading("abc", FinishReason.STOP, num_input_tokens=3, num_output_token
 def compare_one(
     reference: ReferenceReading = REFERENCE, view: EngineView = VIEW, reading: Reading = READING
 ) -> Comparison:
-    return compare("one", reference, PICTURE, SETTINGS.grid, view, reading)
+    return compare("one", reference, IMAGE, SETTINGS.grid, view, reading)
 
 
 def broken(comparison: Comparison) -> list[str]:

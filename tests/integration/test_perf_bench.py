@@ -1,4 +1,4 @@
-"""`perf.bench` from end to end: every way starts, reads all classes of pictures, and stops."""
+"""`perf.bench` from end to end: every way starts, reads all classes of images, and stops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from perf.bench.systems import open_one_at_a_time
-from perf.bench.workload import NANO, Size, draw_pictures
+from perf.bench.workload import NANO, Size, draw_images
 from tests.support.doubles import PATIENCE
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -32,7 +32,7 @@ def left() -> Iterator[Callable[[], list[psutil.Process]]]:
 
 
 @pytest.mark.timeout(600)
-def test_every_way_reads_every_class_of_pictures(tmp_path: Path, left: Callable[[], list[psutil.Process]]) -> None:
+def test_every_way_reads_every_class_of_images(tmp_path: Path, left: Callable[[], list[psutil.Process]]) -> None:
     output = tmp_path / "figures.json"
     arguments = ["--table", "thin", "--ways", "ours,a,b,c,e", "--rounds", "1", "--output", str(output)]
     done = subprocess.run(
@@ -51,8 +51,8 @@ def test_every_way_reads_every_class_of_pictures(tmp_path: Path, left: Callable[
 
 
 def test_the_traditional_way_reads_what_comes_at_once(tmp_path: Path) -> None:
-    pictures = {size: files[:2] for size, files in draw_pictures().items()}
-    with open_one_at_a_time(NANO, NANO.write_checkpoint(tmp_path), pictures, tmp_path / "way") as way:
+    images = {size: files[:2] for size, files in draw_images().items()}
+    with open_one_at_a_time(NANO, NANO.write_checkpoint(tmp_path), images, tmp_path / "way") as way:
         answers = asyncio.run(way.read(Size.LINE, 2, 2, 0))
         (_, process), *_ = way.processes()
     assert [0 < tokens <= NANO.max_tokens[Size.LINE] for _, tokens in answers] == [True, True]

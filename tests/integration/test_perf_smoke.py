@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from ocrvl.launcher.server import TritonServer
 from perf import run as perf_run
 from perf.analyzer import AnalyzerNotFound, find_perf_analyzer
-from perf.input_data import picture_request
+from perf.input_data import image_request
 from perf.profiles import Profile, load_profile
 from perf.run import Target, run_profile
 
@@ -51,7 +51,7 @@ def test_the_smoke_profile_measures_without_a_failed_request(
     measured = rows(tmp_path)
     assert [row["in flight"] for row in measured] == ["1", "4"]
     for row in measured:
-        assert float(row["pictures_per_second"]) > 0
+        assert float(row["images_per_second"]) > 0
         assert 0 < float(row["latency_p50_ms"]) <= float(row["latency_p95_ms"]) <= float(row["latency_p99_ms"])
         assert float(row["preprocess_compute_ms"]) > 0
         assert float(row["engine_first_token_ms"]) > 0
@@ -67,7 +67,7 @@ def test_a_stage_alone_takes_the_input_data_that_is_made_for_it(
     (run,) = (run for run in load_profile("stages").runs if run.model == stage)
     profile = Profile("stage", (replace(run, levels=(2,)),))
     assert run_profile(profile, Target.of(server), perf_analyzer, tmp_path, count=4, more=QUICK) == []
-    assert float(rows(tmp_path)[0]["pictures_per_second"]) > 0
+    assert float(rows(tmp_path)[0]["images_per_second"]) > 0
 
 
 def test_streams_have_a_time_to_the_first_token(server: TritonServer, perf_analyzer: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_failed_request_ends_the_command_with_an_error_and_its_words(
     server: TritonServer, perf_analyzer: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.json"
-    bad.write_text(json.dumps({"data": [picture_request(b"hello")]}))
+    bad.write_text(json.dumps({"data": [image_request(b"hello")]}))
     app = Typer()
     app.command()(perf_run.main)
     options = [
@@ -100,4 +100,4 @@ def test_a_failed_request_ends_the_command_with_an_error_and_its_words(
     assert done.exit_code == 1
     (report,) = tmp_path.glob("smoke-*/summary.md")
     assert "smoke-c1 failed, so there are no figures of it" in report.read_text()
-    assert "picture 0: it is not a picture" in report.read_text()
+    assert "image 0: it is not an image" in report.read_text()

@@ -23,7 +23,7 @@ from tests.support.streams import LONG, metric, wait_for
 from tools.documents import Typesetter, write_pdf
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
-IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
+IN_FLIGHT = "ocrvl_engine_images_in_flight"
 TEXT = "Soup of the day"
 
 
@@ -36,13 +36,13 @@ def run(
 
 @pytest.fixture
 def scans(tmp_path: Path, png: bytes) -> Path:
-    """Thirty pictures in two folders, of which some have the same names, and one that is none."""
+    """Thirty images in two folders, of which some have the same names, and one that is none."""
     folder = tmp_path / "scans"
     for number in range(30):
         path = folder / ("old" if number % 2 else "new") / f"{number // 2}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png)
-    (folder / "bad.png").write_bytes(b"no picture")
+    (folder / "bad.png").write_bytes(b"no image")
     return folder
 
 
@@ -62,7 +62,7 @@ def test_a_folder_is_read_past_a_bad_file_and_the_second_run_asks_only_for_that(
     assert {path.read_text() for path in out.rglob("*.txt")} == {TEXT}
     assert len(list(out.rglob("*.txt"))) == 30
     failure, summary = first.stderr.decode().splitlines()
-    assert failure.startswith(f"{scans}/bad.png: it is neither a PDF nor a picture")
+    assert failure.startswith(f"{scans}/bad.png: it is neither a PDF nor an image")
     assert summary == "30 read, 1 failed"
     again = run(server, scans, "-o", out, "--format", "text")
     assert again.stderr.decode().splitlines()[-1] == "0 read, 30 done before, 1 failed"
@@ -96,13 +96,13 @@ def test_standard_input_and_a_url_are_read_like_files(server: TritonServer, scan
     with ThreadingHTTPServer(("127.0.0.1", 0), Folder) as web:
         Thread(target=web.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{web.server_port}"
-        picture = (scans / "new/1.png").read_bytes()
-        done = run(server, "-", f"{url}/3.png", f"{url}/nothing.png", "--json", stdin=picture + picture)
+        image = (scans / "new/1.png").read_bytes()
+        done = run(server, "-", f"{url}/3.png", f"{url}/nothing.png", "--json", stdin=image + image)
         web.shutdown()
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(each["file"], each["text"]) for each in told] == [
-        ("standard input, picture 1", TEXT),
-        ("standard input, picture 2", TEXT),
+        ("standard input, image 1", TEXT),
+        ("standard input, image 2", TEXT),
         (f"{url}/3.png", TEXT),
     ]
     assert "nothing.png: the web server answers 404" in done.stderr.decode()
@@ -137,7 +137,7 @@ def test_a_disk_that_is_full_is_said(server: TritonServer, scans: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = run(server, scans / "new/1.png", stdout=full)
     assert done.returncode == 4
-    assert "standard output can not be written: No space left on device; free some space" in done.stderr.decode()
+    assert "standard output cannot be written: No space left on device; free some space" in done.stderr.decode()
     assert b"Traceback" not in done.stderr
 
 

@@ -13,14 +13,14 @@ import tritonclient.grpc as triton_grpc
 from PIL import Image
 
 from ocrvl.checkpoint import nano_path
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.launcher.server import TritonServer
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client import Client, InvalidRequest
-from tests.support import images as pictures
+from tests.support import images
 from tests.support.raw import PROTOCOLS
 from tests.support.streams import fill
 from training.nano.measure import character_score
@@ -31,9 +31,9 @@ def client(server: TritonServer, protocol: str) -> Client:
     return Client(server.grpc_url) if protocol == "grpc" else Client(server.http_url, protocol="http")
 
 
-def test_the_engine_encodes_all_pictures_of_a_step_together(server: TritonServer, server_log: list[str]) -> None:
+def test_the_engine_encodes_all_images_of_a_step_together(server: TritonServer, server_log: list[str]) -> None:
     assert server.pid
-    assert any("all pictures of a step are encoded together" in line for line in server_log)
+    assert any("all images of a step are encoded together" in line for line in server_log)
     assert [line for line in server_log if "one by one" in line] == []
 
 
@@ -55,7 +55,7 @@ def test_a_receipt_is_read(server: TritonServer, protocol: str) -> None:
     assert character_score([reading.text], [drawing.text]) > 0.8
 
 
-def test_several_pictures_in_one_request_are_answered_in_their_order(server: TritonServer) -> None:
+def test_several_images_in_one_request_are_answered_in_their_order(server: TritonServer) -> None:
     world = World(Random(13))
     files = [world.line().png() if index % 3 else world.receipt(4).png() for index in range(12)]
     with client(server, "grpc") as connection:
@@ -72,25 +72,25 @@ def test_both_protocols_read_the_same(server: TritonServer) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("kind", pictures.lossless_files())
+@pytest.mark.parametrize("kind", images.lossless_files())
 def test_every_kind_of_file_reads_the_same(server: TritonServer, protocol: str, kind: str) -> None:
     with client(server, protocol) as connection:
-        expected = connection.read(pictures.encode(pictures.plain()))
-        assert connection.read(pictures.lossless_files()[kind]) == expected
+        expected = connection.read(images.encode(images.plain()))
+        assert connection.read(images.lossless_files()[kind]) == expected
 
 
-@pytest.mark.parametrize("kind", pictures.multi_frame_files())
+@pytest.mark.parametrize("kind", images.multi_frame_files())
 def test_a_file_of_several_frames_is_read_with_a_warning(server: TritonServer, kind: str) -> None:
     with client(server, "grpc") as connection:
-        reading = connection.read(pictures.multi_frame_files()[kind])
-        assert reading.text == connection.read(pictures.encode(pictures.plain())).text
+        reading = connection.read(images.multi_frame_files()[kind])
+        assert reading.text == connection.read(images.encode(images.plain())).text
     assert reading.warning == "the first of its 3 frames was read"
 
 
-@pytest.mark.parametrize("kind", pictures.tiny_files())
+@pytest.mark.parametrize("kind", images.tiny_files())
 def test_tiny_crops_are_read(server: TritonServer, kind: str) -> None:
     with client(server, "http") as connection:
-        reading = connection.read(pictures.tiny_files()[kind], max_tokens=20)
+        reading = connection.read(images.tiny_files()[kind], max_tokens=20)
     assert reading.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
 
 
@@ -101,7 +101,7 @@ def test_json_callers_without_a_client_send_base64_text(server: TritonServer) ->
                 "name": "image",
                 "shape": [1],
                 "datatype": "BYTES",
-                "data": [pictures.lossless_files()["base64 text"].decode()],
+                "data": [images.lossless_files()["base64 text"].decode()],
             }
         ]
     }
@@ -109,7 +109,7 @@ def test_json_callers_without_a_client_send_base64_text(server: TritonServer) ->
     with urllib.request.urlopen(request) as answer:
         outputs = {output["name"]: output["data"] for output in json.load(answer)["outputs"]}
     with client(server, "http") as connection:
-        assert outputs["text"] == [connection.read(pictures.encode(pictures.plain())).text]
+        assert outputs["text"] == [connection.read(images.encode(images.plain())).text]
     assert outputs["finish_reason"] == ["stop"]
 
 
@@ -120,7 +120,7 @@ def test_options_reach_the_engine(server: TritonServer, png: bytes) -> None:
         forced = connection.read(png, regex="[0-9]{5}")
         stopped = connection.read(png, stop=["the"])
         # of noise the model is not sure, so sampling shows
-        noise = pictures.encode(Image.effect_noise((280, 84), 200))
+        noise = images.encode(Image.effect_noise((280, 84), 200))
         sampled = [connection.read(noise, temperature=2.0, seed=seed, max_tokens=30).text for seed in (1, 1, 2, 3, 4)]
     assert (short.finish_reason, short.num_output_tokens) == (FinishReason.LENGTH, 2)
     assert whole.text.startswith(short.text)
@@ -148,15 +148,15 @@ def test_a_thousand_small_requests_leave_the_server_whole(server: TritonServer) 
         try:
             if number % 10 == 0:
                 return connection.read(b"hello").text
-            pictures_of_one = [files[(number + offset) % 20] for offset in range(1 + number % 3)]
-            return str(len(connection.read_batch(pictures_of_one, max_tokens=1)))
+            images_of_one = [files[(number + offset) % 20] for offset in range(1 + number % 3)]
+            return str(len(connection.read_batch(images_of_one, max_tokens=1)))
         except InvalidRequest as error:
             return str(error)
 
     with ThreadPoolExecutor(32) as threads, client(server, "grpc") as connection:
         answers = list(threads.map(send, range(1000)))
         assert connection.is_ready()
-    assert all("not a picture" in answer for answer in answers[::10])
+    assert all("not an image" in answer for answer in answers[::10])
     assert all(answer == str(1 + number % 3) for number, answer in enumerate(answers) if number % 10)
 
 
@@ -189,12 +189,12 @@ def test_short_requests_finish_before_long_ones_that_came_first(
 @pytest.mark.parametrize("enlarged", [0.9, 1.5, 2.5, 5.0])
 def test_what_is_decoded_and_resized_quickly_has_the_same_texts(server: TritonServer, enlarged: float) -> None:
     drawings = [World(Random(number)).receipt(6) for number in range(12)]
-    files = [_enlarged_jpeg(drawing.picture, enlarged) for drawing in drawings]
+    files = [_enlarged_jpeg(drawing.image, enlarged) for drawing in drawings]
     grid = PixelGrid.from_checkpoint(nano_path())
     texts = []
     with triton_grpc.InferenceServerClient(server.grpc_url) as connection:
         for quick in (False, True):
-            preprocessor = Preprocessor(grid, PictureLimits(), scaled_jpeg=quick, exact_resize=not quick)
+            preprocessor = Preprocessor(grid, ImageLimits(), scaled_jpeg=quick, exact_resize=not quick)
             packed = preprocessor.preprocess(files, [Task.OCR], Options(max_pixels=110_000))
             answer = connection.infer(Model.ENGINE.value, fill(packed.encode_tensors()))
             texts.append([text.decode() for text in answer.as_numpy(Tensor.TEXT.value).ravel()])
@@ -202,9 +202,9 @@ def test_what_is_decoded_and_resized_quickly_has_the_same_texts(server: TritonSe
     assert character_score(texts[1], [drawing.text for drawing in drawings]) > 0.8
 
 
-def _enlarged_jpeg(picture: Image.Image, factor: float) -> bytes:
+def _enlarged_jpeg(image: Image.Image, factor: float) -> bytes:
     """As a scanner of a higher resolution would have sent it."""
     file = io.BytesIO()
-    size = round(picture.width * factor), round(picture.height * factor)
-    picture.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    size = round(image.width * factor), round(image.height * factor)
+    image.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
     return file.getvalue()

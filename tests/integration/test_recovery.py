@@ -118,8 +118,8 @@ def test_both_engines_read_and_read_the_same(two_engines: TritonServer) -> None:
     with Load(two_engines) as load:
         time.sleep(8)
     assert set(load.outcomes) == {"right"}
-    wait_for(lambda: metric(two_engines, "ocrvl_pictures_total") > load.outcomes["right"])
-    shares = [metric(two_engines, "ocrvl_pictures_total", replica=replica) for replica in (FIRST, SECOND)]
+    wait_for(lambda: metric(two_engines, "ocrvl_images_total") > load.outcomes["right"])
+    shares = [metric(two_engines, "ocrvl_images_total", replica=replica) for replica in (FIRST, SECOND)]
     assert min(shares) > 0.25 * sum(shares)
 
 

@@ -30,7 +30,7 @@ from tests.support.streams import LONG, metric, wait_for
 from tools.documents import Typesetter, write_pdf
 
 TEXT = "Soup of the day"
-IN_FLIGHT = "ocrvl_engine_pictures_in_flight"
+IN_FLIGHT = "ocrvl_engine_images_in_flight"
 
 Door = tuple[Protocol, type[Client] | type[AsyncClient]]
 DOORS: list[Door] = [("grpc", Client), ("http", Client), ("grpc", AsyncClient), ("http", AsyncClient)]
@@ -43,15 +43,15 @@ def url(server: TritonServer, protocol: Protocol) -> str:
     return server.grpc_url if protocol == "grpc" else server.http_url
 
 
-def read(server: TritonServer, door: Door, picture: bytes, *, shared_memory: bool = False) -> Reading:
+def read(server: TritonServer, door: Door, image: bytes, *, shared_memory: bool = False) -> Reading:
     protocol, kind = door
     if kind is Client:
         with Client(url(server, protocol), protocol=protocol, shared_memory=shared_memory) as client:
-            return client.read(picture)
+            return client.read(image)
 
     async def read_async() -> Reading:
         async with AsyncClient(url(server, protocol), protocol=protocol, shared_memory=shared_memory) as client:
-            return await client.read(picture)
+            return await client.read(image)
 
     return asyncio.run(read_async())
 
@@ -71,9 +71,7 @@ def stream(server: TritonServer, door: Door, source: bytes, *, document: bool) -
 
 @every_door
 @pytest.mark.parametrize("shared_memory", [False, True], ids=["sent", "shared memory"])
-def test_a_picture_is_read_through_every_door(
-    server: TritonServer, png: bytes, door: Door, shared_memory: bool
-) -> None:
+def test_an_image_is_read_through_every_door(server: TritonServer, png: bytes, door: Door, shared_memory: bool) -> None:
     reading = read(server, door, png, shared_memory=shared_memory)
     assert reading.text == TEXT
     assert 0 < reading.seconds < 60
@@ -94,7 +92,7 @@ def test_refusals_leave_no_shared_memory_behind(server: TritonServer, png: bytes
     with Client(url(server, protocol), protocol=protocol, shared_memory=True) as client:
         for _ in range(3):
             with pytest.raises(InvalidRequest):
-                client.read(b"no picture")
+                client.read(b"no image")
         assert client.read(png).text == TEXT
         assert len(regions_at(server)) == 1
     assert regions_at(server) == set()
@@ -134,9 +132,9 @@ def test_a_document_comes_page_by_page_through_every_door(
 
 @every_door
 def test_a_bad_file_is_refused_with_the_reason_through_every_door(server: TritonServer, door: Door) -> None:
-    with pytest.raises(InvalidRequest, match="picture 0: it is not a picture"):
+    with pytest.raises(InvalidRequest, match="image 0: it is not an image"):
         read(server, door, b"hello")
-    with pytest.raises(InvalidRequest, match="picture 0: it is not a picture"):
+    with pytest.raises(InvalidRequest, match="image 0: it is not an image"):
         stream(server, door, b"hello", document=False)
 
 
@@ -169,20 +167,20 @@ def test_a_timeout_of_the_client_ends_its_request_in_the_engine(
 @every_door
 def test_many_are_read_and_one_bad_file_among_them_fails_alone(server: TritonServer, png: bytes, door: Door) -> None:
     protocol, kind = door
-    pictures = [png] * 20
-    pictures[11] = b"hello"
+    images = [png] * 20
+    images[11] = b"hello"
     if kind is Client:
         with Client(url(server, protocol), protocol=protocol, concurrency=8) as client:
-            outcomes = list(client.read_many(pictures))
+            outcomes = list(client.read_many(images))
     else:
 
         async def read_many() -> list[Outcome]:
             async with AsyncClient(url(server, protocol), protocol=protocol, concurrency=8) as client:
-                return [outcome async for outcome in client.read_many(pictures)]
+                return [outcome async for outcome in client.read_many(images)]
 
         outcomes = asyncio.run(read_many())
     texts = [outcome.reading.text if outcome.reading else str(outcome.error) for outcome in outcomes]
-    assert texts[11].startswith("picture 0: it is not a picture")
+    assert texts[11].startswith("image 0: it is not an image")
     assert set(texts[:11] + texts[12:]) == {TEXT}
 
 

@@ -19,13 +19,13 @@ from training.nano.world import World
 
 
 def read(server: TritonServer, tensors: dict[Tensor, Any]) -> tuple[dict[int, str], dict[int, dict[Tensor, Any]]]:
-    """The deltas of each picture put together, and each picture's last response."""
+    """The deltas of each image put together, and each image's last response."""
     pieces: dict[int, str] = {}
     last: dict[int, dict[Tensor, Any]] = {}
     with opened(server, tensors) as stream:
         for response in stream:
             index = int(response[Tensor.INDEX])
-            assert index not in last, "something came after the last response of a picture"
+            assert index not in last, "something came after the last response of an image"
             pieces[index] = pieces.get(index, "") + response[Tensor.TEXT].decode()
             if Tensor.FINISH_REASON in response:
                 last[index] = response
@@ -50,7 +50,7 @@ def test_text_comes_in_several_pieces_before_the_end(server: TritonServer) -> No
     assert sum(Tensor.FINISH_REASON not in response for response in responses) > 10
 
 
-def test_a_short_picture_does_not_wait_for_a_long_one(server: TritonServer) -> None:
+def test_a_short_image_does_not_wait_for_a_long_one(server: TritonServer) -> None:
     world = World(Random(23))
     with opened(server, inputs(world.receipt(12).png(), world.line("Tea").png())) as stream:
         order = [int(response[Tensor.INDEX]) for response in stream if Tensor.FINISH_REASON in response]
@@ -72,17 +72,17 @@ def test_the_last_response_is_postprocessed_and_the_deltas_are_not(server: Trito
     assert last[0][Tensor.FULL_TEXT].decode().split() == ["$", "x", "$"]
 
 
-def test_a_picture_that_fails_alone_has_its_last_response_too(server: TritonServer, png: bytes) -> None:
-    _, last = read(server, inputs(b"no picture", png, on_error="keep"))
+def test_an_image_that_fails_alone_has_its_last_response_too(server: TritonServer, png: bytes) -> None:
+    _, last = read(server, inputs(b"no image", png, on_error="keep"))
     assert last[0][Tensor.FINISH_REASON].decode() == FinishReason.ERROR
-    assert b"picture 0" in last[0][Tensor.ERROR]
+    assert b"image 0" in last[0][Tensor.ERROR]
     assert last[1][Tensor.FINISH_REASON] == b"stop"
 
 
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        (inputs(b"no picture"), r"\[INVALID_ARG\] picture 0"),
+        (inputs(b"no image"), r"\[INVALID_ARG\] image 0"),
         (inputs(b"x", max_token=3), r"\[INVALID_ARG\] options: unknown key 'max_token'"),
         (inputs(b"x", task="poem"), r"\[INVALID_ARG\] unknown task 'poem'"),
     ],

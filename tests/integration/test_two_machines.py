@@ -15,7 +15,7 @@ from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, RepositoryOptions
 from ocrvl_client import Client
-from tests.support import images as pictures
+from tests.support import images
 
 ON_LOOPBACK = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 
@@ -39,7 +39,7 @@ def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
         str(tmp_path / "repository/paddleocr_vl/1/model.json"),
     ]
     environment = {**os.environ, **ON_LOOPBACK, "VLLM_CPU_OMP_THREADS_BIND": "1"}
-    picture = pictures.encode(pictures.plain())
+    image = images.encode(images.plain())
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen([*command, "--node-rank=1"], env=environment, stdout=log, stderr=log) as follower,
@@ -55,7 +55,7 @@ def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
             with TritonServer(leader) as running:
                 running.wait_until_ready()
                 with Client(running.grpc_url) as client, Client(server.grpc_url) as alone:
-                    assert client.read(picture).text == alone.read(picture).text
+                    assert client.read(image).text == alone.read(image).text
                 assert follower.poll() is None, (tmp_path / "log").read_text()[-2000:]
             assert follower.wait(timeout=60) == 1
         finally:

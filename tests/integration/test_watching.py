@@ -20,13 +20,13 @@ TRITON_ON_GPUS = {"nv_gpu_utilization": {"gpu_uuid": ""}}
 
 @pytest.fixture(scope="module")
 def samples(server: TritonServer) -> list[tuple[str, Labels]]:
-    """All series after a picture and a document have been read, and those of a GPU, which may not be there."""
+    """All series after an image and a document have been read, and those of a GPU, which may not be there."""
     png = World(Random(7)).line().png()
-    before = metric(server, "ocrvl_pictures_total"), metric(server, "ocrvl_document_pages_total")
+    before = metric(server, "ocrvl_images_total"), metric(server, "ocrvl_document_pages_total")
     with Client(server.grpc_url) as client:
         client.read(png)
         client.document(png)
-    wait_for(lambda: metric(server, "ocrvl_pictures_total") > before[0])
+    wait_for(lambda: metric(server, "ocrvl_images_total") > before[0])
     wait_for(lambda: metric(server, "ocrvl_document_pages_total") > before[1])
     metrics = EngineMetrics()
     metrics.gpu_memory_used.labels("0")
@@ -44,6 +44,6 @@ def test_every_series_and_label_of_a_query_is_published(
 
 
 def test_a_series_that_is_not_there_is_noticed(samples: list[tuple[str, Labels]]) -> None:
-    query = 'sum by (colour) (rate(ocrvl_requests_total{outcome="lost"}[5m])) / ocrvl_pictures_total'
+    query = 'sum by (colour) (rate(ocrvl_requests_total{outcome="lost"}[5m])) / ocrvl_images_total'
     found = missing(read_query(query), samples, "{{replica}} {{mood}}")
     assert found == ['ocrvl_requests_total{outcome="lost"}', "colour", "mood"]

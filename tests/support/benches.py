@@ -13,7 +13,7 @@ from typing import Any
 from ocrvl.control_channel.client import FaceChannel
 from ocrvl.control_channel.messages import Door, DoorState, Message
 from ocrvl.control_channel.server import EngineChannel
-from ocrvl.messages import PackedPictures, encode_texts
+from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.metrics.definitions import CancelReason, EngineState, RestartReason
 from ocrvl.models.cancel_scope import WorkRegistry
 from ocrvl.models.engine.admission import Admission
@@ -86,7 +86,7 @@ class Workshop:
 
 
 class HostBench:
-    """A host around a scripted engine, which takes `limit` pictures at a time, and a face on its side channel.
+    """A host around a scripted engine, which takes `limit` images at a time, and a face on its side channel.
 
     `doors` is what the engine announces, `heard` what the face hears of streams. A restart makes a new `engine`.
     """
@@ -111,15 +111,15 @@ class HostBench:
             self.supervisor, self.admission, self.channel, self.works, NoPostprocessing(), GRID, self.records.append
         )
 
-    def send(self, packed: PackedPictures, *replies: str | Exception | None, **parameters: Any) -> MemoryCall:
+    def send(self, packed: PackedImages, *replies: str | Exception | None, **parameters: Any) -> MemoryCall:
         """A request, and what the engine will reply from now on."""
         self.engine.replies = replies or self.engine.replies
         call = MemoryCall(packed.encode_tensors(), "id-7", parameters)
         self.host.take(call, self.loop)
         return call
 
-    def send_and_wait(self, packed: PackedPictures, **parameters: Any) -> MemoryCall:
-        """A request whose pictures the engine is reading and will never have read."""
+    def send_and_wait(self, packed: PackedImages, **parameters: Any) -> MemoryCall:
+        """A request whose images the engine is reading and will never have read."""
         before = self.engine.at_work
         call = self.send(packed, None, **parameters)
         wait_until(lambda: self.engine.at_work == before + len(packed))

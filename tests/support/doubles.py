@@ -13,7 +13,7 @@ import pytest
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
-from ocrvl.messages import Array, PackedPicture, PackedPictures, Reading, decode_texts
+from ocrvl.messages import Array, PackedImage, PackedImages, Reading, decode_texts
 from ocrvl.models.engine.serve import Job
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Task, Tensor
@@ -42,9 +42,9 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.002)
 
 
-def pack(count: int = 1, options: Options | None = None, task: Task = Task.OCR) -> PackedPictures:
-    """A request of so many pictures of 28 x 28 pixels."""
-    return PackedPictures(
+def pack(count: int = 1, options: Options | None = None, task: Task = Task.OCR) -> PackedImages:
+    """A request of so many images of 28 x 28 pixels."""
+    return PackedImages(
         patches=np.zeros((4 * count, 588), np.uint8),
         grids=np.array([(1, 2, 2)] * count, np.int64),
         source_sizes=np.full((count, 2), 28, np.int32),
@@ -132,9 +132,9 @@ def assert_failed(call: MemoryCall, error: type[Exception], message: str) -> Non
 
 
 class ScriptedEngine:
-    """Replies to each picture by its index, or its request's seed: a text, word by word, an error, or never (None).
+    """Replies to each image by its index, or its request's seed: a text, word by word, an error, or never (None).
 
-    The last reply is for all further pictures. `is_dying` makes it dead, which does not end what it is reading;
+    The last reply is for all further images. `is_dying` makes it dead, which does not end what it is reading;
     `is_stepping` makes it do a step at any moment, otherwise its last one was when it was made. `looks` counts how
     often it was asked whether it is dead, `pieces` those of text that it was asked for, `ends` says who ended it. Asked
     to return memory it counts that in `returns`, says whether it `has_freed` any, and raises `keeps` where that is set.
@@ -162,8 +162,8 @@ class ScriptedEngine:
     def last_step(self) -> float:
         return time.monotonic() if self.is_stepping else self.stepped_at
 
-    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        number = picture.index if job.options.seed is None else job.options.seed
+    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        number = image.index if job.options.seed is None else job.options.seed
         reply = self.replies[min(number, len(self.replies) - 1)]
         self.at_work += 1
         try:
@@ -178,7 +178,7 @@ class ScriptedEngine:
                 if on_text:
                     self.pieces += 1
                     on_text(word)
-            return Reading(picture.index, reply, FinishReason.STOP, 5, len(reply.split()))
+            return Reading(image.index, reply, FinishReason.STOP, 5, len(reply.split()))
         finally:
             self.at_work -= 1
 

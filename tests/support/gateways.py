@@ -23,12 +23,12 @@ from ocrvl_gateway.paddle.restructurer import Restructurer
 from ocrvl_gateway.settings import GatewaySettings
 from tests.support.doubles import PATIENCE
 
-PICTURE = b"\x89PNG a picture"
-DATA_URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
+IMAGE = b"\x89PNG an image"
+DATA_URL = "data:image/png;base64," + base64.b64encode(IMAGE).decode()
 
 
 def page(index: int = 0, total: int = 1, **fields: Any) -> Page:
-    """A page with a title, a paragraph and a picture."""
+    """A page with a title, a paragraph and an image."""
     blocks = [
         {"block_label": "doc_title", "block_content": "# Tea", "block_bbox": [1, 1, 90, 10], "block_id": 0},
         {"block_label": "text", "block_content": "Two cups.", "block_bbox": [1, 20, 90, 30], "block_id": 1},
@@ -50,7 +50,7 @@ HOLD: Any = object()
 
 
 class ScriptedReader:
-    """Reads `words` in every picture and `parts` in every document; an error among them, or `error`, is raised.
+    """Reads `words` in every image and `parts` in every document; an error among them, or `error`, is raised.
 
     `asked` are the requests, `ended` counts those that were cancelled. It never answers while `holds` is set, nor after
     a part that is `HOLD`.
@@ -67,14 +67,14 @@ class ScriptedReader:
         self.ended = 0
         self.is_closed = False
 
-    async def read(self, picture: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
-        await self._ask(picture, {"task": task, "timeout": timeout, **options})
+    async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
+        await self._ask(image, {"task": task, "timeout": timeout, **options})
         return self._reading()
 
     async def stream(
-        self, picture: bytes, *, task: Task, timeout: float | None, **options: Any
+        self, image: bytes, *, task: Task, timeout: float | None, **options: Any
     ) -> AsyncGenerator[str | Reading, None]:
-        await self._ask(picture, {"task": task, "timeout": timeout, **options})
+        await self._ask(image, {"task": task, "timeout": timeout, **options})
         for word in self.words:
             yield _or_raise(word)
         yield self._reading()

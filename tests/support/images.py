@@ -27,8 +27,8 @@ def encode(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
 @lru_cache
 def plain() -> Image.Image:
     """`TEXT` in pure black and white, RGB, so that every lossless mode can hold it."""
-    picture = World(Random(3), look=Look(wear=0)).line(TEXT, (168, 40)).picture
-    return picture.convert("L").point(lambda level: 255 if level > 127 else 0).convert("RGB")
+    image = World(Random(3), look=Look(wear=0)).line(TEXT, (168, 40)).image
+    return image.convert("L").point(lambda level: 255 if level > 127 else 0).convert("RGB")
 
 
 def lossless_files() -> dict[str, bytes]:
@@ -93,7 +93,7 @@ def multi_frame_files() -> dict[str, bytes]:
 
 
 _DAMAGED_EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + b"".join(
-    # an orientation, and a width of -2, which can not be written back
+    # an orientation, and a width of -2, which cannot be written back
     struct.pack(">HHII", tag, kind, 1, value)
     for tag, kind, value in ((0x0112, 3, 6 << 16), (0x0100, 9, 0xFFFFFFFE))
 )
@@ -113,11 +113,11 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
     jpeg, png = encode(noise, "JPEG"), encode(noise)
     return {
         "no bytes": (b"", "it has no bytes"),
-        "not a picture": (b"hello world", "not a picture in a format that is read (JPEG, PNG, WEBP, TIFF, BMP)"),
-        "zeros": (bytes(1000), "not a picture"),
+        "not an image": (b"hello world", "not an image in a format that is read (JPEG, PNG, WEBP, TIFF, BMP)"),
+        "zeros": (bytes(1000), "not an image"),
         "a PDF": (b"%PDF-1.7 ...", "it looks like a PDF"),
         "a GIF": (encode(noise, "GIF"), "it looks like a GIF"),
-        "a PPM, which Pillow could read": (encode(noise, "PPM"), "not a picture"),
+        "a PPM, which Pillow could read": (encode(noise, "PPM"), "not an image"),
         "a truncated JPEG": (jpeg[: len(jpeg) // 2], "damaged JPEG"),
         "a JPEG's header alone": (jpeg[:20], ""),
         "a truncated PNG": (png[: len(png) // 2], "damaged PNG"),
@@ -129,7 +129,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "too wide for its height": (encode(Image.new("RGB", (300, 1))), "aspect ratio is 300"),
         "too high for its width": (encode(Image.new("RGB", (10, 2100))), "aspect ratio is 210"),
         "broken base64": (b"iVBORw0KGgo!!!!", "begins as base64 text but is not"),
-        "base64 of nothing that is read": (b"Qk" + base64.b64encode(b"hello")[2:], "not a picture"),
+        "base64 of nothing that is read": (b"Qk" + base64.b64encode(b"hello")[2:], "not an image"),
     }
 
 

@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 
 _SIDE = 800
 MASK_SIDE = 200
-"""Masks are the network's picture at a quarter."""
+"""Masks are the network's image at a quarter."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _network(found: Sequence[Found], masks: bool) -> onnx.ModelProto:
         "sides": np.array([1, 0, 1, 0], np.int64),
         "first": np.array([0], np.int64),
         "row_axis": np.array([1], np.int64),
-        "picture_axes": np.array([2, 3], np.int64),
+        "image_axes": np.array([2, 3], np.int64),
         "row_shape": np.array([-1, columns], np.int64),
         "mask_shape": np.array([-1, MASK_SIDE, MASK_SIDE], np.int64),
         "rows_as_they_are": np.array([1, 1], np.int64),
@@ -95,7 +95,7 @@ def _network(found: Sequence[Found], masks: bool) -> onnx.ModelProto:
         helper.make_node("Add", ["boxes", "widened"], ["shares"]),
         helper.make_node("Mul", ["shares", "page_box"], ["pixels"]),
         helper.make_node("Gather", ["image", "first"], ["red"], axis=1),
-        helper.make_node("ReduceMean", ["red", "picture_axes"], ["redness"], keepdims=0),
+        helper.make_node("ReduceMean", ["red", "image_axes"], ["redness"], keepdims=0),
         helper.make_node("Unsqueeze", ["redness", "row_axis"], ["redness_column"]),
         helper.make_node("Mul", ["scores", "redness_column"], ["page_scores"]),
         helper.make_node("Tile", ["classes", "row_tiles"], ["page_classes"]),

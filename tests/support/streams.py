@@ -19,7 +19,7 @@ from ocrvl.wire import Model, Tensor
 from tests.support.raw import TIMEOUT, texts
 
 LONG: Mapping[str, Any] = {"regex": "[a-z]{3500}", "stop_repetition": False}
-"""Options with which a picture of anything takes seconds."""
+"""Options with which an image of anything takes seconds."""
 
 
 def inputs(*images: bytes, task: str | None = None, **options: Any) -> dict[Tensor, Any]:

@@ -23,15 +23,15 @@ def texts(*values: str) -> Array:
 
 
 def readings(request: Request) -> dict[Tensor, Array]:
-    """One reading a picture, which says the picture's bytes; the first of several has an error."""
-    pictures = request.inputs[Tensor.IMAGE].tolist()
-    count = len(pictures)
+    """One reading an image, which says the image's bytes; the first of several has an error."""
+    images = request.inputs[Tensor.IMAGE].tolist()
+    count = len(images)
     return {
-        Tensor.TEXT: texts(*(f"text of {picture.decode()}" for picture in pictures)),
+        Tensor.TEXT: texts(*(f"text of {image.decode()}" for image in images)),
         Tensor.FINISH_REASON: texts(*["stop"] * count),
         Tensor.NUM_INPUT_TOKENS: np.full(count, 7, np.int32),
         Tensor.NUM_OUTPUT_TOKENS: np.full(count, 3, np.int32),
-        Tensor.ERROR: texts(*(["[INVALID_ARG] picture 0: bad"] if count > 1 else []), *[""] * (count - (count > 1))),
+        Tensor.ERROR: texts(*(["[INVALID_ARG] image 0: bad"] if count > 1 else []), *[""] * (count - (count > 1))),
         Tensor.WARNING: texts(*(f"warning {index}" for index in range(count))),
     }
 

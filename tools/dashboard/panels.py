@@ -82,10 +82,10 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "Before anything was decoded. Requests under way move `queue full` a little above 0.",
         ),
         Panel(
-            "Pictures and pages",
+            "Images and pages",
             "ops",
             {
-                "pictures": f"sum(rate(ocrvl_pictures_total{{@}}{RATE}))",
+                "images": f"sum(rate(ocrvl_images_total{{@}}{RATE}))",
                 "pages of documents": f"sum(rate(ocrvl_document_pages_total{{@}}{RATE}))",
             },
             "Read to the end.",
@@ -106,9 +106,9 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
     ),
     "How full it is": (
         Panel(
-            "Pictures in flight, of what engines take",
+            "Images in flight, of what engines take",
             "percentunit",
-            {"{{instance}} {{replica}}": "ocrvl_engine_pictures_in_flight{@} / ocrvl_engine_picture_limit{@}"},
+            {"{{instance}} {{replica}}": "ocrvl_engine_images_in_flight{@} / ocrvl_engine_image_limit{@}"},
             "Not a share of what it can do: a quarter of the limit is more than half of the throughput.",
             maximum=1,
         ),
@@ -122,7 +122,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "What autoscaling looks at, per server",
             "none",
             {
-                "waiting and in flight": "(sum(ocrvl_engine_pictures_in_flight{@}) + "
+                "waiting and in flight": "(sum(ocrvl_engine_images_in_flight{@}) + "
                 'sum(nv_inference_pending_request_count{@, model=~"preprocess|ocr_stream|document|document_stream"}))'
                 " / count(count by (instance) (ocrvl_engine_state{@}))",
             },
@@ -138,13 +138,13 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "KV cache in use",
             "percentunit",
             {"{{instance}} {{replica}}": "vllm:kv_cache_usage_perc{@}"},
-            "Full, pictures are put back and computed again.",
+            "Full, images are put back and computed again.",
             maximum=1,
         ),
         Panel(
             "Put back for lack of KV cache",
             "ops",
-            {"pictures": f"sum(rate(vllm:num_preemptions_total{{@}}{RATE}))"},
+            {"images": f"sum(rate(vllm:num_preemptions_total{{@}}{RATE}))"},
             "Above 0: lower `max_num_seqs`.",
         ),
     ),
@@ -160,9 +160,9 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             },
             "Before that.",
         ),
-        Panel("To the first token", "s", _quantiles("vllm:time_to_first_token_seconds"), "Of a picture in vLLM."),
+        Panel("To the first token", "s", _quantiles("vllm:time_to_first_token_seconds"), "Of an image in vLLM."),
         Panel("Between two tokens", "s", _quantiles("vllm:inter_token_latency_seconds"), "A step of the engine."),
-        Panel("Preprocessing, mean", "s", _mean_seconds("ocrvl_preprocess_seconds", "stage"), "Of a picture."),
+        Panel("Preprocessing, mean", "s", _mean_seconds("ocrvl_preprocess_seconds", "stage"), "Of an image."),
         Panel("Page of a document, mean", "s", _mean_seconds("ocrvl_document_page_seconds", "stage"), "With waiting."),
     ),
     "What is read": (
@@ -187,20 +187,20 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "Runaway outputs: by `max_tokens`, and because they only repeated themselves.",
         ),
         Panel(
-            "Tokens of a picture, mean",
+            "Tokens of an image, mean",
             "none",
             {
                 "prompt": _share("vllm:prompt_tokens_total{@}", "vllm:request_success_total{@}"),
                 "text": _share("vllm:generation_tokens_total{@}", "vllm:request_success_total{@}"),
             },
-            "What a picture costs.",
+            "What an image costs.",
         ),
         Panel(
-            "Bytes and pixels a picture, mean",
+            "Bytes and pixels an image, mean",
             "none",
             {
-                "bytes": _share("ocrvl_preprocess_bytes_total{@}", "ocrvl_preprocess_pictures_total{@}"),
-                "pixels": _share("ocrvl_preprocess_pixels_total{@}", "ocrvl_preprocess_pictures_total{@}"),
+                "bytes": _share("ocrvl_preprocess_bytes_total{@}", "ocrvl_preprocess_images_total{@}"),
+                "pixels": _share("ocrvl_preprocess_pixels_total{@}", "ocrvl_preprocess_images_total{@}"),
             },
             "As they were sent.",
         ),
@@ -219,7 +219,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "Utilisation",
             "percentunit",
             {"{{instance}} {{gpu_uuid}}": "nv_gpu_utilization{@}"},
-            "Where Triton can ask DCGM. Half is usual with small pictures: the engine's host code is the limit.",
+            "Where Triton can ask DCGM. Half is usual with small images: the engine's host code is the limit.",
             maximum=1,
         ),
     ),

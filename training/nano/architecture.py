@@ -90,7 +90,7 @@ def build_config() -> PaddleOCRVLConfig:
         "intermediate_size": 768,
         "num_hidden_layers": 5,
         "num_attention_heads": 4,
-        "image_size": 14 * 16,  # a table of 16 by 16 positions, interpolated to each picture's grid
+        "image_size": 14 * 16,  # a table of 16 by 16 positions, interpolated to each image's grid
         "patch_size": 14,
         "spatial_merge_size": 2,
     }

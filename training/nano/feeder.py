@@ -21,7 +21,7 @@ _LOOK = Look(sizes=(15, 25))
 """Training sees a little more than the world it is scored in..."""
 
 _WIDE_LOOK = Look(sizes=(12, 36), wear=2.0)
-"""...and from its half on, every other picture is drawn more freely still."""
+"""...and from its half on, every other image is drawn more freely still."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def vision_layer(layer: nn.Module, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`PaddleOCRVisionEncoderLayer` on [B, P, hidden]; angles [P, head dim]. Every patch sees all of its picture's."""
+    """`PaddleOCRVisionEncoderLayer` on [B, P, hidden]; angles [P, head dim]. Every patch sees all of its image's."""
     attention = layer.self_attn
     normed = layer.layer_norm1(hidden)
     split = (attention.num_heads, attention.head_dim)

@@ -1,6 +1,6 @@
-"""A batched forward pass over transformers' own PaddleOCR-VL modules, for pictures of one grid.
+"""A batched forward pass over transformers' own PaddleOCR-VL modules, for images of one grid.
 
-transformers' vision attention, projector and position ids loop over the pictures of a batch. Where all pictures share
+transformers' vision attention, projector and position ids loop over the images of a batch. Where all images share
 a grid they need not: `tables` are made once for a grid, and the numbers stay those of transformers.
 """
 
@@ -109,7 +109,7 @@ class BatchedNano(nn.Module):
 
     @torch.no_grad()
     def generate(self, patches: Tensor, prompt: Tensor, shape: Shape, tables: Tables, end: int) -> Tensor:
-        """Greedy answers [B, up to the shape's capacity + 1] to one prompt [T'] after the picture."""
+        """Greedy answers [B, up to the shape's capacity + 1] to one prompt [T'] after the image."""
         features = self.look(patches, shape, tables)
         tails = prompt.expand(len(patches), -1)
         done = torch.zeros(len(patches), dtype=torch.bool, device=patches.device)

@@ -1,4 +1,4 @@
-"""Prints laid-out text on a picture, wears the picture, and tells where every character stands."""
+"""Prints laid-out text on an image, wears the image, and tells where every character stands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.nano.fonts import Face
 
 @dataclass(frozen=True)
 class PlacedCharacter:
-    """A character and its centre in the picture, pixels from the top left; a gap's one space lies in its middle."""
+    """A character and its centre in the image, pixels from the top left; a gap's one space lies in its middle."""
 
     character: str
     x: float
@@ -26,16 +26,16 @@ class PlacedCharacter:
 
 @dataclass(frozen=True)
 class Drawing:
-    """An RGB picture, the text printed on it, and where its characters (all but newlines, in order) stand."""
+    """An RGB image, the text printed on it, and where its characters (all but newlines, in order) stand."""
 
-    picture: Image.Image
+    image: Image.Image
     text: str
     characters: tuple[PlacedCharacter, ...]
 
     def png(self) -> bytes:
-        """The picture as PNG."""
+        """The image as PNG."""
         buffer = io.BytesIO()
-        self.picture.save(buffer, "PNG")
+        self.image.save(buffer, "PNG")
         return buffer.getvalue()
 
 
@@ -60,7 +60,7 @@ def paint(
     rules: Sequence[tuple[float, float, float]],
     wear: float,
 ) -> Drawing:
-    """Print laid-out rows and rules (left, y, right) on a picture of `size`, dark on light; worn by `wear`."""
+    """Print laid-out rows and rules (left, y, right) on an image of `size`, dark on light; worn by `wear`."""
     mask = Image.new("L", size, 0)
     pen = ImageDraw.Draw(mask)
     texts: list[str] = []
@@ -80,8 +80,8 @@ def paint(
         texts.append(" ".join(text for _, text in row.runs))
     for left, y, right in rules:
         pen.line((left, y, right, y), fill=200)
-    picture = _coloured(mask, rng, wear)
-    return Drawing(picture, "\n".join(texts), tuple(characters))
+    image = _coloured(mask, rng, wear)
+    return Drawing(image, "\n".join(texts), tuple(characters))
 
 
 def _coloured(mask: Image.Image, rng: Random | None, wear: float) -> Image.Image:
@@ -97,29 +97,29 @@ def _coloured(mask: Image.Image, rng: Random | None, wear: float) -> Image.Image
     dark = [max(0.0, ink + tinted * rng.uniform(-30, 30)) for _ in range(3)]
     levels = np.linspace(0, 1, 256)[:, None]
     colours = np.rint(np.asarray(light) * (1 - levels) + np.asarray(dark) * levels).astype(np.uint8)
-    picture = Image.merge("RGB", [mask.point(colours[:, channel].tolist()) for channel in range(3)])
+    image = Image.merge("RGB", [mask.point(colours[:, channel].tolist()) for channel in range(3)])
     if rng.random() < 0.4 * wear:
-        picture = _noisy(picture, rng, rng.uniform(1, 9) * max(wear, 0.5))
+        image = _noisy(image, rng, rng.uniform(1, 9) * max(wear, 0.5))
     if rng.random() < 0.2 * wear:
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=max(10, round(95 - rng.uniform(0, 45) * max(wear, 0.5))))
-        picture = Image.open(buffer).convert("RGB")
-    return picture
+        image.save(buffer, "JPEG", quality=max(10, round(95 - rng.uniform(0, 45) * max(wear, 0.5))))
+        image = Image.open(buffer).convert("RGB")
+    return image
 
 
-def _noisy(picture: Image.Image, rng: Random, deviation: float) -> Image.Image:
-    """The picture with normal noise of a standard deviation in levels, the same in the three channels."""
+def _noisy(image: Image.Image, rng: Random, deviation: float) -> Image.Image:
+    """The image with normal noise of a standard deviation in levels, the same in the three channels."""
     bank = _noise_bank()
-    width, height = picture.size
+    width, height = image.size
     top, left = rng.randrange(bank.shape[0]), rng.randrange(bank.shape[1])
     rows, columns = (top + np.arange(height)) % bank.shape[0], (left + np.arange(width)) % bank.shape[1]
     noise = (bank[rows][:, columns].astype(np.float32) * (deviation / 32)).astype(np.int16)
-    pixels = np.asarray(picture).astype(np.int16) + noise[:, :, None]
+    pixels = np.asarray(image).astype(np.int16) + noise[:, :, None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 @lru_cache(maxsize=1)
 def _noise_bank() -> npt.NDArray[np.int8]:
-    """Normal noise of deviation 32, int8 [509, 521], cut and wrapped anew for each picture: drawing it is slow."""
+    """Normal noise of deviation 32, int8 [509, 521], cut and wrapped anew for each image: drawing it is slow."""
     noise = np.random.default_rng(0).standard_normal((509, 521)) * 32
     return np.clip(noise, -127, 127).astype(np.int8)

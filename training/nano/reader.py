@@ -17,7 +17,7 @@ _MOST_TOKENS = 420
 
 
 class TransformersReader:
-    """Reads PNG pictures to texts with a checkpoint folder's weights."""
+    """Reads PNG images to texts with a checkpoint folder's weights."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.model = load_model(checkpoint)
@@ -26,9 +26,9 @@ class TransformersReader:
         message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "OCR:"}]}
         self.prompt: str = self.processor.apply_chat_template([message], add_generation_prompt=True)
 
-    def __call__(self, pictures: Sequence[bytes]) -> list[str]:
-        """The texts, in the pictures' order; pictures of like size are read together."""
-        images = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures]
+    def __call__(self, files: Sequence[bytes]) -> list[str]:
+        """The texts, in the order of the files; images of like size are read together."""
+        images = [Image.open(io.BytesIO(data)).convert("RGB") for data in files]
         order = sorted(range(len(images)), key=lambda place: images[place].width * images[place].height)
         texts = [""] * len(images)
         for start in range(0, len(order), _BATCH):

@@ -1,4 +1,4 @@
-"""Training batches: pictures of one grid, cut by the service's own preprocessing, with what is to be read in them."""
+"""Training batches: images of one grid, cut by the service's own preprocessing, with what is to be read in them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IGNORED = -100
 class Batch:
     """Arrays of one batch of one shape.
 
-    `patches` uint8 [B, P, 588]; `tails` int16 [B, T], the tokens after the picture, padded; `labels` int16 [B, T],
+    `patches` uint8 [B, P, 588]; `tails` int16 [B, T], the tokens after the image, padded; `labels` int16 [B, T],
     the token that follows each one, or `IGNORED`; `cells` int16 [B, cells, SLOTS], the class of each character whose
     centre falls in the cell (its place in `CHARACTERS` plus one), by line and then from the left, then zeros.
     """
@@ -45,7 +45,7 @@ class Batch:
 
     @classmethod
     def in_buffer(cls, shape: Shape, count: int, buffer: memoryview) -> Batch:
-        """A batch of `count` pictures whose arrays lie one after the other in `buffer`."""
+        """A batch of `count` images whose arrays lie one after the other in `buffer`."""
         fields: list[npt.NDArray[np.generic]] = []
         start = 0
         for dtype, rest in _layout(shape):
@@ -56,7 +56,7 @@ class Batch:
 
 
 def buffer_bytes(shape: Shape, count: int) -> int:
-    """How large a batch of `count` pictures of this shape is."""
+    """How large a batch of `count` images of this shape is."""
     return sum(count * int(np.prod(rest)) * np.dtype(dtype).itemsize for dtype, rest in _layout(shape))
 
 
@@ -70,29 +70,29 @@ def _layout(shape: Shape) -> tuple[tuple[type[np.generic], tuple[int, ...]], ...
 
 
 def fill_batch(batch: Batch, shape: Shape, worlds: Sequence[World]) -> None:
-    """Draw a whole batch into its arrays, each picture in one of the worlds."""
+    """Draw a whole batch into its arrays, each image in one of the worlds."""
     for place in range(len(batch.patches)):
         world = worlds[0].rng.choice(worlds)
         rng = world.rng
         drawing = draw_for(shape, world)
         task_prompt = rng.choice(OTHER_PROMPTS) if rng.random() < 0.1 else "OCR:"
-        patches, _ = cut_patches(resize_to_grid(np.array(drawing.picture), PIXEL_GRID), PIXEL_GRID)
+        patches, _ = cut_patches(resize_to_grid(np.array(drawing.image), PIXEL_GRID), PIXEL_GRID)
         batch.patches[place] = patches
         batch.tails[place], batch.labels[place] = encode_tail(task_prompt, drawing.text, shape.tail)
         batch.cells[place] = cell_classes(drawing, shape)
 
 
 def draw_batch(shape: Shape, count: int, world: World) -> Batch:
-    """A batch of `count` pictures in memory of its own."""
+    """A batch of `count` images in memory of its own."""
     batch = Batch.in_buffer(shape, count, memoryview(bytearray(buffer_bytes(shape, count))))
     fill_batch(batch, shape, [world])
     return batch
 
 
 def draw_for(shape: Shape, world: World) -> Drawing:
-    """A drawing whose picture is resized to the shape, and whose text fits its capacity."""
+    """A drawing whose image is resized to the shape, and whose text fits its capacity."""
     rng = world.rng
-    # A picture that is a whole number of cells already needs no resizing, which is the slowest step of drawing.
+    # An image that is a whole number of cells already needs no resizing, which is the slowest step of drawing.
     size = (CELL * shape.columns, CELL * shape.rows) if rng.random() < 0.2 else rng.choice(sizes_of(shape))
     pick = rng.random()
     if pick < 0.005:
@@ -105,7 +105,7 @@ def draw_for(shape: Shape, world: World) -> Drawing:
 
 
 def encode_tail(task_prompt: str, text: str, length: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Tokens after the picture and their labels, int16 [length] each; the text is cut where it does not fit."""
+    """Tokens after the image and their labels, int16 [length] each; the text is cut where it does not fit."""
     prompt = tail_ids(task_prompt)
     answer = [*encode_text(text), END_ID][: length - len(prompt)]
     tail = np.full(length, PAD_ID, np.int16)
@@ -122,11 +122,11 @@ def decode_labels(labels: npt.NDArray[np.int16]) -> str:
 
 
 def cell_classes(drawing: Drawing, shape: Shape) -> npt.NDArray[np.int16]:
-    """Which characters have their centres in each cell of the resized picture: int16 [cells, SLOTS]."""
+    """Which characters have their centres in each cell of the resized image: int16 [cells, SLOTS]."""
     classes = np.zeros((shape.cells, SLOTS), np.int16)
     used = [0] * shape.cells
-    across = shape.columns / drawing.picture.width
-    down = shape.rows / drawing.picture.height
+    across = shape.columns / drawing.image.width
+    down = shape.rows / drawing.image.height
     for placed in drawing.characters:
         column = min(max(int(placed.x * across), 0), shape.columns - 1)
         row = min(max(int(placed.y * down), 0), shape.rows - 1)

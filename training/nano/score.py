@@ -13,12 +13,12 @@ from training.nano.texts import Split, read_words
 from training.nano.world import Drawing, Look, World
 
 Reader = Callable[[Sequence[bytes]], Sequence[str]]
-"""PNG pictures to their texts, in the same order."""
+"""PNG images to their texts, in the same order."""
 
 
 @dataclass(frozen=True)
 class ScoreSet:
-    """Pictures of one kind: `lines` single lines and `receipts` receipts of 4 to 8 rows, looking as `look` says."""
+    """Images of one kind: `lines` single lines and `receipts` receipts of 4 to 8 rows, looking as `look` says."""
 
     name: str
     look: Look
@@ -43,11 +43,11 @@ TARGETS = {"lines": 0.95, "receipts": 0.90}
 
 @dataclass(frozen=True)
 class Score:
-    """What was read of one kind of pictures: `right` as `measure.character_score`, `whole` the share without error."""
+    """What was read of one kind of images: `right` as `measure.character_score`, `whole` the share without error."""
 
     name: str
     kind: str
-    pictures: int
+    images: int
     characters: int
     right: float
     whole: float
@@ -62,7 +62,7 @@ class Score:
 def score(reader: Reader, share: float = 1.0, seed: int = 0, words: Sequence[str] | None = None) -> list[Score]:
     """Draw every set from words that training never saw, have it read, and compare.
 
-    `share` draws fewer (or more) pictures of each set. Needs the word list of `texts.read_words` unless `words` are
+    `share` draws fewer (or more) images of each set. Needs the word list of `texts.read_words` unless `words` are
     given.
     """
     words = read_words(Split.HELD_OUT) if words is None else words
@@ -83,7 +83,7 @@ def _compare(name: str, kind: str, drawings: Sequence[Drawing], reader: Reader) 
     return Score(
         name=name,
         kind=kind,
-        pictures=len(drawings),
+        images=len(drawings),
         characters=sum(map(len, truths)),
         right=character_score(read, truths),
         whole=1 - len(misread) / max(1, len(drawings)),
@@ -94,10 +94,10 @@ def _compare(name: str, kind: str, drawings: Sequence[Drawing], reader: Reader) 
 def format_table(scores: Sequence[Score]) -> str:
     """The scores as a table in Markdown."""
     lines = [
-        "| pictures | kind | number | characters | right | without any error |",
+        "| images | kind | number | characters | right | without any error |",
         "| --- | --- | --: | --: | --: | --: |",
         *(
-            f"| {score.name} | {score.kind} | {score.pictures} | {score.characters} "
+            f"| {score.name} | {score.kind} | {score.images} | {score.characters} "
             f"| {score.right:.2%} | {score.whole:.1%} |"
             for score in scores
         ),

@@ -1,4 +1,4 @@
-"""The grids that training cuts pictures into, and the sizes of pictures that the service resizes to them."""
+"""The grids that training cuts images into, and the sizes of images that the service resizes to them."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class Shape:
 
     @property
     def cells(self) -> int:
-        """Visual tokens of a picture."""
+        """Visual tokens of an image."""
         return self.rows * self.columns
 
     @property
     def patches(self) -> int:
-        """Patches of a picture."""
+        """Patches of an image."""
         return 4 * self.cells
 
     @property
     def capacity(self) -> int:
-        """Characters of text that a picture may carry."""
+        """Characters of text that an image may carry."""
         return min(44, 8 + 4 * self.columns) if self.rows == 1 else 24 + 2 * self.cells
 
     @property
     def tail(self) -> int:
-        """Tokens after the picture: the rest of the prompt, the text, the end."""
+        """Tokens after the image: the rest of the prompt, the text, the end."""
         return len(tail_ids(OTHER_PROMPTS[1])) + self.capacity + 1
 
     def batch_size(self, work: int) -> int:
-        """Pictures in a batch whose patches and tokens together are at most `work`: 1 to 256."""
+        """Images in a batch whose patches and tokens together are at most `work`: 1 to 256."""
         return max(1, min(256, work // (self.patches + self.cells + self.tail)))
 
 
@@ -68,7 +68,7 @@ SHAPES = tuple(
     }.items()
     for columns in widths
 )
-"""The grids of training; pictures of other grids are read as well, which the score tells."""
+"""The grids of training; images of other grids are read as well, which the score tells."""
 
 
 def pick_shape(rng: Random, progress: float) -> Shape:
@@ -92,5 +92,5 @@ def _sizes_by_grid() -> dict[tuple[int, int], list[tuple[int, int]]]:
 
 
 def sizes_of(shape: Shape) -> Sequence[tuple[int, int]]:
-    """Sizes of pictures, width and height in pixels, that the service resizes to this grid."""
+    """Sizes of images, width and height in pixels, that the service resizes to this grid."""
     return _sizes_by_grid()[shape.rows, shape.columns]

@@ -141,7 +141,7 @@ class Trainer:
         return next(iter(self._graphs.values()))[0].pool() if self._graphs else None
 
     def report(self) -> str:
-        """Mean metrics since the last report, apart for lines (up to 3 cells high) and for taller pictures."""
+        """Mean metrics since the last report, apart for lines (up to 3 cells high) and for taller images."""
         parts = []
         for name, row in zip(("lines", "pages"), self.metrics.tolist(), strict=True):
             if row[4]:

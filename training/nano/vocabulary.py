@@ -29,7 +29,7 @@ FIRST_CHARACTER_ID = len(SPECIAL_TOKENS) + 256
 """Characters are the last tokens of the vocabulary, in the order of `CHARACTERS`."""
 
 PROMPT_HEAD = "<|begin_of_sentence|>User: <|IMAGE_START|>"
-"""What stands before a picture's tokens."""
+"""What stands before an image's tokens."""
 
 OTHER_PROMPTS = (
     "Table Recognition:",
@@ -45,7 +45,7 @@ CHARACTER_IDS = {character: FIRST_CHARACTER_ID + place for place, character in e
 
 
 def prompt_tail(task_prompt: str) -> str:
-    """What stands between a picture's tokens and the answer; with `PROMPT_HEAD` the chat template's own words."""
+    """What stands between an image's tokens and the answer; with `PROMPT_HEAD` the chat template's own words."""
     return f"<|IMAGE_END|>{task_prompt}\nAssistant:\n"
 
 
@@ -61,7 +61,7 @@ def build_tokenizer() -> Tokenizer:
 
 @lru_cache(maxsize=16)
 def tail_ids(task_prompt: str) -> tuple[int, ...]:
-    """Token ids of the prompt after the picture."""
+    """Token ids of the prompt after the image."""
     text = prompt_tail(task_prompt)
     marker = "<|IMAGE_END|>"
     return SPECIAL_TOKENS.index(marker), *encode_text(text.removeprefix(marker))

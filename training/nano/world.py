@@ -1,4 +1,4 @@
-"""Pictures of printed text whose every character is known: the world that the nano checkpoint is trained to read.
+"""Images of printed text whose every character is known: the world that the nano checkpoint is trained to read.
 
 A row of a receipt has one space between its item and its price in the truth, however wide the gap; rows are joined by
 newlines; a rule is a drawn line and has no text. Everything follows from the state of one `random.Random`.
@@ -20,7 +20,7 @@ __all__ = ["Drawing", "Look", "PlacedCharacter", "World", "draw_rows"]
 
 @dataclass(frozen=True)
 class Look:
-    """What a world's pictures look like.
+    """What a world's images look like.
 
     Sizes are the em in pixels, both ends included; `wear` scales noise, blur and JPEG loss, 0 for none.
     """
@@ -31,10 +31,10 @@ class Look:
 
 
 class World:
-    """Draws single lines, receipts, paragraphs and blank pictures.
+    """Draws single lines, receipts, paragraphs and blank images.
 
-    Where a method takes `size` (width and height of the picture, pixels), the text is made to fit it; otherwise the
-    picture is made to fit the text.
+    Where a method takes `size` (width and height of the image, pixels), the text is made to fit it; otherwise the
+    image is made to fit the text.
     """
 
     def __init__(self, rng: Random, words: Sequence[str] = BUILT_IN_WORDS, look: Look | None = None) -> None:
@@ -43,7 +43,7 @@ class World:
         self.look = look or Look()
 
     def line(self, text: str | None = None, size: tuple[int, int] | None = None) -> Drawing:
-        """One line of text, anywhere in the picture; at most 44 characters if `text` is left to the world."""
+        """One line of text, anywhere in the image; at most 44 characters if `text` is left to the world."""
         rng = self.rng
         face = self._face(size[1] if size else None)
         text = self.texts.line()[:44].rstrip() if text is None else text
@@ -113,7 +113,7 @@ class World:
         return paint(rng, size, rows, rules, self.look.wear)
 
     def blank(self, size: tuple[int, int]) -> Drawing:
-        """A picture with nothing printed on it: its text is empty."""
+        """An image with nothing printed on it: its text is empty."""
         return paint(self.rng, size, [], (), self.look.wear)
 
     def _face(self, height: int | None) -> Face:
@@ -147,7 +147,7 @@ class World:
 
 
 def draw_rows(lines: Sequence[str], font: FontFile, size: int, rng: Random | None = None, wear: float = 0.0) -> Drawing:
-    """Given lines, left-aligned, in a picture that fits them; black on white unless `rng` chooses otherwise."""
+    """Given lines, left-aligned, in an image that fits them; black on white unless `rng` chooses otherwise."""
     face = load_face(font, size)
     pitch = 1.4 * size
     rows = [Row(face, size + place * pitch) for place in range(len(lines))]
@@ -158,7 +158,7 @@ def draw_rows(lines: Sequence[str], font: FontFile, size: int, rng: Random | Non
 
 
 def _anywhere(rng: Random, height: int, face: Face) -> float:
-    """A baseline that leaves ascenders and descenders inside the picture."""
+    """A baseline that leaves ascenders and descenders inside the image."""
     return 0.8 * face.size + rng.random() * max(height - 1.04 * face.size, 0)
 
 

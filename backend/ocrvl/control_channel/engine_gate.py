@@ -1,4 +1,4 @@
-"""Where `preprocess` waits: pictures are not decoded ahead of engines that are full."""
+"""Where `preprocess` waits: images are not decoded ahead of engines that are full."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from ocrvl.messages import Reading
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of one message: a picture's whole text, escaped, is far below."""
+"""Bytes of one message: an image's whole text, escaped, is far below."""
 
 
 class Door(StrEnum):
@@ -63,7 +63,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Delta:
-    """Engine to face: the next piece of a picture's text, whole characters."""
+    """Engine to face: the next piece of an image's text, whole characters."""
 
     stream: str
     index: int
@@ -72,7 +72,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Done:
-    """Engine to face: a picture is done. `reading.text` is its whole text, post-processed."""
+    """Engine to face: an image is done. `reading.text` is its whole text, post-processed."""
 
     stream: str
     reading: Reading

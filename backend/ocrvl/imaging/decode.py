@@ -1,4 +1,4 @@
-"""Encoded bytes to an upright RGB picture; what can not be read is refused with the reason."""
+"""Encoded bytes to an upright RGB image; what cannot be read is refused with the reason."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _BAND_PIXELS: Final = 1 << 20
 
 _SWAPPED_SIDES: Final = (5, 6, 7, 8)
-"""EXIF orientations of a picture that lies on its side."""
+"""EXIF orientations of an image that lies on its side."""
 
 
 @dataclass(frozen=True)
-class PictureLimits:
-    """What a picture may be before it is decoded: bytes as received, pixels as its header says, sides in pixels.
+class ImageLimits:
+    """What an image may be before it is decoded: bytes as received, pixels as its header says, sides in pixels.
 
-    `max_seconds` is the processor time that decoding it may take, `max_request_seconds` that of all the pictures of a
-    request. `max_patch_bytes` bounds what all the pictures of a
+    `max_seconds` is the processor time that decoding it may take, `max_request_seconds` that of all the images of a
+    request. `max_patch_bytes` bounds what all the images of a
     request may come to once they are cut: it is memory shared between processes, and a request can ask for large
-    pictures by its own pixel limits.
+    images by its own pixel limits.
     """
 
     max_bytes: int = 64 * 1024 * 1024
@@ -50,8 +50,8 @@ class PictureLimits:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An upright RGB picture: `pixels` is uint8 [height, width, 3]; `warning` says what was left out of the file.
+class DecodedImage:
+    """An upright RGB image: `pixels` is uint8 [height, width, 3]; `warning` says what was left out of the file.
 
     `size` is its width and height in the file, which `pixels` may have a half, a quarter or an eighth of.
     """
@@ -62,16 +62,16 @@ class Picture:
 
 
 class Elsewhere(Protocol):
-    """Decodes a picture whose cost nobody knows beforehand, where that can be ended."""
+    """Decodes an image whose cost nobody knows beforehand, where that can be ended."""
 
-    def __call__(self, data: bytes, limits: PictureLimits, wanted_size: WantedSize | None) -> Picture:
-        """As `PictureFile`. Raises `InvalidArgument`, also past `limits.max_seconds`."""
+    def __call__(self, data: bytes, limits: ImageLimits, wanted_size: WantedSize | None) -> DecodedImage:
+        """As `ImageFile`. Raises `InvalidArgument`, also past `limits.max_seconds`."""
 
 
-def decode_picture(
-    data: bytes, limits: PictureLimits, wanted_size: WantedSize | None = None, elsewhere: Elsewhere | None = None
-) -> Picture:
-    """Decode one picture, apply its EXIF orientation and bring it to 8-bit RGB; transparency goes onto white.
+def decode_image(
+    data: bytes, limits: ImageLimits, wanted_size: WantedSize | None = None, elsewhere: Elsewhere | None = None
+) -> DecodedImage:
+    """Decode one image, apply its EXIF orientation and bring it to 8-bit RGB; transparency goes onto white.
 
     `wanted_size` tells from the upright width and height which ones are enough: a JPEG is then decoded at the smallest
     scale that still has as many pixels (DCT scaling), which takes a fraction of the time. `elsewhere` decodes what is
@@ -92,10 +92,10 @@ def decode_picture(
     header = check_header(data, limits)
     if elsewhere is not None and header is not None and not header.is_plain:
         return elsewhere(data, limits, wanted_size)
-    return PictureFile(data, limits).decode(wanted_size)
+    return ImageFile(data, limits).decode(wanted_size)
 
 
-def check_header(data: bytes, limits: PictureLimits) -> Header | None:
+def check_header(data: bytes, limits: ImageLimits) -> Header | None:
     """A file's header, `None` where it has none that is known. Raises `InvalidArgument` where it promises too much."""
     header = read_header(data)
     if header is not None:
@@ -103,14 +103,14 @@ def check_header(data: bytes, limits: PictureLimits) -> Header | None:
     return header
 
 
-class PictureFile:
-    """A picture file that has been opened, but not decoded. Raises `InvalidArgument` with the reason.
+class ImageFile:
+    """An image file that has been opened, but not decoded. Raises `InvalidArgument` with the reason.
 
     `data` is raw bytes. `size` is the upright width and height that `wanted_size` is asked about, `None` for formats
     that are always decoded whole.
     """
 
-    def __init__(self, data: bytes, limits: PictureLimits) -> None:
+    def __init__(self, data: bytes, limits: ImageLimits) -> None:
         self._data = data
         self._image = _open(data)
         _check_size(self._image.size, limits)
@@ -119,8 +119,8 @@ class PictureFile:
             self._orientation = _orientation(self._image)
             self.size = self._upright(self._image.size)
 
-    def decode(self, wanted_size: WantedSize | None = None) -> Picture:
-        """Its pixels, see `decode_picture`."""
+    def decode(self, wanted_size: WantedSize | None = None) -> DecodedImage:
+        """Its pixels, see `decode_image`."""
         frames = _count_frames(self._data, self._image)
         notes = [f"the first of its {frames} frames was read"] if frames > 1 else []
         pixels = None
@@ -132,7 +132,7 @@ class PictureFile:
         if pixels is None:
             pixels = _decode(self._image, notes)
         height, width, _ = pixels.shape
-        return Picture(pixels, self.size or (width, height), "; ".join(notes))
+        return DecodedImage(pixels, self.size or (width, height), "; ".join(notes))
 
     def _upright(self, size: tuple[int, int]) -> tuple[int, int]:
         """A size as it lies in the file as it is upright, and the other way round."""
@@ -143,12 +143,12 @@ def _count_frames(data: bytes, image: Image.Image) -> int:
     """How many frames the opened file of `data` has, up to the first damaged one; at most `MAX_FRAMES` of a TIFF."""
     if image.format == "TIFF":
         return len(tiff.find_pages(data))
-    # the others of a phone's or a camera's JPEG are the same picture smaller, or how far away its parts are
+    # the others of a phone's or a camera's JPEG are the same image smaller, or how far away its parts are
     return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """How the picture lies, as EXIF counts (1 is upright); `None` where its EXIF block is damaged."""
+    """How the image lies, as EXIF counts (1 is upright); `None` where its EXIF block is damaged."""
     try:
         orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
@@ -173,7 +173,7 @@ def _decode_plain_jpeg(data: bytes, image: JpegImageFile) -> Pixels | None:
 
 
 def _decode(image: Image.Image, notes: list[str]) -> Pixels:
-    """Any picture, by Pillow."""
+    """Any image, by Pillow."""
     try:
         image.load()
     except MemoryError:
@@ -185,7 +185,7 @@ def _decode(image: Image.Image, notes: list[str]) -> Pixels:
         try:
             image = ImageOps.exif_transpose(image)
         except Exception:
-            # the picture itself is sound: reading it as it lies is more use than refusing it
+            # the image itself is sound: reading it as it lies is more use than refusing it
             notes.append("its EXIF block is damaged, it was read as it lies")
     return to_pixels(image)
 
@@ -199,7 +199,7 @@ def _open(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         wanted = ", ".join(FORMATS)
         raise InvalidArgument(
-            f"it is not a picture in a format that is read ({wanted}){describe_unknown(data)}"
+            f"it is not an image in a format that is read ({wanted}){describe_unknown(data)}"
         ) from None
     except Image.DecompressionBombError:
         raise InvalidArgument("its header promises more pixels than can be read") from None
@@ -209,7 +209,7 @@ def _open(data: bytes) -> Image.Image:
         raise InvalidArgument(f"its header is damaged: {error or type(error).__name__}") from None
 
 
-def _check_size(size: tuple[int, int], limits: PictureLimits) -> None:
+def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
     width, height = size
     if width * height > limits.max_pixels:
         raise InvalidArgument(f"its header promises {width}x{height} pixels, at most {limits.max_pixels} are decoded")
@@ -218,9 +218,9 @@ def _check_size(size: tuple[int, int], limits: PictureLimits) -> None:
 
 
 def to_pixels(image: Image.Image) -> Pixels:
-    """A picture of any mode in 8-bit RGB, uint8 [height, width, 3]: deep gray scaled down, transparency on white.
+    """An image of any mode in 8-bit RGB, uint8 [height, width, 3]: deep gray scaled down, transparency on white.
 
-    A band at a time: whole pictures, one for each step on the way, would be gigabytes for a picture that is let in.
+    A band at a time: whole images, one for each step on the way, would be gigabytes for an image that is let in.
     """
     width, height = image.size
     if image.mode.startswith(("I", "F")):

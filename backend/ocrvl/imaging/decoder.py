@@ -1,4 +1,4 @@
-"""Pictures whose cost their headers do not tell, decoded in a process of their own, which can be ended.
+"""Images whose cost their headers do not tell, decoded in a process of their own, which can be ended.
 
 Decoders are native code that nothing interrupts. What is plain (`ocrvl.imaging.headers`) does not come here.
 """
@@ -19,22 +19,22 @@ from typing import Any, Final
 import numpy as np
 
 from ocrvl.errors import InvalidArgument, Unavailable
-from ocrvl.imaging.decode import Picture, PictureLimits, WantedSize
+from ocrvl.imaging.decode import DecodedImage, ImageLimits, WantedSize
 from ocrvl.imaging.decoder_process import MEMORY_BYTES
 from ocrvl.imaging.framing import receive, send
 
 _LOOK_SECONDS: Final = 0.05
 _WALL_FACTOR: Final = 10
-"""How many times its processor time a picture may take by the clock, on a machine that does other things as well."""
+"""How many times its processor time an image may take by the clock, on a machine that does other things as well."""
 
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class DecoderProcess:
-    """A process that decodes one picture after another, started when the first comes. For one thread at a time.
+    """A process that decodes one image after another, started when the first comes. For one thread at a time.
 
-    `seconds` is the processor time of all the pictures so far.
+    `seconds` is the processor time of all the images so far.
     """
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class DecoderProcess:
     def decode(
         self,
         data: bytes,
-        limits: PictureLimits,
+        limits: ImageLimits,
         wanted_size: WantedSize | None,
         look: Callable[[], None] = lambda: None,
-    ) -> Picture:
-        """As `decode_picture`. Raises `InvalidArgument`, `Unavailable` where memory is short, and what `look` raises.
+    ) -> DecodedImage:
+        """As `decode_image`. Raises `InvalidArgument`, `Unavailable` where memory is short, and what `look` raises.
 
         `look` is called several times a second meanwhile, and may raise to end it. A process that fails is ended, and
-        the next picture has a new one.
+        the next image has a new one.
         """
         connection = self._connection or self._start()
         assert self._process is not None
@@ -69,7 +69,7 @@ class DecoderProcess:
 
         is_well = False
         try:
-            picture = self._ask(connection, data, limits, wanted_size, wait)
+            image = self._ask(connection, data, limits, wanted_size, wait)
             is_well = True
         except _Refusal as refusal:
             is_well = True
@@ -80,7 +80,7 @@ class DecoderProcess:
             self.seconds += max(0.0, _processor_seconds(pid) - began_seconds)
             if not is_well:
                 self.close()
-        return picture
+        return image
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -107,10 +107,10 @@ class DecoderProcess:
     def _ask(
         connection: socket.socket,
         data: bytes,
-        limits: PictureLimits,
+        limits: ImageLimits,
         wanted_size: WantedSize | None,
         wait: Callable[[], None],
-    ) -> Picture:
+    ) -> DecodedImage:
         send(connection, dataclasses.asdict(limits), data, wait)
         size = _answer(receive(connection, wait)[0])["size"]
         try:
@@ -122,11 +122,13 @@ class DecoderProcess:
         message, pixels = receive(connection, wait)
         answer = _answer(message)
         shape = tuple(answer["shape"])
-        return Picture(np.frombuffer(pixels, np.uint8).reshape(shape), tuple(answer["size"]), str(answer["warning"]))
+        return DecodedImage(
+            np.frombuffer(pixels, np.uint8).reshape(shape), tuple(answer["size"]), str(answer["warning"])
+        )
 
 
 class _Refusal(Exception):
-    """What the process answered instead of a picture."""
+    """What the process answered instead of an image."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(reason)

@@ -1,6 +1,6 @@
-"""The program that decodes pictures for a `DecoderProcess`: `python -m ocrvl.imaging.decoder_process FD`.
+"""The program that decodes images for a `DecoderProcess`: `python -m ocrvl.imaging.decoder_process FD`.
 
-One picture after another. Questions and answers are JSON, with bytes behind them; nothing is unpickled on either side,
+One image after another. Questions and answers are JSON, with bytes behind them; nothing is unpickled on either side,
 so that an answer is never more than that.
 """
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.imaging.decode import PictureFile, PictureLimits
+from ocrvl.imaging.decode import ImageFile, ImageLimits
 from ocrvl.imaging.framing import receive, send
 
 MEMORY_BYTES: Final = 3 * 2**29
@@ -30,23 +30,23 @@ def serve(connection: socket.socket) -> None:
     while True:
         limits, data = receive(connection)
         try:
-            _decode(connection, PictureFile(bytes(data), PictureLimits(**limits)))
+            _decode(connection, ImageFile(bytes(data), ImageLimits(**limits)))
         except InvalidArgument as error:
             send(connection, {"error": str(error)})
         except MemoryError:
             send(connection, {"memory": resource.getrlimit(resource.RLIMIT_AS)[0]})
 
 
-def _decode(connection: socket.socket, file: PictureFile) -> None:
+def _decode(connection: socket.socket, file: ImageFile) -> None:
     """Say the size of a file, be told which one is wanted, send its pixels."""
     send(connection, {"size": file.size})
     wanted, _ = receive(connection)
     if not wanted["is_wanted"]:
         return
     size = wanted["size"]
-    picture = file.decode(None if size is None else lambda _width, _height: (size[0], size[1]))
-    answer = {"shape": picture.pixels.shape, "size": picture.size, "warning": picture.warning}
-    send(connection, answer, picture.pixels.data.cast("B"))
+    image = file.decode(None if size is None else lambda _width, _height: (size[0], size[1]))
+    answer = {"shape": image.pixels.shape, "size": image.size, "warning": image.warning}
+    send(connection, answer, image.pixels.data.cast("B"))
 
 
 def main() -> None:

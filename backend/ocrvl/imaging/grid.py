@@ -1,4 +1,4 @@
-"""Which grid of patches a picture is resized to: the checkpoint's pixel limits and the reference's arithmetic."""
+"""Which grid of patches an image is resized to: the checkpoint's pixel limits and the reference's arithmetic."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SPOTTING_PIXELS = 1_605_632 / 1_003_520
 """Spotting reads at this many times the pixels of the other tasks (PaddleX, `paddleocr_vl` pipeline)."""
 
 _SPOTTING_UPSCALE_BELOW = 1500
-"""PaddleX doubles both sides of a spotting picture when both are under this many pixels."""
+"""PaddleX doubles both sides of a spotting image when both are under this many pixels."""
 
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """How a checkpoint cuts pictures up, from its `preprocessor_config.json`.
+    """How a checkpoint cuts images up, from its `preprocessor_config.json`.
 
     `patch_size` in pixels, `merge_size` in patches a side of one visual token, limits in pixels after resizing;
     `mean` and `std` per channel, for values in 0..1.
@@ -57,16 +57,14 @@ class PixelGrid:
     def limited(self, task: Task, min_pixels: int | None, max_pixels: int | None) -> PixelGrid:
         """This grid with the limits of a task, where the request does not set its own.
 
-        Raises `InvalidArgument` for limits that exclude each other, and where pictures would be enlarged beyond the
+        Raises `InvalidArgument` for limits that exclude each other, and where images would be enlarged beyond the
         most that the task reads otherwise: nothing is seen better by it, and a few bytes become any number of them.
         """
         upper = self.max_pixels
         if task is Task.SPOTTING:
             upper = round(upper * _SPOTTING_PIXELS)
         if min_pixels is not None and min_pixels > upper:
-            raise InvalidArgument(
-                f"options: min_pixels ({min_pixels}): pictures are enlarged to {upper} pixels at most"
-            )
+            raise InvalidArgument(f"options: min_pixels ({min_pixels}): images are enlarged to {upper} pixels at most")
         grid = replace(self, min_pixels=min_pixels or self.min_pixels, max_pixels=max_pixels or upper)
         if grid.min_pixels > grid.max_pixels:
             raise InvalidArgument(
@@ -75,7 +73,7 @@ class PixelGrid:
         return grid
 
     def resized_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height, in pixels, that a picture of this size is resized to: multiples of `factor`.
+        """Width and height, in pixels, that an image of this size is resized to: multiples of `factor`.
 
         The same numbers as `smart_resize` of the model's image processor in transformers. Raises
         `InvalidArgument` for an aspect ratio above `MAX_ASPECT_RATIO`.
@@ -101,7 +99,7 @@ class PixelGrid:
 
 
 def upscaled_size(task: Task, width: int, height: int) -> tuple[int, int]:
-    """The size a picture is brought to before anything else: doubled for small spotting pictures."""
+    """The size an image is brought to before anything else: doubled for small spotting images."""
     if task is Task.SPOTTING and max(width, height) < _SPOTTING_UPSCALE_BELOW:
         return 2 * width, 2 * height
     return width, height

@@ -1,4 +1,4 @@
-"""An upright RGB picture, resized to its grid and cut into packed uint8 patches."""
+"""An upright RGB image, resized to its grid and cut into packed uint8 patches."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ocrvl.imaging.grid import PixelGrid
 
 
 def resize_to_grid(pixels: npt.NDArray[np.uint8], grid: PixelGrid, *, exact: bool = False) -> npt.NDArray[np.uint8]:
-    """Resize an RGB picture straight to its grid: uint8 [height, width, 3] to planes, uint8 [3, height, width]."""
+    """Resize an RGB image straight to its grid: uint8 [height, width, 3] to planes, uint8 [3, height, width]."""
     height, width, _ = pixels.shape
     return resize(pixels, grid.resized_size(width, height), exact=exact)
 
 
 def resize(pixels: npt.NDArray[np.uint8], size: tuple[int, int], *, exact: bool = False) -> npt.NDArray[np.uint8]:
-    """Resize an RGB picture, uint8 [height, width, 3], to a width and height; planes, uint8 [3, height, width].
+    """Resize an RGB image, uint8 [height, width, 3], to a width and height; planes, uint8 [3, height, width].
 
     Bicubic and antialiased. With `exact` by Pillow, as the model's own image processor does it (transformers,
     `PaddleOCRVLImageProcessorPil`); else by torch's kernel for uint8, as that processor does where torchvision is
@@ -31,14 +31,14 @@ def resize(pixels: npt.NDArray[np.uint8], size: tuple[int, int], *, exact: bool 
         width, height = size
     if (width, height) == size:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    picture = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
-    resized = torch.nn.functional.interpolate(picture, (size[1], size[0]), mode="bicubic", antialias=True)
+    image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
+    resized = torch.nn.functional.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True)
     planes: npt.NDArray[np.uint8] = resized.squeeze(0).contiguous().numpy()
     return planes
 
 
 def cut_patches(planes: npt.NDArray[np.uint8], grid: PixelGrid) -> tuple[npt.NDArray[np.uint8], tuple[int, int, int]]:
-    """Cut the planes of an RGB picture that has the size of its grid, uint8 [3, height, width], into patches.
+    """Cut the planes of an RGB image that has the size of its grid, uint8 [3, height, width], into patches.
 
     Returns patches, uint8 [P, 3·patch·patch], channel first, row-major over the grid, and (1, rows, columns) of
     the grid in patches, P = rows · columns. The layout is that of `PaddleOCRVLImageProcessorPil.patchify`

@@ -48,7 +48,7 @@ def region_prefix(folder: Path) -> str:
 
 
 def close_shared_memory(prefix: str) -> None:
-    """Let nobody else read what a server's processes share, which are callers' pictures and texts.
+    """Let nobody else read what a server's processes share, which are callers' images and texts.
 
     Boost, which makes the regions, sets 0644 whatever the umask is. Until the server is ready they hold nothing.
     """

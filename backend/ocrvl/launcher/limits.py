@@ -35,7 +35,7 @@ def http_limit_arguments(
 def http_limit(repository: Path, models: Collection[str] = ()) -> int | None:
     """Bytes of the largest body that the models take, all of the repository if there are none, with files as base64.
 
-    None where none of them is there, or its configuration can not be read: what is wrong with it, Triton tells.
+    None where none of them is there, or its configuration cannot be read: what is wrong with it, Triton tells.
     """
     sizes = []
     for model in (Model.PREPROCESS, Model.DOCUMENT, Model.DOCUMENT_STREAM):

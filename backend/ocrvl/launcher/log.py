@@ -63,7 +63,7 @@ def slow_start_hint(models: list[str]) -> str:
     """What to tell an operator when models are still loading after `SLOW_START_SECONDS`."""
     return (
         f"still loading after {SLOW_START_SECONDS:.0f} s: {', '.join(models) or 'nothing that the log names'}. The "
-        "download of a checkpoint and compilation take minutes; several GPUs that hang here often can not reach one "
+        "download of a checkpoint and compilation take minutes; several GPUs that hang here often cannot reach one "
         "another, and the environment's NCCL_DEBUG=INFO shows it in the log"
     )
 

@@ -32,7 +32,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 def engines_share_a_gpu(repository: Path, models: Collection[str] = ()) -> bool:
-    """Whether the engine's model has several instances on a GPU; a configuration that can not be read has none."""
+    """Whether the engine's model has several instances on a GPU; a configuration that cannot be read has none."""
     path = repository / Model.ENGINE / "config.pbtxt"
     if not path.is_file() or (models and Model.ENGINE not in models):
         return False

@@ -243,7 +243,7 @@ class TritonServer:
 
 
 def follow_output(lines: Iterable[str], log: LoadingLog, on_line: Callable[[str], None]) -> None:
-    """Hand on every line until the last; one that `on_line` can not write, as on a full disk, is lost.
+    """Hand on every line until the last; one that `on_line` cannot write, as on a full disk, is lost.
 
     A server whose output nobody reads stops in the middle of a line, and with it every request.
     """
@@ -307,7 +307,7 @@ def _choose_port(host: str, port: int, option: str, held: contextlib.ExitStack) 
         probe.bind((host, port))
     except OSError as error:
         raise ServerFailed(
-            f"port {port} on {host} can not be used ({error.strerror}): end what listens there, "
+            f"port {port} on {host} cannot be used ({error.strerror}): end what listens there, "
             f"or choose another with {option}"
         ) from None
     return port

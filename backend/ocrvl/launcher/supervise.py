@@ -22,7 +22,7 @@ less than this: a start that hangs, as Triton 2.51's may on a busy machine, is b
 
 
 class GaveUp(Exception):
-    """The server can not be kept running; the message says what died and what was tried."""
+    """The server cannot be kept running; the message says what died and what was tried."""
 
 
 @dataclass(frozen=True)

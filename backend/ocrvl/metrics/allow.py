@@ -32,7 +32,7 @@ clients allow, end a Triton 2.51 server.
 def is_published(family: str) -> bool:
     """Whether the metric family of this name is carried over to Triton.
 
-    >>> is_published("ocrvl_pictures"), is_published("vllm:kv_cache_usage_perc"), is_published("python_gc_collections")
+    >>> is_published("ocrvl_images"), is_published("vllm:kv_cache_usage_perc"), is_published("python_gc_collections")
     (True, True, False)
     """
     return family.startswith(PREFIX) or family in VLLM_FAMILIES

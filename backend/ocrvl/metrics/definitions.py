@@ -20,8 +20,8 @@ WAIT_BUCKETS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60)
 REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 """Seconds of a request: from one line of text on a GPU to 64 pages on a CPU."""
 
-PICTURE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-"""Seconds of one picture on one core: a crop takes a millisecond, 100 million pixels some seconds."""
+IMAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+"""Seconds of one image on one core: a crop takes a millisecond, 100 million pixels some seconds."""
 
 
 class EngineState(IntEnum):
@@ -77,7 +77,7 @@ class CancelReason(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why `preprocess` turned a request away: it can not succeed, or there is no engine.
+    """Why `preprocess` turned a request away: it cannot succeed, or there is no engine.
 
     For lack of room it is Triton's queue that turns requests away, which no model hears of (docs/metrics.md).
     """
@@ -95,7 +95,7 @@ class PageStage(StrEnum):
 
 
 class Stage(StrEnum):
-    """The parts of preprocessing a picture, and all of it."""
+    """The parts of preprocessing an image, and all of it."""
 
     DECODE = "decode"
     RESIZE = "resize"
@@ -134,15 +134,15 @@ class EngineMetrics(ModelMetrics):
         super().__init__()
         self.state = self._gauge("engine_state", "1 ready, 0 starting or restarting, -1 gave up")
         self.last_step = self._gauge("engine_last_step_timestamp_seconds", "Unix time of the engine's last step")
-        self.pictures_in_flight = self._gauge("engine_pictures_in_flight", "Pictures that the engine has taken")
-        self.picture_limit = self._gauge("engine_picture_limit", "Pictures that the engine takes at a time")
+        self.images_in_flight = self._gauge("engine_images_in_flight", "Images that the engine has taken")
+        self.image_limit = self._gauge("engine_image_limit", "Images that the engine takes at a time")
         self.restarts = self._counter("engine_restarts_total", "Restarts of the engine", "reason", RestartReason)
         self.memory_returns = self._counter(
             "engine_memory_returns_total", "Times that the engine's processes returned memory that they had freed"
         )
         self.requests = self._counter("requests_total", "Requests answered by the engine's model", "outcome", Outcome)
         self.cancellations = self._cancellations()
-        self.pictures = self._counter("pictures_total", "Pictures of requests that ended ok")
+        self.images = self._counter("images_total", "Images of requests that ended ok")
         self.admission_wait = self._histogram(
             "admission_wait_seconds", "Time that a request waited until the engine had room for it", WAIT_BUCKETS
         )
@@ -158,18 +158,18 @@ class EngineMetrics(ModelMetrics):
 
 
 class PreprocessMetrics(ModelMetrics):
-    """Of the model that turns pictures into patches."""
+    """Of the model that turns images into patches."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds = self._histogram(
-            "preprocess_seconds", "Time for one picture, by part of the work", PICTURE_BUCKETS, "stage"
+            "preprocess_seconds", "Time for one image, by part of the work", IMAGE_BUCKETS, "stage"
         )
         for stage in Stage:
             self.seconds.labels(stage)
-        self.pictures = self._counter("preprocess_pictures_total", "Pictures preprocessed")
-        self.pixels = self._counter("preprocess_pixels_total", "Pixels of the pictures as they were sent")
-        self.bytes = self._counter("preprocess_bytes_total", "Bytes of the pictures as they were sent")
+        self.images = self._counter("preprocess_images_total", "Images preprocessed")
+        self.pixels = self._counter("preprocess_pixels_total", "Pixels of the images as they were sent")
+        self.bytes = self._counter("preprocess_bytes_total", "Bytes of the images as they were sent")
         self.refusals = self._counter("refusals_total", "Requests turned away at the door", "reason", RefusalReason)
         self.door_wait = self._histogram(
             "door_wait_seconds", "Time that a request waited until an engine had room for it", WAIT_BUCKETS
@@ -192,7 +192,7 @@ class LayoutMetrics(ModelMetrics):
     def __init__(self) -> None:
         super().__init__()
         self.pages = self._counter("layout_pages_total", "Pages whose blocks were found")
-        self.seconds = self._histogram("layout_seconds", "Time for the pages that came together", PICTURE_BUCKETS)
+        self.seconds = self._histogram("layout_seconds", "Time for the pages that came together", IMAGE_BUCKETS)
 
 
 class DocumentMetrics(ModelMetrics):

@@ -21,7 +21,7 @@ class RequestRecord:
     """
 
     request_id: str
-    pictures: int
+    images: int
     input_tokens: int
     output_tokens: int
     waited: float
@@ -40,7 +40,7 @@ class RequestRecord:
         *,
         admitted: float = 0.0,
         readings: Iterable[Reading] = (),
-        pictures: int = 0,
+        images: int = 0,
         trace_headers: Mapping[str, str] | None = None,
         error: Exception | None = None,
         cancelled_by: CancelReason | None = None,
@@ -52,7 +52,7 @@ class RequestRecord:
         readings = list(readings)
         return cls(
             request_id=request_id,
-            pictures=pictures,
+            images=images,
             input_tokens=sum(reading.num_input_tokens for reading in readings),
             output_tokens=sum(reading.num_output_tokens for reading in readings),
             waited=(admitted or now) - arrived,
@@ -70,7 +70,7 @@ class RequestRecord:
         fields: dict[str, Any] = {
             "request_id": self.request_id,
             "outcome": self.outcome,
-            "pictures": self.pictures,
+            "images": self.images,
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "waited_s": round(self.waited, 4),
@@ -86,8 +86,8 @@ class RequestRecord:
 def logfmt(event: str, fields: Mapping[str, object]) -> str:
     """One line, whatever the values are: the event and its fields, quoted where a reader would be misled.
 
-    >>> logfmt("request", {"request_id": "page 7", "pictures": 2})
-    'request request_id="page 7" pictures=2'
+    >>> logfmt("request", {"request_id": "page 7", "images": 2})
+    'request request_id="page 7" images=2'
     """
     return " ".join([event, *(f"{key}={quote_value(value)}" for key, value in fields.items())])
 

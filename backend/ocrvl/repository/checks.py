@@ -49,7 +49,7 @@ class CheckpointShape:
         try:
             config = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise OptionRefused(f"--checkpoint: {path} can not be read: {error}") from None
+            raise OptionRefused(f"--checkpoint: {path} cannot be read: {error}") from None
         numbers = {}
         for name in (*_SPLIT, _KV_HEADS, _VOCABULARY, _LENGTH):
             value = _look_up(config, name)
@@ -77,7 +77,7 @@ class CheckpointShape:
         return [size for size in range(1, most + 1) if self.why_not(size) is None]
 
     def why_not(self, size: int) -> str | None:
-        """Why this checkpoint can not be split over `size` ranks; None where it can."""
+        """Why this checkpoint cannot be split over `size` ranks; None where it can."""
         for name, what in _SPLIT.items():
             if name in self.numbers and self.numbers[name] % size:
                 return f"{size} does not divide the {self.numbers[name]} {what} ({name})"

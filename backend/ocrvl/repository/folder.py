@@ -65,4 +65,4 @@ def _rendered_files(folder: Path) -> set[str]:
         files = json.loads(marker.read_text("utf-8"))["files"]
         return {str(PurePosixPath(path)) for path in files}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OptionRefused(f"OUT: {marker} can not be read ({error!r}): name another folder") from None
+        raise OptionRefused(f"OUT: {marker} cannot be read ({error!r}): name another folder") from None

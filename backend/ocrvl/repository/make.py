@@ -18,7 +18,7 @@ from ocrvl.repository.render import render_files
 def make_repository(folder: Path, options: RepositoryOptions, *, force: bool = False) -> Plan:
     """Write the repository for this machine; what it holds. Relative paths are taken from the working directory.
 
-    Raises `OptionRefused` before anything is written, `OSError` where the folder can not be written.
+    Raises `OptionRefused` before anything is written, `OSError` where the folder cannot be written.
     """
     check_folder(folder, force=force)
     checkpoint = Checkpoint.find(options.checkpoint, Path.cwd())

@@ -38,7 +38,7 @@ _SETTINGS: Final[Mapping[Model, type[ModelSettings]]] = {
 def request_bytes(repository: Path) -> dict[Model, int]:
     """Bytes that requests may hold in each model of a repository that callers can ask.
 
-    What waits, in queues of which every priority has its own, what instances work on, and pictures and pages while they
+    What waits, in queues of which every priority has its own, what instances work on, and images and pages while they
     are decoded and as pixels. Not what the processes take themselves, engines above all, nor memory that they share.
     """
     configs = {
@@ -66,7 +66,7 @@ def _of_model(config: Any, settings: ModelSettings, most: int) -> int:
         case StreamSettings():
             return (queued + instances * settings.max_calls) * most
         case LayoutSettings():
-            return queued * settings.max_picture_bytes + instances * DECODER_BYTES
+            return queued * settings.max_image_bytes + instances * DECODER_BYTES
         case DocumentSettings():
             documents = instances * settings.max_documents
             pages = documents * settings.pages_at_once * _RGB * settings.max_page_pixels

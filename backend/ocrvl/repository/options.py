@@ -1,4 +1,4 @@
-"""What `ocrvl repository` is asked for: read once, and refused by the option's name where it can not be met."""
+"""What `ocrvl repository` is asked for: read once, and refused by the option's name where it cannot be met."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_TIMEOUT_SECONDS: Final = 86_400.0
 
 
 class OptionRefused(ValueError):
-    """An option that can not be met; the message begins with its name and says what to change."""
+    """An option that cannot be met; the message begins with its name and says what to change."""
 
 
 class Device(StrEnum):

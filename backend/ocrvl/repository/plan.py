@@ -23,7 +23,7 @@ The Python backend serves a model's calls to other models from a pool of 32 thre
 _MAX_PREPROCESS_INSTANCES: Final = 16
 _QUEUED_PER_SEQUENCE: Final = 2
 _DEFAULT_MAX_LENGTH: Final = 8192
-"""Tokens: the largest picture (2,048, when spotting), the longest answer (4,096) and room for a prompt."""
+"""Tokens: the largest image (2,048, when spotting), the longest answer (4,096) and room for a prompt."""
 
 _GPU_ARGUMENTS: Final = {"max_num_batched_tokens": 16_384}
 """VLLM's recipe for this model."""
@@ -117,7 +117,7 @@ class Plan:
 
     @property
     def preprocess_instances(self) -> Size:
-        """Processes that decode pictures."""
+        """Processes that decode images."""
         name, asked = "preprocess instances", self.options.preprocess_instances
         busy = self.engines * self.tensor_parallel_size
         if asked is not None:

@@ -83,7 +83,7 @@ def _change_preprocess(plan: Plan, config: Config) -> None:
             other.max_queue_size = max(1, queue.max_queue_size // _OF_DEFAULT_QUEUE)
     if (most := plan.options.max_request_bytes) is not None:
         config.parameters["max_request_bytes"].string_value = str(most)
-        _lower_parameter(config, "max_picture_bytes", most)
+        _lower_parameter(config, "max_image_bytes", most)
 
 
 def _change_stream(plan: Plan, config: Config) -> None:
@@ -92,7 +92,7 @@ def _change_stream(plan: Plan, config: Config) -> None:
 
 def _change_layout(plan: Plan, config: Config) -> None:
     if (most := plan.options.max_request_bytes) is not None:
-        _lower_parameter(config, "max_picture_bytes", most)
+        _lower_parameter(config, "max_image_bytes", most)
 
 
 def _change_document(plan: Plan, config: Config) -> None:

@@ -53,7 +53,7 @@ _REFUSED_PLACES: Final = {
 
 @lru_cache(maxsize=128)
 def check_pattern(pattern: str) -> None:
-    """Raises `ValueError`, saying what is wrong and where, for a pattern that can not guide generation."""
+    """Raises `ValueError`, saying what is wrong and where, for a pattern that cannot guide generation."""
     if len(pattern) > MAX_CHARACTERS:
         raise ValueError(f"{len(pattern)} characters, at most {MAX_CHARACTERS} are taken")
     if "\x00" in pattern:
@@ -73,7 +73,7 @@ def check_pattern(pattern: str) -> None:
     if (ambiguity := estimate_ambiguity(tree)) > MAX_AMBIGUITY:
         raise ValueError(
             f"too ambiguous ({ambiguity}, at most {MAX_AMBIGUITY} is taken): let what follows a repetition begin with "
-            "a character that the repeated part can not begin with, or repeat less often"
+            "a character that the repeated part cannot begin with, or repeat less often"
         )
     if problem := LLMatcher.validate_grammar(grammar_from("regex", pattern)):
         raise ValueError(_reason(problem))
@@ -90,7 +90,7 @@ def _check_sets(pattern: str) -> None:
         elif char == "]" and pattern[opening + 1 : position] not in ("", "^"):
             opening = None
         elif char == "[" or (char in "&|~-" and pattern[position + 1 : position + 2] == char):
-            raise ValueError(f"sets of characters can not be combined: write \\{char} at position {position}")
+            raise ValueError(f"sets of characters cannot be combined: write \\{char} at position {position}")
         position += 2 if char == "\\" else 1
 
 

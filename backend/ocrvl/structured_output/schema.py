@@ -1,6 +1,6 @@
 """JSON schemas that a caller sends: what they may contain, and how much work they may make.
 
-vLLM checks a schema in the event loop of the engine's process, once for each picture, and makes a grammar of it in the
+vLLM checks a schema in the event loop of the engine's process, once for each image, and makes a grammar of it in the
 scheduler's. Measured on llguidance 1.7.6 with a vocabulary of 103,424 tokens on one core of a shared machine, check
 and grammar take, in ms:
 
@@ -61,7 +61,7 @@ _LONG: Final = 300
 
 
 def check_schema(schema: Schema) -> None:
-    """Raises `ValueError`, saying what is wrong and where, for a schema that can not guide generation.
+    """Raises `ValueError`, saying what is wrong and where, for a schema that cannot guide generation.
 
     `$.properties.total` in a message is the schema of the property `total`.
     """

@@ -260,7 +260,7 @@ def _keep(thing: Any) -> Any:
 def unexpected(error: Exception) -> OcrError:
     """The error for a caller of what nobody foresaw, which the log has under an id; too little memory is a refusal."""
     if isinstance(error, MemoryError) or NO_SHARED_MEMORY in str(error):
-        return Unavailable("the server has not the memory for it now: send a smaller picture, or try again later")
+        return Unavailable("the server has not the memory for it now: send a smaller image, or try again later")
     identifier = uuid.uuid4().hex[:12]
     details = "".join(traceback.format_exception(error))
     pb_utils.Logger.log_error(f"unexpected error {identifier}: {details}")

@@ -32,7 +32,7 @@ def check_room(needed: int, folder: Path = _SHARED_MEMORY, region: Path | None =
         # not a stub's process, or another kind of memory: Triton says what is wrong
         return
     raise Unavailable(
-        f"the server's /dev/shm has no room for {needed} bytes now: send fewer or smaller pictures, or try again later"
+        f"the server's /dev/shm has no room for {needed} bytes now: send fewer or smaller images, or try again later"
     )
 
 

@@ -27,7 +27,7 @@ def register() -> None:
         model = importlib.import_module(_MODULE)
     except (ImportError, TypeError) as error:
         logging.getLogger("vllm.ocrvl").warning(
-            "vLLM's own class reads PaddleOCR-VL's pictures, one by one: this vLLM is not known, %s", error
+            "vLLM's own class reads PaddleOCR-VL's images, one by one: this vLLM is not known, %s", error
         )
         return
     # the class and not its name: to learn about a class that it knows by name, vLLM starts a process that imports all

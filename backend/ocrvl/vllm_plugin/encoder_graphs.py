@@ -1,6 +1,6 @@
 """The vision encoder in CUDA graphs: one launch for some 350 kernels, whose launches cost more than they do.
 
-A graph holds for one number of patches, its budget. Pictures go into buffers that stay where they are; what they leave
+A graph holds for one number of patches, its budget. Images go into buffers that stay where they are; what they leave
 of a budget is filled by sequences of their own, which nothing reads. Above the largest budget the GPU is busy anyway.
 """
 
@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 Parts = tuple[Sequence[torch.Tensor], Sequence[torch.Tensor], Sequence[torch.Tensor], Sequence[torch.Tensor]]
-"""Patches, positions, cosines and sines of each picture."""
+"""Patches, positions, cosines and sines of each image."""
 
 Encode = Callable[["EncoderInput"], torch.Tensor]
 Capture = Callable[[Encode, "EncoderInput"], Callable[[], torch.Tensor]]
 """Makes of the encoder, and of input that stays where it is, what runs the one on the other."""
 
 SEQUENCES: Final = 65
-"""Pictures of a graph and what fills it up: more pictures than that do not fit into the largest budget, at the
+"""Images of a graph and what fills it up: more images than that do not fit into the largest budget, at the
 smallest size of PaddleOCR-VL (704 patches)."""
 
 _FILLING: Final = 512
@@ -46,7 +46,7 @@ class EncoderInput:
 
     @classmethod
     def of(cls, parts: Parts, sizes: Sequence[int]) -> EncoderInput:
-        """Pictures of so many patches, packed."""
+        """Images of so many patches, packed."""
         patches, position, cos, sin = (torch.cat(list(part)) for part in parts)
         bounds = torch.from_numpy(np.cumsum([0, *sizes], dtype=np.int32)).to(patches.device, non_blocking=True)
         return cls(patches, position, cos, sin, bounds, max(sizes))
@@ -88,7 +88,7 @@ class EncoderGraphs:
         ][::-1]
 
     def find(self, sizes: Sequence[int]) -> EncoderGraph | None:
-        """The smallest that pictures of so many patches fit into."""
+        """The smallest that images of so many patches fit into."""
         if len(sizes) >= SEQUENCES:
             return None
         total = sum(sizes)
@@ -105,7 +105,7 @@ class EncoderGraph:
         self._replay = capture(encode, buffers)
 
     def __call__(self, parts: Parts, sizes: Sequence[int]) -> torch.Tensor:
-        """Encode pictures of so many patches: a new tensor [P / merge², text hidden], without what fills up."""
+        """Encode images of so many patches: a new tensor [P / merge², text hidden], without what fills up."""
         total, buffers = sum(sizes), self._buffers
         for part, buffer in zip(parts, (buffers.patches, buffers.position, buffers.cos, buffers.sin), strict=True):
             torch.cat(list(part), out=buffer[:total])

@@ -1,7 +1,8 @@
 """A worker for vLLM on a GPU whose memory for keys and values leaves what the vision encoder takes.
 
 The engine argument `worker_cls` takes its name. VLLM 0.24's newer model runner measures the language model alone; and
-no vLLM knows the graphs of `ocrvl.vllm_plugin.encoder_graphs`, which are captured here, before keys and values are laid out.
+no vLLM knows the graphs of `ocrvl.vllm_plugin.encoder_graphs`, which are captured here,
+before keys and values are laid out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PaddleOCR-VL for vLLM with a packed vision encoder, which takes pictures as bytes."""
+"""PaddleOCR-VL for vLLM with a packed vision encoder, which takes images as bytes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ocrvl.vllm_plugin.settings import EncoderGraphSettings
 
 _LOG: Final = logging.getLogger("vllm.ocrvl")
 _SIDE: Final = 64
-"""Patches on each side of a picture that memory is measured with; what it takes grows with all patches alone."""
+"""Patches on each side of an image that memory is measured with; what it takes grows with all patches alone."""
 
 
 @MULTIMODAL_REGISTRY.register_processor(
     PatchProcessor, info=PatchProcessingInfo, dummy_inputs=PaddleOCRVLDummyInputsBuilder
 )
 class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
-    """VLLM's own class, but for how pictures are embedded.
+    """VLLM's own class, but for how images are embedded.
 
-    `pixel_values` are uint8 [P, 3·patch·patch] a picture, as they were decoded, or what the stock processor makes of
-    pictures (floating, normalised). Pictures of one call are encoded together; where the encoder's layers are not the
+    `pixel_values` are uint8 [P, 3·patch·patch] an image, as they were decoded, or what the stock processor makes of
+    images (floating, normalised). Images of one call are encoded together; where the encoder's layers are not the
     known ones, by the stock class, one by one, which is said once.
     """
 
@@ -42,14 +42,14 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
         self._packed: PackedEncoder | None = None
         self._vllm_config = vllm_config
         if problems := problems_of(self.visual, self.mlp_AR):
-            _LOG.warning("pictures are encoded one by one, by vLLM's own class: %s", "; ".join(problems))
+            _LOG.warning("images are encoded one by one, by vLLM's own class: %s", "; ".join(problems))
         else:
-            _LOG.info("all pictures of a step are encoded together")
+            _LOG.info("all images of a step are encoded together")
             merge_size = self.config.vision_config.spatial_merge_size
             self._packed = PackedEncoder(self.visual.vision_model, self.mlp_AR, merge_size, self._normalization)
 
     def embed_multimodal(self, **kwargs: Any) -> Any:
-        """Embed the pictures of a step: a tensor [tokens, hidden] for each."""
+        """Embed the images of a step: a tensor [tokens, hidden] for each."""
         patches = kwargs.get("pixel_values")
         if patches is None:
             return ()
@@ -57,8 +57,8 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
             return self._packed(list(patches), torch.as_tensor(kwargs["image_grid_thw"]).tolist())
         size = self.config.vision_config.patch_size
         floating = [
-            picture if picture.is_floating_point() else self._normalization(picture).view(-1, 3, size, size)
-            for picture in patches
+            image if image.is_floating_point() else self._normalization(image).view(-1, 3, size, size)
+            for image in patches
         ]
         return super().embed_multimodal(**{**kwargs, "pixel_values": floating})
 
@@ -82,7 +82,7 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
         if self._vllm_config.model_config.enforce_eager:
             return
         if self._vllm_config.parallel_config.tensor_parallel_size > 1:
-            _LOG.info("the encoder's kernels are launched one by one: its ranks exchange what graphs can not hold")
+            _LOG.info("the encoder's kernels are launched one by one: its ranks exchange what graphs cannot hold")
             return
         try:
             self._packed.capture(capture_graph, settings.patches)

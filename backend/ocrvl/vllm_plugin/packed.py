@@ -1,6 +1,6 @@
-"""The vision encoder of PaddleOCR-VL over pictures of any sizes at once.
+"""The vision encoder of PaddleOCR-VL over images of any sizes at once.
 
-It runs the layers of vLLM's own `SiglipVisionTransformer` and `Projector`, which take pictures one by one. Nothing in
+It runs the layers of vLLM's own `SiglipVisionTransformer` and `Projector`, which take images one by one. Nothing in
 it knows this project; it is written so that vLLM's class could have it.
 """
 
@@ -56,7 +56,7 @@ _PROJECTOR_PARTS: Final = ("act", "hidden_size", "linear_1", "linear_2", "pre_no
 
 
 def problems_of(visual: Any, projector: Any) -> list[str]:
-    """Why a `SiglipVisionModel` and its `Projector` can not be run packed; empty where they can."""
+    """Why a `SiglipVisionModel` and its `Projector` cannot be run packed; empty where they can."""
     vision: Any = getattr(visual, "vision_model", None)
     problems = [f"no {name} in its encoder" for name in _PARTS if _find(vision, name) is None]
     problems += [f"no {name} in its projector" for name in _PROJECTOR_PARTS if _find(projector, name) is None]
@@ -84,7 +84,7 @@ def _find(root: Any, path: str) -> Any:
 
 @dataclass(frozen=True)
 class _Grid:
-    """What is the same for all pictures of one grid; P is its number of patches.
+    """What is the same for all images of one grid; P is its number of patches.
 
     `order` is int64 [P]: the patches in the order of the tokens that they are merged into. `position` is [P, hidden]
     in the model's dtype, `cos` and `sin` are float32 [P, head size / 2], all in that order.
@@ -131,7 +131,7 @@ def center(patches: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 class PackedEncoder:
-    """All pictures of a step in one forward pass, their attention kept apart by `cu_seqlens`.
+    """All images of a step in one forward pass, their attention kept apart by `cu_seqlens`.
 
     Patches are put into the order of the merged tokens first. Attention does not mind, since what tells positions
     apart (the interpolated embedding, the rotary angles) is ordered alike, and merging is a view then.
@@ -152,19 +152,19 @@ class PackedEncoder:
         self._needs_longest = attention.attn_backend.name in _NEEDS_LONGEST
 
     def __call__(self, patches: Sequence[torch.Tensor], grids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, ...]:
-        """Encode pictures.
+        """Encode images.
 
         `patches` are uint8 [P, 3·patch·patch] each, channel first, row-major over the grid, or already normalised and
         of a floating dtype; `grids` are (1, rows, columns) in patches. Returns a tensor [P / merge², text hidden]
         for each, in the model's dtype.
         """
-        if any(picture.is_floating_point() for picture in patches):
+        if any(image.is_floating_point() for image in patches):
             # a step may have both: bytes among them become what the others are
-            patches = [picture if picture.is_floating_point() else self._normalize(picture) for picture in patches]
+            patches = [image if image.is_floating_point() else self._normalize(image) for image in patches]
         known = [self._grid(rows, columns) for _, rows, columns in grids]
         sizes = [len(grid.order) for grid in known]
         parts = (
-            [picture.flatten(1)[grid.order] for picture, grid in zip(patches, known, strict=True)],
+            [image.flatten(1)[grid.order] for image, grid in zip(patches, known, strict=True)],
             [grid.position for grid in known],
             [grid.cos for grid in known],
             [grid.sin for grid in known],
@@ -223,7 +223,7 @@ class PackedEncoder:
         return projected
 
     def _grid(self, rows: int, columns: int) -> _Grid:
-        """What belongs to a grid: kept for the next picture of it, while the least used go."""
+        """What belongs to a grid: kept for the next image of it, while the least used go."""
         key = (rows, columns)
         if key in self._grids:
             self._grids.move_to_end(key)

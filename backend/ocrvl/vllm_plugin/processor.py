@@ -1,10 +1,10 @@
-"""What vLLM makes of a picture before the model sees it, for pictures that are cut into patches already.
+"""What vLLM makes of an image before the model sees it, for images that are cut into patches already.
 
-Beside pictures as vLLM takes them, `multi_modal_data={"image": ...}` may be patches as they were decoded:
+Beside images as vLLM takes them, `multi_modal_data={"image": ...}` may be patches as they were decoded:
 
     {"pixel_values": [uint8 [P, 3·patch·patch], ...], "image_grid_thw": int64 [N, 3]}
 
-They go to the model as they are: no picture is opened, resized, converted or normalised here.
+They go to the model as they are: no image is opened, resized, converted or normalised here.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ _FIELDS: Final = frozenset({"pixel_values", "image_grid_thw"})
 
 
 class PatchItems(ModalityDataItems[Mapping[str, Any], Mapping[str, Any]]):  # type: ignore[misc, unused-ignore]
-    """Pictures as patches: `pixel_values`, a tensor [P, 3·patch·patch] each, and `image_grid_thw`, int64 [N, 3].
+    """Images as patches: `pixel_values`, a tensor [P, 3·patch·patch] each, and `image_grid_thw`, int64 [N, 3].
 
     Raises `ValueError` where they do not go together, or with a grid that cannot be merged.
     """
 
     def __init__(self, data: Mapping[str, Any], merge_size: int) -> None:
         if data.keys() != _FIELDS:
-            raise ValueError(f"pictures as patches have the fields {sorted(_FIELDS)}, these have {sorted(data)}")
+            raise ValueError(f"images as patches have the fields {sorted(_FIELDS)}, these have {sorted(data)}")
         patches, grids = list(data["pixel_values"]), torch.as_tensor(data["image_grid_thw"])
         if grids.shape != (len(patches), 3):
-            raise ValueError(f"image_grid_thw: shape {list(grids.shape)} for {len(patches)} pictures")
-        for index, ((frames, rows, columns), picture) in enumerate(zip(grids.tolist(), patches, strict=True)):
+            raise ValueError(f"image_grid_thw: shape {list(grids.shape)} for {len(patches)} images")
+        for index, ((frames, rows, columns), image) in enumerate(zip(grids.tolist(), patches, strict=True)):
             if frames != 1 or min(rows, columns) < 1 or rows % merge_size or columns % merge_size:
                 raise ValueError(f"image_grid_thw {index}: {(frames, rows, columns)} is no grid of this model")
-            if len(picture) != rows * columns:
-                raise ValueError(f"pixel_values {index}: {len(picture)} patches for a grid of {rows} x {columns}")
+            if len(image) != rows * columns:
+                raise ValueError(f"pixel_values {index}: {len(image)} patches for a grid of {rows} x {columns}")
         super().__init__({"pixel_values": patches, "image_grid_thw": grids}, "image")
 
     def get_count(self) -> int:
-        """How many pictures there are."""
+        """How many images there are."""
         return len(self.data["pixel_values"])
 
     def get(self, index: int) -> Mapping[str, Any]:
-        """One picture's tensors."""
+        """One image's tensors."""
         return {name: values[index] for name, values in self.data.items()}
 
     def get_processor_data(self) -> Mapping[str, object]:
@@ -58,7 +58,7 @@ class PatchItems(ModalityDataItems[Mapping[str, Any], Mapping[str, Any]]):  # ty
 
 
 class PatchParser(MultiModalDataParser):  # type: ignore[misc, unused-ignore]
-    """Tells patches from pictures."""
+    """Tells patches from images."""
 
     def __init__(self, merge_size: int, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -99,13 +99,13 @@ class PatchProcessor(PaddleOCRVLMultiModalProcessor):  # type: ignore[misc, unus
     def _get_prompt_updates(
         self, mm_items: MultiModalDataItems, hf_processor_mm_kwargs: Mapping[str, object], out_mm_kwargs: Any
     ) -> Sequence[PromptUpdate]:
-        pictures = mm_items["image"]
-        if not isinstance(pictures, PatchItems):
+        images = mm_items["image"]
+        if not isinstance(images, PatchItems):
             updates: Sequence[PromptUpdate] = super()._get_prompt_updates(
                 mm_items, hf_processor_mm_kwargs, out_mm_kwargs
             )
             return updates
         config = self.info.get_hf_config()
         token, merge = config.image_token_id, config.vision_config.spatial_merge_size**2
-        counts = [len(patches) // merge for patches in pictures.data["pixel_values"]]
+        counts = [len(patches) // merge for patches in images.data["pixel_values"]]
         return [PromptReplacement("image", target=[token], replacement=lambda index: [token] * counts[index])]

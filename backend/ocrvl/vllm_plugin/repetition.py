@@ -2,7 +2,7 @@
 
 VLLM compares the end of a text with what is before it for every token. It takes 17 us at 1,000 tokens, 2 ms of a step
 with 128 texts, where the step's kernels take 1.4. But a repetition shows before it is complete: where the end of a text
-has not come nearly often enough, it can not have come often enough some tokens later.
+has not come nearly often enough, it cannot have come often enough some tokens later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A scheduler for vLLM that lets pictures which come one by one into a busy engine begin together.
+"""A scheduler for vLLM that lets images which come one by one into a busy engine begin together.
 
-To read a picture a GPU's host launches the vision encoder's kernels, some 20 ms for one line as for sixteen
-(`perf.gpu.encoder`), and the step is done without the graphs of steps that only generate. VLLM begins a picture in the
+To read an image a GPU's host launches the vision encoder's kernels, some 20 ms for one line as for sixteen
+(`perf.gpu.encoder`), and the step is done without the graphs of steps that only generate. VLLM begins an image in the
 step after its arrival, so of many that come apart each costs that much, and all texts stand still meanwhile. Here,
 while texts are being generated, the first to come waits for others: until as much waits as is worth such a step, or
 until a short time has passed.
@@ -40,7 +40,7 @@ class GatherSettings(BaseModel):
 class Gathering:
     """Decides before each step whether what waits goes on waiting. Times are in seconds of one clock.
 
-    The first to come waits for `seconds` at most, and until prompts of `tokens` wait, those of pictures included.
+    The first to come waits for `seconds` at most, and until prompts of `tokens` wait, those of images included.
     Nothing waits unless the last four came so close to each other that one more is to be expected in time.
     """
 
@@ -51,7 +51,7 @@ class Gathering:
         self._since: float | None = None
 
     def arrived(self, now: float) -> None:
-        """A picture has come."""
+        """An image has come."""
         self._arrivals.append(now)
 
     def holds(self, now: float, tokens: int) -> bool:
@@ -80,7 +80,7 @@ def make_scheduler(*args: Any, **kwargs: Any) -> Any:
     config = kwargs["vllm_config"]
     own = _sparse(AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler)
     if not can_hold(own):
-        logging.getLogger("vllm.ocrvl").warning("pictures do not wait for each other: this vLLM is not known")
+        logging.getLogger("vllm.ocrvl").warning("images do not wait for each other: this vLLM is not known")
         return own(*args, **kwargs)
     settings = GatherSettings.model_validate((config.additional_config or {}).get("gather", {}))
     return _gathering(own)(Gathering(settings), *args, **kwargs)
@@ -120,7 +120,7 @@ def _gathering(own: Any) -> Any:
             return super().schedule(throttle_prefills or holds)
 
         def _held_tokens(self) -> int:
-            """Tokens that wait for texts in progress, of as many pictures as there are places for.
+            """Tokens that wait for texts in progress, of as many images as there are places for.
 
             0 where no text is in progress; what is half read is not interrupted.
             """

@@ -24,7 +24,7 @@ class MemoryExtension:
     def give_back_freed_memory(self) -> bool:
         """Return memory that was freed to the system; whether there was any.
 
-        The C library keeps freed memory for its process, and the blocks of a picture's activations on a CPU, each of
+        The C library keeps freed memory for its process, and the blocks of an image's activations on a CPU, each of
         another size, leave gaps in it that the next ones do not fit: the process grows though nothing is kept. What
         `malloc_trim(3)` of glibc returns are the whole pages in those gaps. Other C libraries have no such function,
         and return none.

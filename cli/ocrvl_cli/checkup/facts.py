@@ -47,7 +47,7 @@ class Software:
     `requirements` are what those of this package's extras ask for that concern a server on this machine.
     `torch_cuda` is the version of CUDA that torch was built for, empty for a build for CPUs, None without torch.
     `undrawn_scripts` are those of which this machine has no font for PDFs that do not carry theirs.
-    `triton` is where its server is, or empty; then `triton_trouble` says why it can not be used.
+    `triton` is where its server is, or empty; then `triton_trouble` says why it cannot be used.
     """
 
     python: str = ""

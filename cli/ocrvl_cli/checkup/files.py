@@ -36,7 +36,7 @@ def gather_repository(folder: Path | None) -> Repository:
         name = str(arguments["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        return Repository(str(folder), f"{settings.relative_to(folder)} can not be used: {what}")
+        return Repository(str(folder), f"{settings.relative_to(folder)} cannot be used: {what}")
     share = arguments.get("gpu_memory_utilization", _GPU_SHARE)
     return Repository(
         str(folder),

@@ -14,7 +14,7 @@ _DRIVERS: Final = {12: 525, 13: 580}
 """The oldest driver for each major version of CUDA, by NVIDIA's table of minor version compatibility."""
 
 _SHARED_MEMORY: Final = (256 * _MIB, _GIB)
-"""Below the first requests fail: each of Triton's Python models maps some, and pictures travel through it. Containers
+"""Below the first requests fail: each of Triton's Python models maps some, and images travel through it. Containers
 have 64 MiB unless told otherwise."""
 
 _MEMORY: Final = (2 * _GIB, 4 * _GIB)
@@ -102,7 +102,7 @@ def check_cores(facts: Facts) -> Finding:
     """Cores that this process may use."""
     cores = facts.machine.cores
     if cores < 2:
-        return warn("cores", f"{cores}", "give it two or more: decoding pictures and the engine take turns on one")
+        return warn("cores", f"{cores}", "give it two or more: decoding images and the engine take turns on one")
     return ok("cores", f"{cores}")
 
 
@@ -129,7 +129,7 @@ def check_ports(facts: Facts) -> Finding | None:
 
 
 def check_locale(facts: Facts) -> Finding:
-    """The locale that models set when they load: without it vLLM can not be imported in Triton's stubs."""
+    """The locale that models set when they load: without it vLLM cannot be imported in Triton's stubs."""
     if facts.machine.has_utf8_locale:
         return ok("locale", "C.UTF-8")
     return fail("locale", "there is no C.UTF-8", "install the system's locales (libc-bin, or glibc-minimal-langpack)")

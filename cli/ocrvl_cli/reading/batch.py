@@ -1,4 +1,4 @@
-"""Inputs to results: many at a time, handed out in order, past what can not be read and through a server's restart."""
+"""Inputs to results: many at a time, handed out in order, past what cannot be read and through a server's restart."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Batch:
     async def run(self, inputs: Iterable[Input | Nothing]) -> AsyncGenerator[Result, None]:
         """Read all; results come in the order of the inputs, their files are there before.
 
-        Raises `RunEnded` when the rest can not be read either. What is under way then, or when the iterator is closed,
+        Raises `RunEnded` when the rest cannot be read either. What is under way then, or when the iterator is closed,
         is ended; what was done and not yet handed out is in `left_over`.
         """
         waiting: deque[asyncio.Task[Result]] = deque()
@@ -108,7 +108,7 @@ class Batch:
             async with self._documents:
                 files = await self._through_restarts(lambda: self._reader.read_document(one, data, result))
         else:
-            files = await self._through_restarts(lambda: self._reader.read_picture(one, data, result))
+            files = await self._through_restarts(lambda: self._reader.read_image(one, data, result))
         if not result.problems:
             await asyncio.to_thread(self._reader.note_done, one, data, modified, files)
 
@@ -158,9 +158,9 @@ class Batch:
 
 
 def _describe(error: InvalidRequest) -> str:
-    """What is wrong with the one picture of a request, or the document, for someone who has named a file."""
-    text = str(error).removeprefix("picture 0: ")
-    return re.sub(r"\Ait is not a picture", "it is neither a PDF nor a picture", text)
+    """What is wrong with the one image of a request, or the document, for someone who has named a file."""
+    text = str(error).removeprefix("image 0: ")
+    return re.sub(r"\Ait is not an image", "it is neither a PDF nor an image", text)
 
 
 async def _first(waiting: deque[asyncio.Task[Result]]) -> Result:

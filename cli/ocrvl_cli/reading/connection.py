@@ -22,8 +22,8 @@ _SECONDS = 3.0
 class ReadingClient(Protocol):
     """What the command needs of `ocrvl_client.AsyncClient`."""
 
-    async def read(self, picture: bytes, **options: Any) -> Reading:
-        """Read a picture as a whole."""
+    async def read(self, image: bytes, **options: Any) -> Reading:
+        """Read an image as a whole."""
 
     def document_stream(self, file: bytes, **options: Any) -> AsyncGenerator[Page | Document, None]:
         """Read a document page by page."""
@@ -82,7 +82,7 @@ def explain(url: str, protocol: str, *, tls: bool) -> NoServer:
         )
     except OSError as error:
         return NoServer(
-            f"no server at {url}: it can not be reached ({error or 'no answer'}); look at --url and firewalls"
+            f"no server at {url}: it cannot be reached ({error or 'no answer'}); look at --url and firewalls"
         )
     speaks_tls = _speaks_tls(host, port)
     if speaks_tls and not tls:

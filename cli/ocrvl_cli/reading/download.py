@@ -81,6 +81,6 @@ def _say(error: Exception, timeout: float) -> str:
         case TimeoutError() | URLError(reason=TimeoutError()):
             return f"not there within {timeout:g} s"
         case URLError():
-            return f"it can not be reached: {error.reason}"
+            return f"it cannot be reached: {error.reason}"
         case _:
             return f"the download failed: {error}"

@@ -1,4 +1,4 @@
-"""Markdown as a page of its own: pictures inside it, formulas as MathML, and nothing in it that runs or loads."""
+"""Markdown as a page of its own: images inside it, formulas as MathML, and nothing in it that runs or loads."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def render_page(markdown: str, title: str, images: Mapping[str, bytes]) -> str:
         tags=nh3.ALLOWED_TAGS | _MATH_TAGS,
         attributes=_ATTRIBUTES,
         attribute_filter=lambda tag, attribute, value: (
-            _picture(images, value) if (tag, attribute) == ("img", "src") else value
+            _image(images, value) if (tag, attribute) == ("img", "src") else value
         ),
         url_schemes={"http", "https", "mailto"},
     )
@@ -86,6 +86,6 @@ def _formula(tex: str, *, display: bool) -> str:
         return f"<code>{escape(tex)}</code>"
 
 
-def _picture(images: Mapping[str, bytes], name: str) -> str | None:
+def _image(images: Mapping[str, bytes], name: str) -> str | None:
     data = images.get(name)
     return None if data is None else f"data:image/jpeg;base64,{b64encode(data).decode()}"

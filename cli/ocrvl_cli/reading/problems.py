@@ -22,11 +22,11 @@ class Exit(IntEnum):
 
 
 class InputProblem(Exception):
-    """One input can not be read; the message says why, without its name."""
+    """One input cannot be read; the message says why, without its name."""
 
 
 class RunEnded(Exception):
-    """The run can not go on; the message is a sentence that says what happened and what to do."""
+    """The run cannot go on; the message is a sentence that says what happened and what to do."""
 
     status = Exit.REFUSED
 
@@ -42,6 +42,6 @@ class ServerLost(RunEnded):
 
 
 class CanNotWrite(RunEnded):
-    """Results can not be written, this one and those to come."""
+    """Results cannot be written, this one and those to come."""
 
     status = Exit.UNWRITABLE

@@ -32,14 +32,14 @@ _SUFFIXES: Final = {Format.TEXT: ".txt", Format.MARKDOWN: ".md", Format.JSON: ".
 DOCX_SUFFIX: Final = ".docx"
 
 RESULT_SUFFIXES: Final = frozenset((*_SUFFIXES.values(), DOCX_SUFFIX))
-"""Of the files that an input's text is in, and not its pictures."""
+"""Of the files that an input's text is in, and not its images."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is wanted of each input; None and empty where that depends on the input.
 
-    `layout` finds the blocks of a page first and reads each as what it is; without it a picture or page is read as a
+    `layout` finds the blocks of a page first and reads each as what it is; without it an image or page is read as a
     whole, with `task`. `to_files` is whether results become files.
     """
 
@@ -70,7 +70,7 @@ class Asked:
         """The options of a request to `document`."""
         options: dict[str, Any] = {
             "visualize": one.draw,
-            # pictures are part of Markdown files and of pages in HTML, on a screen they are not seen
+            # images are part of Markdown files and of pages in HTML, on a screen they are not seen
             "return_markdown_images": Format.HTML in one.formats or (self.to_files and Format.MARKDOWN in one.formats),
         }
         if not one.layout:

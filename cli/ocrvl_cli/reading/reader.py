@@ -88,8 +88,8 @@ class Reader:
         if self._output is not None:
             self._output.record.add(one, self._asked.digest, data, modified, files)
 
-    async def read_picture(self, one: Input, data: bytes, result: Result) -> Files:
-        """Read a picture as a whole. Raises `InputProblem`, `OcrvlError`, `CanNotWrite`."""
+    async def read_image(self, one: Input, data: bytes, result: Result) -> Files:
+        """Read an image as a whole. Raises `InputProblem`, `OcrvlError`, `CanNotWrite`."""
         asked = self._asked.for_file(data)
         reading = await self._client.read(data, task=asked.task, **self._asked.options)
         if reading.error:
@@ -101,7 +101,7 @@ class Reader:
         return await self._finish(one, asked, texts, {}, result)
 
     async def read_document(self, one: Input, data: bytes, result: Result) -> Files:
-        """Read a document; pictures are written as its pages come. Raises as `read_picture`.
+        """Read a document; images are written as its pages come. Raises as `read_image`.
 
         What could not be read of it is in `result`, the rest is written.
         """
@@ -121,7 +121,7 @@ class Reader:
                     part, known = part + 1 / page.total, page.total
                     _report(page, result)
                     images |= await self._write_images(one, page)
-                    # a page of HTML has its pictures inside it; else they are not held until the end
+                    # a page of HTML has its images inside it; else they are not held until the end
                     pages.append(page if Format.HTML in asked.formats else replace(page, images={}))
         except BaseException:
             self._on_pages(-len(pages), -part, -known)
@@ -157,7 +157,7 @@ class Reader:
         return f"{place}/{place.rpartition('/')[2]}" if asked.document else place
 
     async def _write_images(self, one: Input, page: Page) -> dict[str, int]:
-        """Write a page's pictures where results become files."""
+        """Write a page's images where results become files."""
         if self._output is None or not page.images:
             return {}
         folder = self._output.record.place_of(one)

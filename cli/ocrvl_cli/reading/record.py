@@ -92,7 +92,7 @@ class Record:
     def replaced(self, one: Input, files: Collection[str]) -> set[str]:
         """Files of earlier readings of this input whose place these take, and that are not among them.
 
-        A reading that was done is replaced where all its texts are; its pictures may belong to a text of another format
+        A reading that was done is replaced where all its texts are; its images may belong to a text of another format
         otherwise. One that was not is replaced by any.
         """
         earlier = self._readings.get(one.key, [])

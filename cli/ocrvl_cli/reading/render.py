@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def render_reading(reading: Reading, name: str, format: Format, task: Task) -> str:  # noqa: A002
-    """What was read of a picture as a whole; a table is HTML in all formats."""
+    """What was read of an image as a whole; a table is HTML in all formats."""
     match format:
         case Format.MARKDOWN:
             return _markdown(reading.text, task)

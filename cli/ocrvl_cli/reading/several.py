@@ -1,4 +1,4 @@
-"""Pictures one after another in one stream, as `pdftoppm` writes the pages of a document to a pipe."""
+"""Images one after another in one stream, as `pdftoppm` writes the pages of a document to a pipe."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Final
 _CHUNK: Final = struct.Struct(">I4s")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
-_MULTI_PICTURE: Final = b"MPF\0"
-"""CIPA DC-007: what follows the picture is a part of it, a preview or a depth map, and nothing to be read."""
+_MULTI_IMAGE: Final = b"MPF\0"
+"""CIPA DC-007: what follows the image is a part of it, a preview or a depth map, and nothing to be read."""
 
 
-def split_pictures(data: bytes) -> list[bytes]:
+def split_images(data: bytes) -> list[bytes]:
     """The PNG, JPEG, BMP and WebP files that follow one another without a gap; anything else is one piece.
 
-    What follows the end of a picture and begins no other one stays with it, as does everything behind a picture that is
+    What follows the end of an image and begins no other one stays with it, as does everything behind an image that is
     damaged.
 
     >>> png = bytes.fromhex("89504e470d0a1a0a 00000000 49454e44 ae426082")
-    >>> [len(each) for each in split_pictures(png + png + b"more")], split_pictures(b"other")
+    >>> [len(each) for each in split_images(png + png + b"more")], split_images(b"other")
     ([20, 24], [b'other'])
     """
-    pictures: list[bytes] = []
+    images: list[bytes] = []
     start = position = 0
     while (length := _length(data, position)) is not None and position + length < len(data):
         position += length
         if _measure_of(data, position) is not None:
-            pictures.append(data[start:position])
+            images.append(data[start:position])
             start = position
-    return [*pictures, data[start:]]
+    return [*images, data[start:]]
 
 
 def _length(data: bytes, start: int) -> int | None:
-    """Bytes of the picture that begins there; None where none does, or it has no end."""
+    """Bytes of the image that begins there; None where none does, or it has no end."""
     measure = _measure_of(data, start)
     try:
         end = measure(data, start) if measure else None
@@ -82,7 +82,7 @@ def _end_of_jpeg(data: bytes, start: int) -> int | None:
             position += 2
         else:
             (length,) = struct.unpack_from(">H", data, position + 2)
-            if marker == 0xE2 and data.startswith(_MULTI_PICTURE, position + 4):
+            if marker == 0xE2 and data.startswith(_MULTI_IMAGE, position + 4):
                 return None
             position += 2 + length
 

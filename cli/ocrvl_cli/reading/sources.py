@@ -108,7 +108,7 @@ def _search(folder: Path, leave_out: Path | None) -> Iterator[Input | Nothing]:
                 found = True
                 yield _file(path, path.relative_to(folder))
     for problem in problems:
-        yield Nothing(str(problem.filename), f"the folder can not be read: {problem.strerror}")
+        yield Nothing(str(problem.filename), f"the folder cannot be read: {problem.strerror}")
     if not found and not problems:
         yield Nothing(str(folder), f"no files in it that can be read ({', '.join(sorted(_SUFFIXES))})")
 

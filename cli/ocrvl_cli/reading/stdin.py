@@ -1,4 +1,4 @@
-"""Standard input: one file, or pictures one after another."""
+"""Standard input: one file, or images one after another."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ocrvl_cli.reading.problems import InputProblem
-from ocrvl_cli.reading.several import split_pictures
+from ocrvl_cli.reading.several import split_images
 from ocrvl_cli.reading.sources import STDIN, Input, Nothing
 
 
 def read_stdin(inputs: Iterable[Input | Nothing]) -> Iterator[Input | Nothing]:
-    """The inputs, with what standard input holds in its place: each of several pictures that follow one another."""
+    """The inputs, with what standard input holds in its place: each of several images that follow one another."""
     for one in inputs:
         if isinstance(one, Input) and one.key == STDIN:
             yield from _split_stdin(one)
@@ -22,16 +22,16 @@ def read_stdin(inputs: Iterable[Input | Nothing]) -> Iterator[Input | Nothing]:
 
 def _split_stdin(one: Input) -> Iterator[Input | Nothing]:
     try:
-        pictures = split_pictures(_load_stdin())
+        images = split_images(_load_stdin())
     except InputProblem as problem:
         yield Nothing(one.name, str(problem))
         return
-    if len(pictures) == 1:
-        yield replace(one, data=pictures[0])
+    if len(images) == 1:
+        yield replace(one, data=images[0])
         return
-    for number, data in enumerate(pictures, 1):
+    for number, data in enumerate(images, 1):
         place = one.place.with_name(f"{one.place.name}_{number:04d}")
-        yield Input(f"{one.name}, picture {number}", f"{STDIN}{number}", place, data=data)
+        yield Input(f"{one.name}, image {number}", f"{STDIN}{number}", place, data=data)
 
 
 def _load_stdin() -> bytes:

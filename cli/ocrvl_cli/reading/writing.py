@@ -20,10 +20,10 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
     """Write a file below a folder, which is made where it is missing.
 
     It is there whole or, where this raises, as it was before. Raises `InputProblem` for a name that leads out of the
-    folder or can not be had, `CanNotWrite` for everything else.
+    folder or cannot be had, `CanNotWrite` for everything else.
     """
     if _leads_out(name):
-        raise InputProblem(f"the server has named a picture {name!r}")
+        raise InputProblem(f"the server has named an image {name!r}")
     path = folder / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,12 +38,12 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
             raise
     except OSError as error:
         if error.errno in _OF_ONE_FILE:
-            raise InputProblem(f"its result can not be written: {error}") from None
+            raise InputProblem(f"its result cannot be written: {error}") from None
         raise can_not_write(folder, error) from None
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove files below a folder, and what folders become empty; what can not be removed stays."""
+    """Remove files below a folder, and what folders become empty; what cannot be removed stays."""
     for path in (folder / name for name in names if not _leads_out(name)):
         with suppress(OSError):
             path.unlink()
@@ -58,11 +58,11 @@ def check_name(folder: Path, name: str) -> None:
     path = folder / name
     try:
         if path.is_dir():
-            raise InputProblem(f"its result can not be written: {str(path)!r} is a folder")
+            raise InputProblem(f"its result cannot be written: {str(path)!r} is a folder")
         path.stat()
     except OSError as error:
         if error.errno in _OF_ONE_FILE:
-            raise InputProblem(f"its result can not be written: {error}") from None
+            raise InputProblem(f"its result cannot be written: {error}") from None
 
 
 def _leads_out(name: str) -> bool:
@@ -70,7 +70,7 @@ def _leads_out(name: str) -> bool:
 
 
 def can_not_write(where: Path, error: OSError) -> CanNotWrite:
-    """The end of a run whose results can not be written to this folder or file."""
+    """The end of a run whose results cannot be written to this folder or file."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     cure = "free some space" if full else "choose another folder, or get the right to write there"
-    return CanNotWrite(f"{where} can not be written: {error.strerror or error}; {cure}")
+    return CanNotWrite(f"{where} cannot be written: {error.strerror or error}; {cure}")

@@ -22,7 +22,7 @@ from ocrvl_client._messages import Array, Placed, Request, ServerMetadata
 from ocrvl_client._transports.protocol import AsyncTransport, Transport
 
 _SMALLEST: Final = 2**20
-"""Bytes of a region; larger ones double, so that few sizes serve many pictures."""
+"""Bytes of a region; larger ones double, so that few sizes serve many images."""
 
 _LENGTH: Final = struct.Struct("<I")
 """A BYTES element is its length in four bytes, little endian, and its bytes (Triton's binary tensor data extension)."""
@@ -96,7 +96,7 @@ class Regions:
             wanted = max(_SMALLEST, 1 << (size - 1).bit_length())
             region = Region(SharedMemory(f"ocrvl_client_{os.getpid()}_{uuid.uuid4().hex}", create=True, size=wanted))
         except OSError as error:
-            raise InvalidRequest(f"shared_memory: {size} bytes can not be had in /dev/shm: {error}") from None
+            raise InvalidRequest(f"shared_memory: {size} bytes cannot be had in /dev/shm: {error}") from None
         with self._lock:
             self._all.append(region)
         return region
@@ -146,7 +146,7 @@ def _destroy(region: Region) -> None:
 
 
 def _largest(inputs: Mapping[Tensor, Array]) -> Tensor | None:
-    """The input that is worth placing: pictures or a file."""
+    """The input that is worth placing: images or a file."""
     return next((name for name in (Tensor.IMAGE, Tensor.FILE) if name in inputs), None)
 
 
@@ -167,12 +167,12 @@ def _register_failed(error: OcrvlError) -> OcrvlError:
     if not (isinstance(error, InvalidRequest) or _UNOPENED in str(error)):
         return error
     return InvalidRequest(
-        f"shared_memory: the server can not open what this machine has in /dev/shm ({error}); do they share it?"
+        f"shared_memory: the server cannot open what this machine has in /dev/shm ({error}); do they share it?"
     )
 
 
 class SharedMemoryTransport:
-    """A transport whose pictures and files go by shared memory; streams go as they are."""
+    """A transport whose images and files go by shared memory; streams go as they are."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

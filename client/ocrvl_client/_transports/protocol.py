@@ -93,10 +93,10 @@ class Transport(Protocol):
         """Have the server let go of shared memory that no request points at any more, within `timeout` seconds."""
 
     def is_live(self) -> bool:
-        """Whether the server runs; False where it can not be reached."""
+        """Whether the server runs; False where it cannot be reached."""
 
     def is_ready(self) -> bool:
-        """Whether the server says that all its models are ready; False where it can not be reached."""
+        """Whether the server says that all its models are ready; False where it cannot be reached."""
 
     def metadata(self) -> ServerMetadata:
         """What the server says of itself."""
@@ -125,10 +125,10 @@ class AsyncTransport(Protocol):
         """Have the server let go of shared memory that no request points at any more, within `timeout` seconds."""
 
     async def is_live(self) -> bool:
-        """Whether the server runs; False where it can not be reached."""
+        """Whether the server runs; False where it cannot be reached."""
 
     async def is_ready(self) -> bool:
-        """Whether the server says that all its models are ready; False where it can not be reached."""
+        """Whether the server says that all its models are ready; False where it cannot be reached."""
 
     async def metadata(self) -> ServerMetadata:
         """What the server says of itself."""

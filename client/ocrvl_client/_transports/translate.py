@@ -22,7 +22,7 @@ _REFUSED: Final = (
     "Request timeout expired",
     "stopping",
 )
-"""Words of Triton's own for what it can not take now: a killed model, a full queue, its end. Ensembles lose the status
+"""Words of Triton's own for what it cannot take now: a killed model, a full queue, its end. Ensembles lose the status
 with them."""
 
 _NOBODY: Final = ("failed to connect", "dns resolution", "name resolution")

@@ -54,9 +54,9 @@ def options_of(request: ChatRequest, prompt: str | None, max_tokens: int | None)
     return {name: value for name, value in options.items() if value is not None}
 
 
-async def picture_of(request: ChatRequest, fetcher: Fetcher) -> bytes:
-    """The encoded picture. Raises `Refusal`."""
-    url, param = request.question.picture.url, request.picture_param
+async def image_of(request: ChatRequest, fetcher: Fetcher) -> bytes:
+    """The encoded image. Raises `Refusal`."""
+    url, param = request.question.image.url, request.image_param
     # what is neither a data URL nor has a scheme may be bare base64 text
     if "://" in url[:_LONGEST_SCHEME]:
         return await fetcher.fetch(url, param)

@@ -17,7 +17,7 @@ from ocrvl_client import Reading
 from ocrvl_gateway.disconnect import first_of, while_connected
 from ocrvl_gateway.errors import NoSuchModel, problem_of
 from ocrvl_gateway.middleware.json_body import BoundedJsonRoute
-from ocrvl_gateway.openai.asking import options_of, picture_of, task_of
+from ocrvl_gateway.openai.asking import image_of, options_of, task_of
 from ocrvl_gateway.openai.schemas import (
     AnswerMessage,
     ChatRequest,
@@ -63,18 +63,18 @@ async def get_model(model: str, parts: _Parts) -> Model:
     },
 )
 async def create_chat_completion(body: ChatRequest, request: Request, parts: _Parts) -> Any:
-    """Read one picture. The text is the model's own words; with `stream` it comes as it is generated."""
+    """Read one image. The text is the model's own words; with `stream` it comes as it is generated."""
     _check_model(body.model, parts)
-    picture = await picture_of(body, parts.fetcher)
+    image = await image_of(body, parts.fetcher)
     task, prompt = task_of(body.question.text)
     options = options_of(body, prompt, parts.settings.max_tokens)
     seconds = parts.settings.timeout
     completion = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
     if not body.stream:
-        reading = await while_connected(request, parts.reader.read(picture, task=task, timeout=seconds, **options))
+        reading = await while_connected(request, parts.reader.read(image, task=task, timeout=seconds, **options))
         _count(reading, parts)
         return JSONResponse({**_response(completion, reading).model_dump(exclude={"warnings"}), **_said(body)})
-    pieces = parts.reader.stream(picture, task=task, timeout=seconds, **options)
+    pieces = parts.reader.stream(image, task=task, timeout=seconds, **options)
     first = await first_of(request, pieces)
     chunks = _chunks(first, pieces, completion, body, request, parts)
     return StreamingResponse(chunks, headers=_STREAM_HEADERS, media_type="text/event-stream")

@@ -1,6 +1,6 @@
 """The body of a chat completion: what of OpenAI's and vLLM's fields means something for this model.
 
-A field that is unknown, or asks for what can not be had, is refused by name; what asks for nothing (`neutral`) is
+A field that is unknown, or asks for what cannot be had, is refused by name; what asks for nothing (`neutral`) is
 taken.
 """
 
@@ -26,14 +26,14 @@ def _as_address(url: Any) -> Any:
 
 
 class ImageUrl(Body):
-    """A picture: a data URL, or an address where those are fetched."""
+    """An image: a data URL, or an address where those are fetched."""
 
     url: Annotated[str, StringConstraints(min_length=1)]
     detail: Literal["auto", "low", "high", "original"] | None = Field(None, description="changes nothing")
 
 
 class ImagePart(Body):
-    """A picture in a message."""
+    """An image in a message."""
 
     type: Literal["image_url"]
     image_url: Annotated[ImageUrl, BeforeValidator(_as_address, json_schema_input_type=ImageUrl | str)]
@@ -41,7 +41,7 @@ class ImagePart(Body):
 
 
 class TextPart(Body):
-    """What is asked of the picture: one of PaddleOCR-VL's task prompts, or anything else."""
+    """What is asked of the image: one of PaddleOCR-VL's task prompts, or anything else."""
 
     type: Literal["text"]
     text: Annotated[str, StringConstraints(max_length=4096)]
@@ -55,7 +55,7 @@ _Texts = BeforeValidator(_as_part, json_schema_input_type=list[TextPart] | str)
 
 
 class UserMessage(Body):
-    """A picture, and what is asked of it."""
+    """An image, and what is asked of it."""
 
     role: Literal["user"]
     content: Annotated[list[Part], Field(min_length=1, max_length=16), _Parts]
@@ -63,18 +63,18 @@ class UserMessage(Body):
 
     @model_validator(mode="after")
     def _check(self) -> UserMessage:
-        if (pictures := sum(isinstance(part, ImagePart) for part in self.content)) != 1:
-            raise ValueError(f"{pictures} pictures, the model reads exactly one: send a part of the type image_url")
+        if (images := sum(isinstance(part, ImagePart) for part in self.content)) != 1:
+            raise ValueError(f"{images} images, the model reads exactly one: send a part of the type image_url")
         return self
 
     @property
-    def picture_place(self) -> int:
-        """Which part of the content the picture is."""
+    def image_place(self) -> int:
+        """Which part of the content the image is."""
         return next(number for number, part in enumerate(self.content) if isinstance(part, ImagePart))
 
     @property
-    def picture(self) -> ImageUrl:
-        """The picture."""
+    def image(self) -> ImageUrl:
+        """The image."""
         return next(part.image_url for part in self.content if isinstance(part, ImagePart))
 
     @property
@@ -101,9 +101,7 @@ Message = Annotated[UserMessage | SystemMessage, Field(discriminator="role")]
 
 def _one_question(messages: list[Message]) -> list[Message]:
     if (asked := sum(isinstance(message, UserMessage) for message in messages)) != 1:
-        raise ValueError(
-            f"{asked} messages of the role user, exactly one is read: send each picture in its own request"
-        )
+        raise ValueError(f"{asked} messages of the role user, exactly one is read: send each image in its own request")
     return messages
 
 
@@ -142,7 +140,7 @@ class SchemaFormat(Body):
     json_schema: JsonSchema
 
 
-class PictureLimits(Body):
+class ImageLimits(Body):
     """vLLM's way to set the limits of pixels."""
 
     min_pixels: int | None = None
@@ -150,7 +148,7 @@ class PictureLimits(Body):
 
 
 class ChatRequest(WithoutEffect):
-    """A chat completion: one picture, one question."""
+    """A chat completion: one image, one question."""
 
     model: str
     messages: Annotated[list[Message], Field(min_length=1, max_length=16), AfterValidator(_one_question)]
@@ -165,7 +163,7 @@ class ChatRequest(WithoutEffect):
     response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
 
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = Field(None, description="vLLM's")
-    mm_processor_kwargs: PictureLimits | None = Field(None, description="vLLM's: limits of pixels")
+    mm_processor_kwargs: ImageLimits | None = Field(None, description="vLLM's: limits of pixels")
 
     @property
     def question(self) -> UserMessage:
@@ -173,9 +171,9 @@ class ChatRequest(WithoutEffect):
         return next(message for message in self.messages if isinstance(message, UserMessage))
 
     @property
-    def picture_param(self) -> str:
-        """Where in the request the picture stands."""
-        return f"messages[{self.messages.index(self.question)}].content[{self.question.picture_place}].image_url.url"
+    def image_param(self) -> str:
+        """Where in the request the image stands."""
+        return f"messages[{self.messages.index(self.question)}].content[{self.question.image_place}].image_url.url"
 
     @property
     def warnings(self) -> list[str]:
@@ -204,7 +202,7 @@ class ChatRequest(WithoutEffect):
 
 
 class Usage(BaseModel):
-    """Tokens; those of the picture are among the prompt's."""
+    """Tokens; those of the image are among the prompt's."""
 
     prompt_tokens: int
     completion_tokens: int

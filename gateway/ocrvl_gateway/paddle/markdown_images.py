@@ -1,4 +1,4 @@
-"""The pictures that came with a page: base64 alone, and put into a document as they are, without being decoded."""
+"""The images that came with a page: base64 alone, and put into a document as they are, without being decoded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ocrvl_gateway.encoding import decode_base64
 from ocrvl_gateway.errors import BadRequest
 
 MAX_PIXELS: Final = 40_000_000
-"""Of a picture: it is a part of a page, and a page has no more."""
+"""Of an image: it is a part of a page, and a page has no more."""
 
 _FORMATS: Final = ("JPEG", "PNG")
 _LABELS: Final = frozenset({"image", "header_image", "footer_image", "seal"})
@@ -25,12 +25,12 @@ _OWN_NAME: Final = re.compile(r"imgs/(?:.*_)?(img_in_[a-z_]+_box_[-_0-9]+\.jpg)"
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An encoded picture that PaddleX can save."""
+    """An encoded image that PaddleX can save."""
 
     data: bytes
 
     def save(self, path: Path) -> None:
-        """Write it; Word knows a picture by its bytes, whatever its name."""
+        """Write it; Word knows an image by its bytes, whatever its name."""
         path.write_bytes(self.data)
 
 
@@ -45,7 +45,7 @@ class MarkdownImages:
         self._names = {own[1]: name for name in encoded if (own := _OWN_NAME.fullmatch(name))}
 
     def place(self, block: Any, settings: Mapping[str, Any], *, for_word: bool) -> None:
-        """Give a block of PaddleX's its picture, where it has one; `for_word` with its bytes, which are checked."""
+        """Give a block of PaddleX's its image, where it has one; `for_word` with its bytes, which are checked."""
         is_shown = block.label == "chart" and not settings.get("use_chart_recognition", False)
         if not is_shown and block.label not in _LABELS:
             return
@@ -59,7 +59,7 @@ class MarkdownImages:
         try:
             return decode_base64(_payload(text), where)
         except BadRequest as refusal:
-            raise BadRequest(f"{refusal.message}; send the picture itself, nothing is fetched", param=where) from None
+            raise BadRequest(f"{refusal.message}; send the image itself, nothing is fetched", param=where) from None
 
     def _stored(self, name: str) -> StoredImage:
         data, where = self._data[name], f"{self._where}.{name}"

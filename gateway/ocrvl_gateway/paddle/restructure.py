@@ -38,7 +38,7 @@ def restructure(request: RestructureRequest) -> list[LayoutParsingResult]:
     except (Refusal, MemoryError):
         raise
     except Exception as error:
-        # what PaddleX can not follow was not made by it, and it says so by whatever its code comes upon
+        # what PaddleX cannot follow was not made by it, and it says so by whatever its code comes upon
         raise BadRequest(
             f"pages: not as /layout-parsing sends them ({type(error).__name__}: {error})", param="pages"
         ) from error
@@ -59,7 +59,7 @@ def _restructure(
 
 
 def _original(pruned: Mapping[str, Any], number: int) -> dict[str, Any]:
-    # a block's picture comes from the page's `markdownImages` and from nowhere else
+    # a block's image comes from the page's `markdownImages` and from nowhere else
     blocks = [{name: value for name, value in block.items() if name != "image"} for block in pruned["parsing_res_list"]]
     known = {"page_count": None, **dict.fromkeys(_SIZES), **pruned, "parsing_res_list": blocks}
     return {"res": {**known, "input_path": "", "page_index": number}}

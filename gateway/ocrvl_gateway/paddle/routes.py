@@ -44,7 +44,7 @@ _REFUSALS = (401, 413, 422, 429, 500, 503, 504)
     responses=refusals(*_REFUSALS, model=NoResultResponse),
 )
 async def layout_parsing(body: LayoutParsingRequest, request: Request, parts: _Parts) -> Any:
-    """Read a PDF or a picture, in PaddleOCR's form."""
+    """Read a PDF or an image, in PaddleOCR's form."""
     return await while_connected(request, _layout_parsing(body, request.state.request_id, parts))
 
 

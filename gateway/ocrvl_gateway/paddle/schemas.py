@@ -30,7 +30,7 @@ class InferRequest(_Body):
     file: Annotated[str, StringConstraints(min_length=1)] = Field(
         description="the file as base64, or its address where those are fetched"
     )
-    fileType: Literal[0, 1] | None = Field(None, description="0 is a PDF, 1 a picture; found out unless set")
+    fileType: Literal[0, 1] | None = Field(None, description="0 is a PDF, 1 an image; found out unless set")
     useDocOrientationClassify: bool | None = None
     useDocUnwarping: bool | None = None
     useLayoutDetection: bool | None = None
@@ -82,7 +82,7 @@ class LayoutParsingRequest(InferRequest):
 
 
 class MarkdownData(BaseModel):
-    """Markdown, and its pictures (JPEG files as base64) by the names that it calls them."""
+    """Markdown, and its images (JPEG files as base64) by the names that it calls them."""
 
     text: str
     images: dict[str, str] | None = None
@@ -102,7 +102,7 @@ class DocumentExports(BaseModel):
 
 
 class LayoutParsingResult(BaseModel):
-    """A page; pictures are JPEG files as base64."""
+    """A page; images are JPEG files as base64."""
 
     prunedResult: dict[str, Any]
     markdown: MarkdownData
@@ -112,7 +112,7 @@ class LayoutParsingResult(BaseModel):
 
 
 class ImageInfo(BaseModel):
-    """A picture, in pixels."""
+    """An image, in pixels."""
 
     width: int
     height: int

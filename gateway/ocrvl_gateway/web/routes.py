@@ -80,7 +80,7 @@ async def index() -> FileResponse:
     },
 )
 async def read_document(query: Annotated[DocumentQuery, Query()], request: Request, parts: _Parts) -> StreamingResponse:
-    """Read a PDF or a picture, the body itself. Server-sent events: `page` for each, `document`, or `error`."""
+    """Read a PDF or an image, the body itself. Server-sent events: `page` for each, `document`, or `error`."""
     file = await request.body()
     if not file:
         raise BadRequest("the body has no bytes, it is the file itself")
@@ -121,7 +121,7 @@ def _page(page: Page) -> dict[str, Any]:
         "total": page.total,
         "markdown": page.markdown,
         "content": page.content,
-        "picture": encode_base64(page.images[own]) if own in page.images else None,
+        "image": encode_base64(page.images[own]) if own in page.images else None,
         "images": {name: encode_base64(data) for name, data in page.images.items() if name != own},
         "error": page.error,
         "warning": page.warning,

@@ -1,4 +1,4 @@
-"""Pictures in, text out as it is generated: sends the request on to `ocr`, and its text back piece by piece."""
+"""Images in, text out as it is generated: sends the request on to `ocr`, and its text back piece by piece."""
 
 import locale
 

@@ -11,7 +11,7 @@ from ocrvl.triton.context import ModelContext
 
 
 class TritonPythonModel:
-    """Answers each request when its pictures are done, from an event loop; `execute` waits while the engine is full."""
+    """Answers each request when its images are done, from an event loop; `execute` waits while the engine is full."""
 
     def initialize(self, args: dict[str, str]) -> None:
         self._instance = EngineInstance(ModelContext.from_args(args), backend.metric_family, backend.Logger())

@@ -1,4 +1,4 @@
-"""Encoded pictures to packed patches: decode, resize, cut; refuses what the model can not take."""
+"""Encoded images to packed patches: decode, resize, cut; refuses what the model cannot take."""
 
 import locale
 

@@ -11,9 +11,9 @@ locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
 import asyncio
 
-from ocrvl.messages import PackedPictures, encode_readings
+from ocrvl.messages import PackedImages, encode_readings
 from ocrvl.models.engine.results import finish_reading, order_readings
-from ocrvl.models.engine.serve import Job, read_pictures
+from ocrvl.models.engine.serve import Job, read_images
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.postprocess import load_paddle_functions
 from ocrvl.triton import backend
@@ -22,7 +22,7 @@ from ocrvl.triton.loop import LoopThread
 
 
 class TritonPythonModel:
-    """Answers each request when its pictures are done."""
+    """Answers each request when its images are done."""
 
     def initialize(self, args: dict[str, str]) -> None:
         self._settings = ModelContext.from_args(args).engine_settings()
@@ -41,10 +41,10 @@ class TritonPythonModel:
 
     async def _serve(self, call: backend.Call) -> None:
         try:
-            packed = PackedPictures.decode_tensors(call.read, self._settings.grid)
+            packed = PackedImages.decode_tensors(call.read, self._settings.grid)
             readings = [
                 finish_reading(packed, reading, self._paddle)
-                async for reading in read_pictures(self._engine, packed, Job.begin(packed.options, call.request_id))
+                async for reading in read_images(self._engine, packed, Job.begin(packed.options, call.request_id))
             ]
             call.answer(encode_readings(order_readings(packed, readings)))
         except Exception as error:

@@ -55,7 +55,7 @@ def seeds() -> Sequence[bytes]:
     events = (
         {**model, "index": 0, "text": "So"},
         {**model, **last, "index": 0, "error": "", "warning": ""},
-        {**model, **last, "index": 0, "error": "[INVALID_ARG] picture 0: it has no bytes", "warning": ""},
+        {**model, **last, "index": 0, "error": "[INVALID_ARG] image 0: it has no bytes", "warning": ""},
         {**model, **pages},
         {**model, "document_markdown": "Tea", "docx": ""},
         {"error": "[UNAVAILABLE] full"},

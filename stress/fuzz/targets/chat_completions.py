@@ -19,8 +19,8 @@ def check(data: bytes) -> None:
 
 def seeds() -> Sequence[bytes]:
     """Questions with the fields that clients send."""
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "auto"}}
-    message = {"role": "user", "content": [picture, {"type": "text", "text": "OCR:"}]}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "auto"}}
+    message = {"role": "user", "content": [image, {"type": "text", "text": "OCR:"}]}
     plain = {"model": _MODEL, "messages": [message]}
     objects = (
         plain,

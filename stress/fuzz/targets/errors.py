@@ -25,7 +25,7 @@ def check(data: bytes) -> None:
 
 def seeds() -> Sequence[bytes]:
     """Messages with and without a tag, and with Triton's own words."""
-    tagged = [tag_message(code, "picture 0: why").encode() for code in ErrorCode]
+    tagged = [tag_message(code, "image 0: why").encode() for code in ErrorCode]
     return [*tagged, b"in ensemble 'ocr', [INVALID_ARG] x", b"[request id: 7] Exceeds maximum queue size", b"[["]
 
 

@@ -1,4 +1,4 @@
-"""`ocrvl.imaging.grid`: the arithmetic from a picture's sides to its patches."""
+"""`ocrvl.imaging.grid`: the arithmetic from an image's sides to its patches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST, _MOST = 784, 16_777_216
 
 
 def check(data: bytes) -> None:
-    """A picture's grid is whole tokens, no more than asked for but for rounding; or the picture is refused."""
+    """An image's grid is whole tokens, no more than asked for but for rounding; or the image is refused."""
     if len(data) < _FIELDS.size:
         return
     width, height, least, most, number = _FIELDS.unpack_from(data)

@@ -10,8 +10,8 @@ import numpy as np
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
-from ocrvl.messages import PackedPictures, decode_texts, encode_texts
-from ocrvl.wire import MAX_PICTURES, Task, Tensor
+from ocrvl.messages import PackedImages, decode_texts, encode_texts
+from ocrvl.wire import MAX_IMAGES, Task, Tensor
 from stress.fuzz.target import Target
 
 GRID: Final = PixelGrid(14, 2, 3_136, 401_408, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -19,22 +19,22 @@ _TASKS: Final = [*(task.encode() for task in Task), b"", b"OCR", b"\xff"]
 
 
 def check(data: bytes) -> None:
-    """Tensors are refused, or each picture has exactly its own patches and they cover what came."""
+    """Tensors are refused, or each image has exactly its own patches and they cover what came."""
     tensors = _tensors(atheris.FuzzedDataProvider(data))
     try:
-        packed = PackedPictures.decode_tensors(tensors.__getitem__, GRID)
+        packed = PackedImages.decode_tensors(tensors.__getitem__, GRID)
     except InvalidArgument as error:
         assert str(error), "a refusal without a reason"
         return
-    assert 1 <= len(packed) <= MAX_PICTURES
+    assert 1 <= len(packed) <= MAX_IMAGES
     covered = 0
-    for picture in packed.pictures():
-        _, rows, columns = picture.grid
-        assert len(picture.patches) == rows * columns > 0
-        covered += len(picture.patches)
+    for image in packed.images():
+        _, rows, columns = image.grid
+        assert len(image.patches) == rows * columns > 0
+        covered += len(image.patches)
     assert covered == len(packed.patches)
     for name, sent in packed.encode_tensors().items():
-        if name in (Tensor.PICTURE_ERROR, Tensor.PICTURE_WARNING):
+        if name in (Tensor.IMAGE_ERROR, Tensor.IMAGE_WARNING):
             assert decode_texts(sent, name) == decode_texts(tensors[name], name)
 
 
@@ -52,8 +52,8 @@ def _tensors(give: Any) -> dict[Tensor, Any]:
             [[give.ConsumeInt(4), give.ConsumeInt(4)] for _ in range(count)], np.int32
         ).reshape(count, 2)[None],
         Tensor.TASKS: texts([give.PickValueInList(_TASKS) for _ in range(count)]),
-        Tensor.PICTURE_ERROR: texts([give.ConsumeBytes(give.PickValueInList([0, 0, 3])) for _ in range(count)]),
-        Tensor.PICTURE_WARNING: texts([give.ConsumeBytes(give.PickValueInList([0, 0, 3])) for _ in range(count)]),
+        Tensor.IMAGE_ERROR: texts([give.ConsumeBytes(give.PickValueInList([0, 0, 3])) for _ in range(count)]),
+        Tensor.IMAGE_WARNING: texts([give.ConsumeBytes(give.PickValueInList([0, 0, 3])) for _ in range(count)]),
         Tensor.CHECKED_OPTIONS: texts([give.ConsumeBytes(64)]),
     }
     if give.ConsumeBool():

@@ -38,7 +38,7 @@ def _page(*blocks: tuple[str, str], **more: object) -> dict[str, object]:
 
 
 def seeds() -> Sequence[bytes]:
-    """Pages with a table that goes on, with titles, a picture, a formula, and one that failed."""
+    """Pages with a table that goes on, with titles, an image, a formula, and one that failed."""
     rows = "<table><tr><td>a</td><td colspan=2>b</td></tr></table>"
     crop = {"imgs/img_in_image_box_1_0_90_8.jpg": "AAAA"}
     objects = (

@@ -81,9 +81,9 @@ def test_text_that_begins_as_a_known_file_and_breaks_off_is_said_to() -> None:
         decode_file(base64.b64encode(FILES[0][1])[:99] + b"?" * 30)
 
 
-def test_a_picture_that_speaks_of_a_pdf_is_a_picture() -> None:
-    picture = b"\x89PNG\r\n\x1a\n" + b"%PDF-1.7"
-    assert (kind_of(picture), is_pdf(picture)) == ("PNG", False)
+def test_an_image_that_speaks_of_a_pdf_is_an_image() -> None:
+    image = b"\x89PNG\r\n\x1a\n" + b"%PDF-1.7"
+    assert (kind_of(image), is_pdf(image)) == ("PNG", False)
 
 
 @pytest.mark.parametrize(

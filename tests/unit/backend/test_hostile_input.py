@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrvl.errors import MAX_MESSAGE_BYTES, InvalidArgument
-from ocrvl.imaging.decode import PictureLimits, decode_picture
+from ocrvl.imaging.decode import ImageLimits, decode_image
 from ocrvl.imaging.headers.jpeg import MAX_SCANS
 from ocrvl.imaging.headers.tiff import MAX_FRAMES
 from ocrvl.launcher.log import LoadingLog
@@ -36,11 +36,11 @@ from ocrvl_client._messages import decode_piece, decode_read
 from ocrvl_client._tables import rows_of
 from ocrvl_client._transports.generate import decode_event
 from stress.fuzz.bombs import jpeg_of_scans
-from tests.support import images as pictures
+from tests.support import images
 from tests.support.benches import HostBench
 from tests.support.doubles import MemoryCall, assert_failed, pack
 
-LIMITS = PictureLimits()
+LIMITS = ImageLimits()
 _TAG = struct.Struct("<HHII")
 
 
@@ -59,14 +59,14 @@ def tiff(*directories: list[tuple[int, int]]) -> bytes:
 DIRECTORY = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (279, 16)]
 
 
-def test_a_picture_whose_second_frame_is_damaged_is_read() -> None:
-    picture = decode_picture(tiff(DIRECTORY, []), LIMITS)
-    assert (picture.pixels.shape, picture.warning) == ((4, 4, 3), "")
+def test_an_image_whose_second_frame_is_damaged_is_read() -> None:
+    image = decode_image(tiff(DIRECTORY, []), LIMITS)
+    assert (image.pixels.shape, image.warning) == ((4, 4, 3), "")
 
 
 def test_counting_the_frames_of_a_tiff_ends() -> None:
     data = tiff(*[DIRECTORY] * (MAX_FRAMES + 5))
-    assert decode_picture(data, LIMITS).warning == f"the first of its {MAX_FRAMES} frames was read"
+    assert decode_image(data, LIMITS).warning == f"the first of its {MAX_FRAMES} frames was read"
     drawers = Drawers()
     pages = open_pages(data, 72, LIMITS, drawers)
     assert pages.count == MAX_FRAMES
@@ -75,22 +75,22 @@ def test_counting_the_frames_of_a_tiff_ends() -> None:
 
 
 def test_a_jpeg_of_many_scans_is_refused_and_one_of_a_few_is_read() -> None:
-    assert decode_picture(jpeg_of_scans(MAX_SCANS), LIMITS).pixels.shape == (64, 64, 3)
+    assert decode_image(jpeg_of_scans(MAX_SCANS), LIMITS).pixels.shape == (64, 64, 3)
     with pytest.raises(InvalidArgument, match=f"it is a JPEG of {MAX_SCANS + 1} scans, at most {MAX_SCANS}"):
-        decode_picture(jpeg_of_scans(MAX_SCANS + 1), LIMITS)
+        decode_image(jpeg_of_scans(MAX_SCANS + 1), LIMITS)
 
 
 @pytest.mark.parametrize(("level", "shown"), [(70_000, 255), (-5, 0), (100, 100)])
 def test_deep_gray_of_one_level_is_that_level(level: int, shown: int) -> None:
-    data = pictures.encode(Image.fromarray(np.full((4, 4), level, np.int32)), "TIFF")
-    assert np.unique(decode_picture(data, LIMITS).pixels).tolist() == [shown]
+    data = images.encode(Image.fromarray(np.full((4, 4), level, np.int32)), "TIFF")
+    assert np.unique(decode_image(data, LIMITS).pixels).tolist() == [shown]
 
 
 def test_deep_gray_that_is_taller_than_a_band_is_scaled_as_a_whole() -> None:
     ramp = np.linspace(0, 65535, 1500, dtype=np.uint16)[:, None].repeat(1000, axis=1)
     buffer = io.BytesIO()
     Image.fromarray(ramp).save(buffer, "PNG")
-    pixels = decode_picture(buffer.getvalue(), LIMITS).pixels
+    pixels = decode_image(buffer.getvalue(), LIMITS).pixels
     np.testing.assert_array_equal(pixels[:, 0, 0], np.rint(ramp[:, 0] / 257).astype(np.uint8))
 
 
@@ -159,13 +159,13 @@ def test_a_page_that_the_detector_can_not_look_at_fails_alone() -> None:
     assert [answer[Tensor.LABEL].tolist() for answer in (first, third) if isinstance(answer, dict)] == [[[b"text"]]] * 2
 
 
-def test_too_little_memory_is_not_the_picture_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_not_the_image_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(_image: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
     with pytest.raises(MemoryError):
-        decode_picture(pictures.encode(pictures.plain(), "BMP"), LIMITS)
+        decode_image(images.encode(images.plain(), "BMP"), LIMITS)
 
 
 def test_a_log_on_a_full_disk_takes_nothing_with_it() -> None:

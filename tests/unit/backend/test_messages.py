@@ -10,7 +10,7 @@ import pytest
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
-from ocrvl.messages import PackedPictures, encode_texts
+from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.options import Options
 from ocrvl.wire import Task, Tensor
 
@@ -18,38 +18,38 @@ Tensors = dict[Tensor, Any]
 GRID = PixelGrid(14, 2, 3_136, 401_408, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-def packed() -> PackedPictures:
-    """Three pictures of 2x4, none and 4x2 patches; the second one failed."""
+def packed() -> PackedImages:
+    """Three images of 2x4, none and 4x2 patches; the second one failed."""
     patches = np.arange(16 * 588, dtype=np.uint64).astype(np.uint8).reshape(16, 588)
     grids = np.array([[1, 2, 4], [0, 0, 0], [1, 4, 2]], np.int64)
-    return PackedPictures(
+    return PackedImages(
         patches=patches,
         grids=grids,
         source_sizes=np.array([[50, 30], [0, 0], [20, 60]], np.int32),
         tasks=(Task.OCR, Task.OCR, Task.TABLE),
-        errors=("", "[INVALID_ARG] picture 1: it has no bytes", ""),
+        errors=("", "[INVALID_ARG] image 1: it has no bytes", ""),
         warnings=("", "", "3 frames were left out"),
         options=Options(on_error="keep", max_tokens=9),
     )
 
 
-def decode(tensors: Tensors) -> PackedPictures:
-    return PackedPictures.decode_tensors(tensors.__getitem__, GRID)
+def decode(tensors: Tensors) -> PackedImages:
+    return PackedImages.decode_tensors(tensors.__getitem__, GRID)
 
 
-def test_packed_pictures_survive_their_tensors() -> None:
+def test_packed_images_survive_their_tensors() -> None:
     sent, got = packed(), decode(packed().encode_tensors())
     np.testing.assert_array_equal(got.patches, sent.patches)
     np.testing.assert_array_equal(got.grids, sent.grids)
     assert (got.tasks, got.errors, got.options) == (sent.tasks, sent.errors, sent.options)
 
 
-def test_each_picture_gets_its_own_patches_and_failed_ones_are_left_out() -> None:
-    first, third = packed().pictures()
+def test_each_image_gets_its_own_patches_and_failed_ones_are_left_out() -> None:
+    first, third = packed().images()
     assert (first.index, first.grid, first.task) == (0, (1, 2, 4), Task.OCR)
     assert (third.index, third.grid, third.task) == (2, (1, 4, 2), Task.TABLE)
     np.testing.assert_array_equal(third.patches, packed().patches[8:])
-    assert np.shares_memory(*(picture.patches.base for picture in [*decode(packed().encode_tensors()).pictures()]))  # type: ignore[arg-type]
+    assert np.shares_memory(*(image.patches.base for image in [*decode(packed().encode_tensors()).images()]))  # type: ignore[arg-type]
 
 
 def changed(name: Tensor, change: Callable[[Any], Any]) -> Tensors:
@@ -70,16 +70,16 @@ def grids(*values: tuple[int, int, int]) -> Any:
         (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (1, -4, -2))), "grid_thw 2: (1, -4, -2) is no grid"),
         (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (1, 8, 1))), "grid_thw 2: (1, 8, 1) is no grid"),
         (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (2, 2, 2))), "grid_thw 2: (2, 2, 2) is no grid"),
-        (changed(Tensor.GRID_THW, grids((1, 2, 4), (1, 2, 4), (0, 0, 0))), "grid_thw 1: a failed picture has no grid"),
+        (changed(Tensor.GRID_THW, grids((1, 2, 4), (1, 2, 4), (0, 0, 0))), "grid_thw 1: a failed image has no grid"),
         (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (0, 0, 0))), "grid_thw 2: (0, 0, 0) is no grid"),
         (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (1, 2**40, 2))), "the grids have"),
         (changed(Tensor.GRID_THW, grids((1, 2, 4))), "3 tasks do not go with grids (1, 3)"),
         (changed(Tensor.SOURCE_SIZE, lambda a: a[:, :2]), "3 tasks do not go with"),
-        (changed(Tensor.PICTURE_ERROR, lambda a: a[:, :2]), "3 tasks do not go with"),
+        (changed(Tensor.IMAGE_ERROR, lambda a: a[:, :2]), "3 tasks do not go with"),
         (changed(Tensor.TASKS, lambda _: encode_texts(["ocr", "ocr", "poem"])[None]), "unknown task 'poem'"),
         (changed(Tensor.TASKS, lambda _: np.array([[b"\xff"] * 3], object)), "tasks 0: not UTF-8"),
-        (changed(Tensor.TASKS, lambda _: encode_texts(["ocr"] * 65)[None]), "65 pictures, 1 to 64 are taken"),
-        (changed(Tensor.TASKS, lambda a: a[:, :0]), "0 pictures, 1 to 64 are taken"),
+        (changed(Tensor.TASKS, lambda _: encode_texts(["ocr"] * 65)[None]), "65 images, 1 to 64 are taken"),
+        (changed(Tensor.TASKS, lambda a: a[:, :0]), "0 images, 1 to 64 are taken"),
         (changed(Tensor.CHECKED_OPTIONS, lambda _: encode_texts(['{"x": 1}'])[None]), "unknown key 'x'"),
     ],
 )

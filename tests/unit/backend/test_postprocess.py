@@ -73,7 +73,7 @@ def test_a_short_text_is_not_taken_for_repetition(paddle: PaddleFunctions) -> No
     assert processed("ha" * 10, Task.OCR, paddle) == "ha" * 10
 
 
-def test_spotting_gives_boxes_in_pixels_of_the_picture_as_sent(paddle: PaddleFunctions) -> None:
+def test_spotting_gives_boxes_in_pixels_of_the_image_as_sent(paddle: PaddleFunctions) -> None:
     corners = "".join(f"<|LOC_{value}|>" for value in (0, 0, 500, 0, 500, 250, 0, 250))
     found = json.loads(processed(f"Total{corners}", Task.SPOTTING, paddle, (200, 400)))
     assert found == {"rec_texts": ["Total"], "rec_polys": [[[0, 0], [100, 0], [100, 100], [0, 100]]]}
@@ -133,14 +133,14 @@ def test_a_text_that_is_too_long_stays_as_it_is(paddle: PaddleFunctions) -> None
 def test_spotting_that_can_not_be_made_out_stays_as_it_is(paddle: PaddleFunctions, text: str) -> None:
     done, warning = postprocess_text(text, Task.SPOTTING, (10, 10), paddle)
     assert done == text
-    assert "can not be made out" in warning
+    assert "cannot be made out" in warning
 
 
 @pytest.mark.parametrize("text", ["\\)\n" + "\\(" * 5000, "$\\[a$" * 5000 + "\n\\]"], ids=["open", "dollars"])
 def test_formulas_that_can_not_be_made_out_stay_as_they_are(paddle: PaddleFunctions, text: str) -> None:
     done, warning = postprocess_text(text, Task.FORMULA, (10, 10), paddle)
     assert done == text
-    assert "formulas can not be made out" in warning
+    assert "formulas cannot be made out" in warning
 
 
 def test_a_text_at_which_a_rule_fails_stays_as_it_is(paddle: PaddleFunctions) -> None:

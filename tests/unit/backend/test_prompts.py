@@ -1,4 +1,4 @@
-"""`ocrvl.prompts`: the checkpoint's own template, one picture, nothing smuggled in."""
+"""`ocrvl.prompts`: the checkpoint's own template, one image, nothing smuggled in."""
 
 from __future__ import annotations
 

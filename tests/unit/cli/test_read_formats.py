@@ -96,12 +96,12 @@ def test_json_of_a_document_is_one_line_with_its_markdown_and_pages() -> None:
     assert (told["file"], told["markdown"], told["pages"][0]["page_index"]) == ("a.pdf", "# Menu\n\nTea", 0)
 
 
-def test_json_of_a_picture_has_its_counts() -> None:
+def test_json_of_an_image_has_its_counts() -> None:
     told = json.loads(render_reading(Reading("Tea", FinishReason.STOP, 7, 2), "a.png", JSON, Task.OCR))
     assert (told["file"], told["text"], told["num_output_tokens"]) == ("a.png", "Tea", 2)
 
 
-def test_html_keeps_tables_and_has_its_pictures_inside() -> None:
+def test_html_keeps_tables_and_has_its_images_inside() -> None:
     markdown = '# Tea\n\n<table border=1><tr><td colspan="2">A &amp; B</td></tr></table>\n\n<img src="imgs/a.jpg" />'
     html = render_document(Document(markdown), [page(images={"imgs/a.jpg": b"\xff"})], "a <b>.pdf", HTML)
     assert '<td colspan="2">A &amp; B</td>' in html
@@ -143,14 +143,14 @@ def test_a_formula_that_is_no_latex_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("text", ["List<String> is 2**3", "Use <b>bold</b> for US$ and CA$", "# 5 of `tick` marks"])
-def test_what_is_printed_in_a_picture_is_shown_whatever_it_looks_like(text: str) -> None:
+def test_what_is_printed_in_an_image_is_shown_whatever_it_looks_like(text: str) -> None:
     reading = Reading(text, FinishReason.STOP, 7, 2)
     page = render_reading(reading, "a.png", HTML, Task.OCR).partition("<body>")[2]
     assert unescape(re.sub("<[^>]*>", "", page)).strip() == text
     assert render_reading(reading, "a.png", TEXT, Task.OCR) == text
 
 
-def test_a_table_of_a_picture_stays_a_table() -> None:
+def test_a_table_of_an_image_stays_a_table() -> None:
     reading = Reading("<table><tr><td>Tea &lt;hot&gt;</td></tr></table>", FinishReason.STOP, 7, 2)
     assert "<td>Tea &lt;hot&gt;</td>" in render_reading(reading, "a.png", HTML, Task.TABLE)
     assert render_reading(reading, "a.png", MARKDOWN, Task.TABLE) == reading.text

@@ -53,7 +53,7 @@ def test_no_two_inputs_have_the_same_name_for_their_results(
 @pytest.fixture
 def scan(tmp_path: Path) -> Input:
     path = tmp_path / "scan.png"
-    path.write_bytes(b"picture")
+    path.write_bytes(b"image")
     return Input(str(path), str(path), PurePosixPath("scan.png"), path)
 
 
@@ -63,7 +63,7 @@ def output(tmp_path: Path, scan: Input) -> Path:
     folder = tmp_path / "out"
     with Record(folder) as record:
         write_file(folder, "scan.txt", b"text")
-        record.add(scan, "this", b"picture", modified_at(scan.path), {"scan.txt": 4})
+        record.add(scan, "this", b"image", modified_at(scan.path), {"scan.txt": 4})
     return folder
 
 
@@ -78,13 +78,13 @@ def test_a_name_is_kept_for_later_runs_and_from_other_inputs(output: Path, scan:
     assert places(output, [other, scan]) == ["scan.png", "scan"]
 
 
-@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names can not be had there")
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names cannot be had there")
 def test_a_name_that_is_no_utf_8_is_known_in_the_next_run(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
-    path.write_bytes(b"picture")
+    path.write_bytes(b"image")
     one = Input(str(path), str(path), PurePosixPath(path.name), path)
     with Record(tmp_path / "out") as record:
-        record.add(one, "this", b"picture", modified_at(path), {})
+        record.add(one, "this", b"image", modified_at(path), {})
     with Record(tmp_path / "out") as record:
         assert record.is_done(one, "this")
 
@@ -94,7 +94,7 @@ def test_a_file_that_was_only_touched_counts_as_unchanged_by_its_bytes(output: P
     os.utime(scan.path, ns=(0, 0))
     with Record(output) as record:
         assert not record.is_done(scan, "this")
-        assert record.is_done(scan, "this", b"picture")
+        assert record.is_done(scan, "this", b"image")
         assert not record.is_done(scan, "this", b"another")
 
 
@@ -135,7 +135,7 @@ def test_two_runs_do_not_write_to_the_same_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_made_ends_the_run(scan: Input) -> None:
     assert scan.path is not None
-    with pytest.raises(CanNotWrite, match=r"can not be written.*choose another folder"), Record(scan.path / "out"):
+    with pytest.raises(CanNotWrite, match=r"cannot be written.*choose another folder"), Record(scan.path / "out"):
         pass
 
 
@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/tmp/a.jpg", "imgs/../../a.jpg"])
 def test_a_name_of_the_server_s_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputProblem, match="has named a picture"):
+    with pytest.raises(InputProblem, match="has named an image"):
         write_file(tmp_path, name, b"")
 
 

@@ -31,7 +31,7 @@ TEXTS = Asked(to_files=True, formats=(Format.TEXT,))
 
 @dataclass
 class Scripted:
-    """A client: the text of a picture is its bytes, a document has two pages.
+    """A client: the text of an image is its bytes, a document has two pages.
 
     `fail` is called before a request is answered, `away` counts down the looks at a server that is not ready.
     """
@@ -45,9 +45,9 @@ class Scripted:
     page_error: str = ""
     block_error: str = ""
 
-    async def read(self, picture: bytes, **options: Any) -> Reading:
-        await self._take(picture, options)
-        return Reading(picture.decode(), FinishReason.STOP, 5, 2, warning="one frame of 2" if b"two" in picture else "")
+    async def read(self, image: bytes, **options: Any) -> Reading:
+        await self._take(image, options)
+        return Reading(image.decode(), FinishReason.STOP, 5, 2, warning="one frame of 2" if b"two" in image else "")
 
     async def document_stream(self, file: bytes, **options: Any) -> AsyncGenerator[Page | Document, None]:
         await self._take(file, options)
@@ -107,7 +107,7 @@ def read(
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    """Twenty pictures in a folder."""
+    """Twenty images in a folder."""
     folder = tmp_path / "scans"
     folder.mkdir()
     for number in range(20):
@@ -134,7 +134,7 @@ def test_texts_come_in_the_order_of_the_inputs(scans: Path, capsys: pytest.Captu
     assert client.most_inside == LIMITS.jobs
 
 
-def test_a_picture_alone_is_its_text_and_nothing_else(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_alone_is_its_text_and_nothing_else(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(Scripted(), scans / "3.png", asked=Asked(task=Task.TABLE, options={"raw": True}))
     assert capsys.readouterr() == ("text 3\n", "")
 
@@ -245,8 +245,8 @@ def test_what_can_not_be_read_is_listed_at_the_end_and_the_others_are_read(
 @pytest.mark.parametrize(
     ("told", "shown"),
     [
-        ("picture 0: it is a damaged PNG", "it is a damaged PNG"),
-        ("picture 0: it is not a picture (PNG, …)", "it is neither a PDF nor a picture (PNG, …)"),
+        ("image 0: it is a damaged PNG", "it is a damaged PNG"),
+        ("image 0: it is not an image (PNG, …)", "it is neither a PDF nor an image (PNG, …)"),
     ],
 )
 def test_of_one_file_it_is_said_what_is_wrong_with_a_file(
@@ -386,14 +386,14 @@ def test_a_run_that_is_interrupted_ends_what_is_under_way_and_keeps_the_rest(
     scans: Path, out: Path, capsys: pytest.CaptureFixture[str], number: int, status: Exit
 ) -> None:
     class Endless(Scripted):
-        async def read(self, picture: bytes, **options: Any) -> Reading:
-            if picture == b"text 9":
+        async def read(self, image: bytes, **options: Any) -> Reading:
+            if image == b"text 9":
                 os.kill(os.getpid(), number)
                 try:
                     await asyncio.sleep(600)
                 finally:
-                    self.ended.append(picture)
-            return await super().read(picture, **options)
+                    self.ended.append(image)
+            return await super().read(image, **options)
 
     client = Endless()
     assert read(client, scans, output=out) is status

@@ -86,7 +86,7 @@ def test_a_folder_that_can_not_be_read_is_said_and_the_others_are_searched(tmp_p
     fill(tmp_path, "a.png", "closed/b.png")
     (tmp_path / "closed").chmod(0)
     assert places(str(tmp_path)) == ["a.png"]
-    assert problems(str(tmp_path)) == ["the folder can not be read: Permission denied"]
+    assert problems(str(tmp_path)) == ["the folder cannot be read: Permission denied"]
 
 
 @pytest.mark.parametrize(("content", "problem"), [(None, "No such file"), (b"", "it is empty")])
@@ -167,5 +167,5 @@ def test_a_download_that_takes_too_long_is_given_up() -> None:
 
 
 def test_a_host_that_is_not_there_is_said() -> None:
-    with pytest.raises(InputProblem, match="can not be reached"):
+    with pytest.raises(InputProblem, match="cannot be reached"):
         download("http://127.0.0.1:9/a.png", 5)

@@ -85,8 +85,8 @@ def test_many_are_read_in_order_with_a_bound_on_those_in_flight() -> None:
 
     async def read() -> list[str]:
         async with AsyncClient(transport=transport, concurrency=4) as client:
-            pictures = [b"%d" % number for number in range(30)]
-            return [one.reading.text if one.reading else str(one.error) async for one in client.read_many(pictures)]
+            images = [b"%d" % number for number in range(30)]
+            return [one.reading.text if one.reading else str(one.error) async for one in client.read_many(images)]
 
     expected = [f"text of {number}" for number in range(30)]
     expected[7] = "bad"

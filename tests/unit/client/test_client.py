@@ -69,10 +69,10 @@ def test_a_token_that_is_none_is_left_to_the_server_to_refuse(token: Any) -> Non
     assert options_of(transport.sent[0])["cancel_token"] == token
 
 
-def test_an_answer_is_one_reading_a_picture() -> None:
+def test_an_answer_is_one_reading_an_image() -> None:
     first, second = Client(transport=RecordingTransport()).read_batch([b"a", b"b"])
     assert second == Reading("text of b", FinishReason.STOP, 7, 3, "", "warning 1")
-    assert first.error == "picture 0: bad"
+    assert first.error == "image 0: bad"
 
 
 def test_a_reading_says_how_long_it_took() -> None:
@@ -84,8 +84,8 @@ def test_a_reading_says_how_long_it_took() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 65])
-def test_too_many_or_no_pictures_need_no_server_to_be_refused(count: int) -> None:
-    with pytest.raises(InvalidRequest, match=f"{count} pictures in one request"):
+def test_too_many_or_no_images_need_no_server_to_be_refused(count: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"{count} images in one request"):
         Client(transport=RecordingTransport()).read_batch([b"x"] * count)
 
 
@@ -157,13 +157,13 @@ def test_spots_and_rows_are_read_from_the_text() -> None:
     assert (plain.spots, plain.rows) == ([], [])
 
 
-class TestManyPictures:
+class TestManyImages:
     def test_outcomes_come_in_order_and_one_that_fails_stops_no_other(self) -> None:
         def answer(request: Request) -> dict[Tensor, Array]:
             number = int(request.inputs[Tensor.IMAGE].item())
             time.sleep(0.02 if number % 5 == 0 else 0)
             if number == 7:
-                raise InvalidRequest("picture 0: bad")
+                raise InvalidRequest("image 0: bad")
             return readings(request)
 
         with Client(transport=RecordingTransport(answer), concurrency=4) as client:
@@ -246,10 +246,10 @@ class TestManyPictures:
         transport = RecordingTransport()
 
         def answer(request: Request) -> dict[Tensor, Array]:
-            picture = request.inputs[Tensor.IMAGE].item()
-            if picture == b"0":
+            image = request.inputs[Tensor.IMAGE].item()
+            if image == b"0":
                 raise RequestTimeout("late")
-            while picture != b"1" and not transport.cancelled:
+            while image != b"1" and not transport.cancelled:
                 time.sleep(0.005)
             return readings(request)
 

@@ -45,20 +45,18 @@ class FakeServer:
         return answer
 
 
-def server(picture: Answer | OSError = READ, health: Answer | OSError = OK) -> FakeServer:
-    return FakeServer({"/v2/health/ready": health, "/v2/health/live": health, "/v2/models/ocr/generate": picture})
+def server(image: Answer | OSError = READ, health: Answer | OSError = OK) -> FakeServer:
+    return FakeServer({"/v2/health/ready": health, "/v2/health/live": health, "/v2/models/ocr/generate": image})
 
 
-def engine(
-    replica: str = "engine_0_0", *, state: int = 1, step: float = 1e9, pictures: int = 0, beat: float = 1
-) -> str:
+def engine(replica: str = "engine_0_0", *, state: int = 1, step: float = 1e9, images: int = 0, beat: float = 1) -> str:
     """The metrics of an engine whose last step and heartbeat are so many seconds ago."""
     return "\n".join(
         [
             "# TYPE ocrvl_engine_state gauge",
             f'ocrvl_engine_state{{replica="{replica}"}} {state}.000000',
             f'ocrvl_engine_last_step_timestamp_seconds{{replica="{replica}"}} {NOW - step:.6f}',
-            f'ocrvl_engine_pictures_in_flight{{replica="{replica}"}} {pictures}',
+            f'ocrvl_engine_images_in_flight{{replica="{replica}"}} {images}',
             heartbeat(replica, beat),
         ]
     )
@@ -80,7 +78,7 @@ def verdict_of(
 
 
 UNREACHABLE = FakeServer({"/metrics": REFUSED})
-BUSY = engine(step=2, pictures=3)
+BUSY = engine(step=2, images=3)
 FULL = Answer(503, '{"error":"Exceeds maximum queue size"}')
 FULL_IN_AN_ENSEMBLE = Answer(500, '{"error":"in ensemble \'ocr\', [request id: 1] Exceeds maximum queue size"}')
 FULL_AT_OUR_DOOR = Answer(500, '{"error":"in ensemble \'ocr\', [UNAVAILABLE] the server is full"}')
@@ -90,11 +88,11 @@ UNKNOWN_MODEL = Answer(404, '{"error":"Request for unknown model"}')
 
 TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     # what is so, the server, its metrics, ready, live, words of the readiness verdict
-    ("it is idle and reads", server(), metrics(engine()), True, True, "a test picture was read"),
-    ("it is at work", server(TimeoutError()), metrics(BUSY), True, True, "engine_0_0 is at work: 3 pictures in flight"),
+    ("it is idle and reads", server(), metrics(engine()), True, True, "a test image was read"),
+    ("it is at work", server(TimeoutError()), metrics(BUSY), True, True, "engine_0_0 is at work: 3 images in flight"),
     ("it refuses while at work", server(FULL), metrics(BUSY), True, True, "at work"),
     ("one of two engines is at work", server(DEAD_STUB), metrics(engine("e_0_0"), BUSY), True, True, "engine_0_0"),
-    ("its last step is old", server(TimeoutError()), metrics(engine(step=11, pictures=3)), False, False, "not read"),
+    ("its last step is old", server(TimeoutError()), metrics(engine(step=11, images=3)), False, False, "not read"),
     ("it is idle after a step", server(DEAD_STUB), metrics(engine(step=2)), False, False, "is not healthy"),
     ("it is full", server(FULL), metrics(engine()), False, True, "refused: 503, Exceeds maximum queue size"),
     ("it is full behind an ensemble", server(FULL_IN_AN_ENSEMBLE), metrics(engine()), False, True, "refused"),
@@ -107,7 +105,7 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     ("its health hangs", server(health=TimeoutError()), UNREACHABLE, False, False, "no answer from /v2/health/ready"),
     ("its health is bad", server(health=Answer(400, "")), metrics(engine()), False, False, "answers 400"),
     ("a process is silent", server(), metrics(engine(), heartbeat("pre_0_1", 34)), False, False, "pre_0_1 for 34 s"),
-    ("its engine hangs", server(), metrics(engine(pictures=1, step=1, beat=11)), False, False, "engine_0_0 for 11 s"),
+    ("its engine hangs", server(), metrics(engine(images=1, step=1, beat=11)), False, False, "engine_0_0 for 11 s"),
     ("a clock is ahead", server(), metrics(engine(beat=-5)), True, True, "was read"),
     (
         "the clock was set back after a process died",
@@ -118,7 +116,7 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     (
         "the clock was set back after an engine hung",
         server(DEAD_STUB),
-        metrics(engine(step=-3600, pictures=3)),
+        metrics(engine(step=-3600, images=3)),
         *(False, False, "is not healthy"),
     ),
     (
@@ -139,10 +137,10 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
         *(False, True, "e_0_0 gave up, e_0_1 is starting"),
     ),
     ("one engine of two is ready", server(), metrics(engine("e_0_0", state=-1), engine()), True, True, "was read"),
-    ("a dead engine was at work", server(DEAD_STUB), metrics(engine(state=0, step=2, pictures=3)), False, True, "no"),
-    ("its metrics can not be had", server(), UNREACHABLE, True, True, "was read"),
-    ("its metrics can not be had and it is full", server(FULL), UNREACHABLE, False, True, "refused"),
-    ("its metrics can not be had and it is dead", server(DEAD_STUB), UNREACHABLE, False, False, "not healthy"),
+    ("a dead engine was at work", server(DEAD_STUB), metrics(engine(state=0, step=2, images=3)), False, True, "no"),
+    ("its metrics cannot be had", server(), UNREACHABLE, True, True, "was read"),
+    ("its metrics cannot be had and it is full", server(FULL), UNREACHABLE, False, True, "refused"),
+    ("its metrics cannot be had and it is dead", server(DEAD_STUB), UNREACHABLE, False, False, "not healthy"),
     ("its metrics are not ours", server(), metrics(), True, True, "was read"),
     ("its metrics fail", server(), FakeServer({"/metrics": Answer(500, BUSY)}), True, True, "was read"),
     ("its metrics are not asked for", server(DEAD_STUB), None, False, False, "not healthy"),
@@ -166,7 +164,7 @@ def test_liveness_asks_whether_the_server_lives_and_not_whether_its_models_are_r
     assert not verdict_of(fake, metrics(engine())).healthy
 
 
-def test_an_engine_at_work_is_not_given_a_test_picture() -> None:
+def test_an_engine_at_work_is_not_given_a_test_image() -> None:
     fake = server()
     verdict_of(fake, metrics(BUSY))
     assert fake.asked == ["/v2/health/ready"]
@@ -183,16 +181,16 @@ def test_metrics_that_can_not_be_had_are_told() -> None:
     assert "Connection refused" in told
 
 
-def test_the_test_picture_is_a_small_picture_with_options_that_the_server_knows() -> None:
+def test_the_test_image_is_a_small_image_with_options_that_the_server_knows() -> None:
     fake = server()
     verdict_of(fake, None)
     (body,) = map(json.loads, fake.bodies)
     options = parse_options(body["options"].encode())
     assert options.max_tokens == 1
     assert options.timeout_ms == 5000
-    with Image.open(io.BytesIO(base64.b64decode(body["image"]))) as picture:
-        assert picture.size == (28, 28)
-        picture.load()
+    with Image.open(io.BytesIO(base64.b64decode(body["image"]))) as image:
+        assert image.size == (28, 28)
+        image.load()
 
 
 def test_samples_are_read_as_prometheus_writes_them() -> None:
@@ -300,8 +298,8 @@ def triton(request: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "lines"),
     [
-        ([], 1, ["unhealthy: a test picture was refused: 503, Exceeds maximum queue size"]),
-        (["--live"], 0, ["healthy: a test picture was refused: 503, Exceeds maximum queue size"]),
+        ([], 1, ["unhealthy: a test image was refused: 503, Exceeds maximum queue size"]),
+        (["--live"], 0, ["healthy: a test image was refused: 503, Exceeds maximum queue size"]),
         (["--quiet"], 1, []),
         (["--quiet", "--verbose"], 1, []),
     ],
@@ -319,7 +317,7 @@ def test_the_command_tells_all_that_was_looked_at() -> None:
         done = CliRunner().invoke(app, ["probe", "--verbose", "--url", url, "--metrics-url", url])
     assert done.output.splitlines()[:2] == [
         "/v2/health/ready answers 200",
-        "metrics (status 200) have nothing of ours, so a picture alone decides",
+        "metrics (status 200) have nothing of ours, so an image alone decides",
     ]
 
 

@@ -79,7 +79,7 @@ class StreamingServer:
         return bytes(answer.SerializeToString())
 
     def _read(self, context: grpc.ServicerContext) -> bytes:
-        """Read a picture until that is ended."""
+        """Read an image until that is ended."""
         context.add_callback(self._is_over.set)
         self.has_begun.set()
         assert self.asked_to_end.wait(PATIENCE)

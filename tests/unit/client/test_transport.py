@@ -29,12 +29,12 @@ def read(url: str, door: Door, timeout: float = 20) -> None:
     protocol, kind = door
     if kind is Client:
         with Client(url, protocol=protocol, timeout=timeout, retry=None) as client:
-            client.read(b"picture")
+            client.read(b"image")
         return
 
     async def read_async() -> None:
         async with AsyncClient(url, protocol=protocol, timeout=timeout, retry=None) as client:
-            await client.read(b"picture")
+            await client.read(b"image")
 
     asyncio.run(read_async())
 
@@ -171,7 +171,7 @@ REFUSALS: list[tuple[str, str, type[OcrvlError]]] = [
     ("UNKNOWN", "Stream removed", ServerUnavailable),
     ("UNAVAILABLE", "Server is stopping, scheduler for model has stopped accepting new requests", ServerUnavailable),
     ("INTERNAL", "in ensemble 'ocr', [UNAVAILABLE] the engine is restarting", ServerUnavailable),
-    ("INTERNAL", "in ensemble 'ocr', [INVALID_ARG] picture 0 says that it is not ready", InvalidRequest),
+    ("INTERNAL", "in ensemble 'ocr', [INVALID_ARG] image 0 says that it is not ready", InvalidRequest),
     ("INTERNAL", "[INTERNAL] unexpected KeyError: GOAWAY", ServerError),
     ("INTERNAL", "something else", ServerError),
 ]

@@ -25,7 +25,7 @@ from ocrvl_client._transports.translate import translate, translate_grpc
 from tests.support.transports import AsyncRecordingTransport, RecordingTransport, readings
 
 SHARED_MEMORY = Path("/dev/shm")
-REQUEST = encode_read([b"picture"], Task.OCR, {})
+REQUEST = encode_read([b"image"], Task.OCR, {})
 
 
 def ask(transport: Transport | AsyncBalancedTransport | AsyncSharedMemoryTransport, request: Request) -> object:
@@ -110,7 +110,7 @@ def close(transport: SharedMemoryTransport | AsyncSharedMemoryTransport) -> None
 
 
 class TestSharedMemory:
-    def test_a_picture_lies_in_it_as_triton_reads_it_and_nothing_is_left(self, shared: Shared) -> None:
+    def test_an_image_lies_in_it_as_triton_reads_it_and_nothing_is_left(self, shared: Shared) -> None:
         transport, below = shared
         before = regions()
         seen: list[bytes] = []
@@ -123,7 +123,7 @@ class TestSharedMemory:
 
         below.answer = answer
         ask(transport, REQUEST)
-        assert seen == [b"\x07\x00\x00\x00picture"]
+        assert seen == [b"\x07\x00\x00\x00image"]
         close(transport)
         assert regions() == before
 
@@ -157,7 +157,7 @@ class TestSharedMemory:
     @pytest.mark.parametrize(
         "refusal",
         [
-            InvalidRequest("no picture"),
+            InvalidRequest("no image"),
             translate(InferenceServerException("[UNAVAILABLE] every engine is down", "StatusCode.INTERNAL")),
             translate(InferenceServerException("[CANCELLED] its time is over", "StatusCode.INTERNAL")),
             translate(InferenceServerException("Exceeds maximum queue size", "StatusCode.UNAVAILABLE")),
@@ -223,9 +223,9 @@ class TestSharedMemory:
 
 class TestEvents:
     def test_files_go_as_base64_and_the_rest_as_text(self) -> None:
-        request = encode_stream(b"\xff\xd8 picture", Task.TABLE, {"raw": True})
+        request = encode_stream(b"\xff\xd8 image", Task.TABLE, {"raw": True})
         body = json.loads(encode_body(request))
-        assert base64.b64decode(body["image"]) == b"\xff\xd8 picture"
+        assert base64.b64decode(body["image"]) == b"\xff\xd8 image"
         assert body["task"] == "table"
         assert json.loads(body["options"])["raw"] is True
         assert request.model is Model.STREAM
@@ -239,7 +239,7 @@ class TestEvents:
 
     def test_an_event_with_an_error_raises_it(self) -> None:
         with pytest.raises(InvalidRequest, match="bad"):
-            decode_event(b'data: {"error":"[INVALID_ARG] picture 0: bad"}')
+            decode_event(b'data: {"error":"[INVALID_ARG] image 0: bad"}')
 
     @pytest.mark.parametrize(
         ("status", "body", "expected"),

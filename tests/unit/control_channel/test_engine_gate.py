@@ -1,4 +1,4 @@
-"""`ocrvl.control_channel.engine_gate`: who is let in, who waits, who is refused, as the engines' doors open and shut."""
+"""Who is let in, who waits, who is refused, as the engines' doors open and shut."""
 
 from __future__ import annotations
 

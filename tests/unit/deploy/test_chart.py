@@ -337,15 +337,15 @@ def test_with_tls_plain_http_leaves_the_pod_by_no_door() -> None:
     assert "http" not in [port["name"] for port in find(manifests, "Service")["spec"]["ports"]]
 
 
-@pytest.mark.parametrize(("parallel", "engines", "pictures"), [("data", 1, 180), ("data", 2, 360), ("tensor", 1, 90)])
-def test_autoscalers_aim_at_a_share_of_what_a_pod_reads_at_a_time(parallel: str, engines: int, pictures: int) -> None:
+@pytest.mark.parametrize(("parallel", "engines", "images"), [("data", 1, 180), ("data", 2, 360), ("tensor", 1, 90)])
+def test_autoscalers_aim_at_a_share_of_what_a_pod_reads_at_a_time(parallel: str, engines: int, images: int) -> None:
     values: dict[str, Any] = {"gpus": 2, "maxNumSeqs": 128, "parallel": parallel, "enginesPerGpu": engines}
     values["autoscaling"] = {"targetUtilization": 0.705, "kind": "keda"}
     (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
-    assert trigger["metadata"]["threshold"] == str(pictures)
+    assert trigger["metadata"]["threshold"] == str(images)
     values["autoscaling"] = {"targetUtilization": 0.705, "kind": "hpa"}
     first, _ = find(render(values), "HorizontalPodAutoscaler")["spec"]["metrics"]
-    assert first["pods"]["target"] == {"type": "AverageValue", "averageValue": str(pictures)}
+    assert first["pods"]["target"] == {"type": "AverageValue", "averageValue": str(images)}
 
 
 def test_the_chart_s_autoscaling_is_what_the_simulation_recommends() -> None:
@@ -363,7 +363,7 @@ def test_the_chart_s_autoscaling_is_what_the_simulation_recommends() -> None:
 
 
 def test_autoscalers_ask_for_series_that_exist() -> None:
-    name = "ocrvl_engine_pictures_in_flight"
+    name = "ocrvl_engine_images_in_flight"
     # which a test of its own holds to the code
     assert f"`{name}`" in Path("docs/metrics.md").read_text("utf-8")
     (trigger,) = find(render({"autoscaling": {"kind": "keda"}}), "ScaledObject")["spec"]["triggers"]

@@ -15,7 +15,7 @@ from ocrvl_gateway.middleware.access import LIGHT_ROUTES, OPEN_ROUTES
 from ocrvl_gateway.middleware.proxies import behind_proxies
 from ocrvl_gateway.protocol import BoundedProtocol
 from tests.support.doubles import PATIENCE, wait_until
-from tests.support.gateways import PICTURE, Caller, ScriptedReader, make_app, on_a_port
+from tests.support.gateways import IMAGE, Caller, ScriptedReader, make_app, on_a_port
 
 KEY = "a-key-that-nobody-guesses"
 KEYED = {"Authorization": f"Bearer {KEY}"}
@@ -94,7 +94,7 @@ def test_no_spelling_of_a_path_with_work_gets_past_a_limit(settings: dict[str, A
 def first_request(url: str, reader: ScriptedReader) -> Iterator[None]:
     """A request that is answered, or stays under way meanwhile where the reader holds it."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
-    connection.request("POST", "/api/document", PICTURE, KEYED)
+    connection.request("POST", "/api/document", IMAGE, KEYED)
     wait_until(lambda: reader.asked)
     yield
     connection.close()

@@ -21,7 +21,7 @@ from ocrvl_gateway.middleware.json_body import MOST_FIELDS, MOST_VALUES
 from ocrvl_gateway.paddle.restructurer import Restructurer
 from ocrvl_gateway.protocol import HEAD_BYTES, BoundedProtocol, protocol_with
 from tests.support.doubles import PATIENCE, wait_until
-from tests.support.gateways import PICTURE, Caller, ScriptedReader, chat, document, make_app, on_a_port, page
+from tests.support.gateways import IMAGE, Caller, ScriptedReader, chat, document, make_app, on_a_port, page
 
 CHAT = "/v1/chat/completions"
 OTHERS = ("/layout-parsing", "/restructure-pages", "/api/document", "/nowhere")
@@ -34,7 +34,7 @@ def connect(url: str) -> socket.socket:
 
 
 def read(url: str) -> int:
-    return httpx.post(url + "/api/document", content=PICTURE, timeout=PATIENCE).status_code
+    return httpx.post(url + "/api/document", content=IMAGE, timeout=PATIENCE).status_code
 
 
 def in_progress(url: str) -> bool:

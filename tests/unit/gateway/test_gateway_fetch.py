@@ -1,4 +1,4 @@
-"""Pictures by their address: only from listed hosts, never from a private network, whatever a redirect says."""
+"""Images by their address: only from listed hosts, never from a private network, whatever a redirect says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", target)
         self.end_headers()
         if not target:
-            self.wfile.write(b"a picture" if self.path == "/a.png" else bytes(5000))
+            self.wfile.write(b"an image" if self.path == "/a.png" else bytes(5000))
 
     def log_message(self, *arguments: Any) -> None:
         pass
@@ -68,7 +68,7 @@ def fetch(url: str, port: int, *, anywhere: bool = True) -> bytes:
 @pytest.mark.parametrize("path", ["a.png", "to"])
 @pytest.mark.parametrize("host", ["files.example.com", "FILES.example.com", "old.scans.example.com"])
 def test_a_listed_host_is_fetched_from_and_its_redirects_followed_on_the_list(host: str, path: str, port: int) -> None:
-    assert fetch(f"http://{host}:{port}/{path}", port) == b"a picture"
+    assert fetch(f"http://{host}:{port}/{path}", port) == b"an image"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_listed_host_is_fetched_from_and_its_redirects_followed_on_the_list(ho
         ("http://files.example.com:22/a.png", "only the ports"),
         ("http://127.0.0.1:{port}/a.png", "not on the list"),
         ("ftp://files.example.com/a.png", "http or https"),
-        ("http://[::1", "can not be fetched"),
+        ("http://[::1", "cannot be fetched"),
     ],
 )
 def test_everything_else_is_refused_with_the_field_named(url: str, words: str, port: int) -> None:
@@ -122,14 +122,14 @@ def test_more_bytes_than_are_taken_are_not_read(port: int) -> None:
 
 
 def test_an_address_that_can_not_be_reached_is_said_so() -> None:
-    with pytest.raises(BadRequest, match="can not be fetched"):
+    with pytest.raises(BadRequest, match="cannot be fetched"):
         fetch("http://files.example.com:80/a.png", 80)
 
 
-def test_a_picture_by_its_address_reaches_the_server_where_hosts_are_listed(port: int) -> None:
+def test_an_image_by_its_address_reaches_the_server_where_hosts_are_listed(port: int) -> None:
     reader = ScriptedReader()
     fetcher = Fetcher(HOSTS, 1000, allows=lambda _: True, resolver=Here(), ports=(port,))
     caller = Caller(make_app(reader, fetcher))
     answer = caller.post("/v1/chat/completions", json=chat(url=f"http://files.example.com:{port}/a.png"))
     assert answer.status_code == 200, answer.text
-    assert reader.asked[0][0] == b"a picture"
+    assert reader.asked[0][0] == b"an image"

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.doubles import until, wait_until
-from tests.support.gateways import PICTURE, Caller, ScriptedReader, chat, make_app, on_a_port
+from tests.support.gateways import IMAGE, Caller, ScriptedReader, chat, make_app, on_a_port
 
 CHAT = "/v1/chat/completions"
 KEY = "a-key-that-nobody-guesses"
@@ -119,7 +119,7 @@ def busy() -> Iterator[tuple[ScriptedReader, str]]:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_caller_that_goes_away_ends_its_work(path: str, stream: bool, busy: tuple[ScriptedReader, str]) -> None:
     reader, url = busy
-    body: dict[str, Any] = {"content": PICTURE}
+    body: dict[str, Any] = {"content": IMAGE}
     if path == CHAT:
         body = {"json": chat(stream=stream)}
     elif path == "/layout-parsing":

@@ -12,7 +12,7 @@ from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.wire import FinishReason, Task
 from ocrvl_client import InvalidRequest, RequestTimeout, ServerError, ServerUnavailable
 from ocrvl_gateway.settings import SERVED_MODEL_NAMES
-from tests.support.gateways import DATA_URL, PICTURE, Caller, ScriptedReader, chat, make_app
+from tests.support.gateways import DATA_URL, IMAGE, Caller, ScriptedReader, chat, make_app
 
 CHAT = "/v1/chat/completions"
 
@@ -34,7 +34,7 @@ def events(answer: httpx.Response) -> list[Any]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def test_a_picture_is_read_once_and_its_text_and_tokens_come_back(reader: ScriptedReader, caller: Caller) -> None:
+def test_an_image_is_read_once_and_its_text_and_tokens_come_back(reader: ScriptedReader, caller: Caller) -> None:
     answer = caller.post(CHAT, json=chat())
     assert answer.status_code == 200
     body = answer.json()
@@ -43,7 +43,7 @@ def test_a_picture_is_read_once_and_its_text_and_tokens_come_back(reader: Script
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "Soup of the day"}
     assert body["choices"][0]["finish_reason"] == "stop"
     assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    assert [data for data, _ in reader.asked] == [PICTURE]
+    assert [data for data, _ in reader.asked] == [IMAGE]
 
 
 @pytest.mark.parametrize("task", Task)
@@ -137,7 +137,7 @@ def test_a_stream_that_breaks_ends_with_an_error(reader: ScriptedReader, caller:
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (InvalidRequest("picture 0: it is a damaged JPEG"), 400, "invalid_value"),
+        (InvalidRequest("image 0: it is a damaged JPEG"), 400, "invalid_value"),
         (ServerUnavailable("the queue is full"), 503, "unavailable"),
         (RequestTimeout("no answer within 1 s"), 504, "timeout"),
         (ServerError("a fault of the server, id 7"), 500, "server_error"),
@@ -178,11 +178,11 @@ def message(**fields: Any) -> dict[str, Any]:
         (chat(max_tokens="many"), "max_tokens", "integer"),
         (chat(mm_processor_kwargs={"size": 1}), "mm_processor_kwargs.size", "leave it out"),
         (chat(response_format={"type": "xml"}), "response_format", "json_schema"),
-        (message(), "messages[0]", "0 pictures"),
+        (message(), "messages[0]", "0 images"),
         (message(role="assistant"), "messages[0]", "'user'"),
         (message(role="system"), "messages", "0 messages of the role user"),
         ({**chat(), "messages": chat()["messages"] * 2}, "messages", "2 messages of the role user"),
-        (message(content="OCR:"), "messages[0]", "0 pictures"),
+        (message(content="OCR:"), "messages[0]", "0 images"),
         (message(content=[{"type": "image_url", "image_url": 7}]), "messages[0].content[0].image_url", "object"),
         (message(content=[{"type": "input_audio"}]), "messages[0].content[0]", "'image_url'"),
         ({**chat(), "messages": []}, "messages", "at least 1"),
@@ -230,7 +230,7 @@ def test_models_are_listed_by_the_names_that_paddleocr_asks_for(caller: Caller) 
     assert caller.get("/v1/models/other").status_code == 404
 
 
-def test_the_text_may_come_before_the_picture(reader: ScriptedReader, caller: Caller) -> None:
+def test_the_text_may_come_before_the_image(reader: ScriptedReader, caller: Caller) -> None:
     content = [{"type": "text", "text": "Spotting:"}, {"type": "image_url", "image_url": {"url": DATA_URL}}]
     assert caller.post(CHAT, json=message(content=content)).status_code == 200
     assert reader.asked[0][1]["task"] is Task.SPOTTING
@@ -281,10 +281,10 @@ def test_a_place_in_a_request_is_counted_with_its_system_message(caller: Caller)
     assert error["param"] == "messages[1].content[0].image_url.url"
 
 
-def test_a_picture_may_be_an_address_by_itself(reader: ScriptedReader, caller: Caller) -> None:
+def test_an_image_may_be_an_address_by_itself(reader: ScriptedReader, caller: Caller) -> None:
     content = [{"type": "image_url", "image_url": DATA_URL}, {"type": "text", "text": "OCR:"}]
     assert caller.post(CHAT, json=message(content=content)).status_code == 200
-    assert reader.asked[0][0] == PICTURE
+    assert reader.asked[0][0] == IMAGE
 
 
 def test_a_base_url_without_v1_reaches_the_same(reader: ScriptedReader, caller: Caller) -> None:

@@ -13,9 +13,9 @@ from paddlex.inference.serving.schemas import paddleocr_vl as official
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl_client import InvalidRequest, ServerUnavailable
 from ocrvl_gateway.paddle import mapping, schemas
-from tests.support.gateways import PICTURE, Caller, ScriptedReader, document, make_app, page
+from tests.support.gateways import IMAGE, Caller, ScriptedReader, document, make_app, page
 
-FILE = base64.b64encode(PICTURE).decode()
+FILE = base64.b64encode(IMAGE).decode()
 PARSE = "/layout-parsing"
 
 
@@ -63,8 +63,8 @@ def test_every_option_of_the_service_is_one_of_ours_with_the_same_default() -> N
 
 
 def test_a_page_comes_back_in_the_services_form(reader: ScriptedReader, caller: Caller) -> None:
-    pictures = {"imgs/a.jpg": b"crop", "page_0001.jpg": b"drawn", "page_0001_input.jpg": b"plain"}
-    reader.parts = [page(images=pictures), document()]
+    images = {"imgs/a.jpg": b"crop", "page_0001.jpg": b"drawn", "page_0001_input.jpg": b"plain"}
+    reader.parts = [page(images=images), document()]
     answer = caller.post(PARSE, json={"file": FILE, "fileType": 1, "logId": "order-7"})
     assert answer.status_code == 200
     parsed = AIStudioResultResponse[official.InferResult].model_validate(answer.json())
@@ -96,7 +96,7 @@ def test_options_reach_the_server_in_snake_case_and_defaults_stay_the_servers(
     }
     assert caller.post(PARSE, json=sent).status_code == 200
     asked, options = reader.asked[0]
-    assert asked == PICTURE
+    assert asked == IMAGE
     assert options == {
         "timeout": 3600.0,
         "max_pages": 200,
@@ -157,7 +157,7 @@ def test_a_document_for_word_comes_with_the_first_page(reader: ScriptedReader, c
     assert reader.asked[0][1]["output_formats"] == ["docx"]
 
 
-def test_pictures_are_left_out_where_the_request_or_the_settings_say_so(reader: ScriptedReader) -> None:
+def test_images_are_left_out_where_the_request_or_the_settings_say_so(reader: ScriptedReader) -> None:
     quiet = Caller(make_app(reader, visualize=False))
     result = quiet.post(PARSE, json={"file": FILE, "returnMarkdownImages": False}).json()["result"]
     assert "images" not in result["layoutParsingResults"][0]["markdown"]

@@ -136,7 +136,7 @@ CROP = "img_in_image_box_1_2_30_40.jpg"
 
 
 def with_crop(value: str, name: str = f"imgs/{CROP}") -> dict[str, Any]:
-    """A page of one picture."""
+    """A page of one image."""
     content = pruned(("image", ""))
     content["parsing_res_list"][0]["block_bbox"] = [1, 2, 30, 40]
     return {"prunedResult": content, "markdownImages": {name: value}}
@@ -151,19 +151,19 @@ def encoded(size: tuple[int, int] = (29, 38), kind: str = "JPEG") -> str:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("name", [f"imgs/{CROP}", f"imgs/0007_{CROP}"])
 @pytest.mark.parametrize("together", [False, True])
-def test_a_document_for_word_has_the_pictures_that_came_as_base64(
+def test_a_document_for_word_has_the_images_that_came_as_base64(
     kind: str, name: str, together: bool, caller: Caller
 ) -> None:
-    picture = encoded(kind=kind)
-    body = {"pages": [with_crop(picture, name)], "outputFormats": ["docx"], "concatenatePages": together}
+    image = encoded(kind=kind)
+    body = {"pages": [with_crop(image, name)], "outputFormats": ["docx"], "concatenatePages": together}
     answer = caller.post(RESTRUCTURE, json=body)
     assert answer.status_code == 200, answer.text
     (result,) = answer.json()["result"]["layoutParsingResults"]
     assert name in result["markdown"]["text"]
-    assert result["markdown"]["images"] == {name: picture}
+    assert result["markdown"]["images"] == {name: image}
     word = zipfile.ZipFile(io.BytesIO(base64.b64decode(result["exports"]["docx"]["content"])))
     media = [word.read(file) for file in word.namelist() if file.startswith("word/media/")]
-    assert media == [base64.b64decode(picture)]
+    assert media == [base64.b64decode(image)]
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def was_left_alone(listener: socket.socket) -> bool:
     ],
 )
 @pytest.mark.parametrize("more", [{}, {"outputFormats": ["docx"]}])
-def test_pictures_are_base64_and_never_an_address_or_a_path(
+def test_images_are_base64_and_never_an_address_or_a_path(
     value: str, more: dict[str, Any], listener: socket.socket, caller: Caller
 ) -> None:
     page = with_crop(value.format(port=listener.getsockname()[1]))
@@ -220,11 +220,11 @@ def test_addresses_in_texts_and_blocks_are_followed_by_nobody(listener: socket.s
     assert was_left_alone(listener)
 
 
-@pytest.mark.parametrize(("picture", "said"), [("AAAA", "no JPEG or PNG"), (encoded((20_000, 2_001), "PNG"), "pixels")])
-def test_what_is_no_picture_or_too_large_is_refused_where_a_document_shows_it(
-    picture: str, said: str, caller: Caller
+@pytest.mark.parametrize(("image", "said"), [("AAAA", "no JPEG or PNG"), (encoded((20_000, 2_001), "PNG"), "pixels")])
+def test_what_is_no_image_or_too_large_is_refused_where_a_document_shows_it(
+    image: str, said: str, caller: Caller
 ) -> None:
-    answer = caller.post(RESTRUCTURE, json={"pages": [with_crop(picture)], "outputFormats": ["docx"]})
+    answer = caller.post(RESTRUCTURE, json={"pages": [with_crop(image)], "outputFormats": ["docx"]})
     assert answer.status_code == 422
     assert said in answer.json()["errorMsg"]
 

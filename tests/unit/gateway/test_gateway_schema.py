@@ -19,7 +19,7 @@ EXAMPLES = 25
 APP = make_app(ScriptedReader(), api_keys=[KEY])
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
-# No schema can say what a picture or a page of PaddleX is, so right-looking ones may be refused, with a 400 or 422.
+# No schema can say what an image or a page of PaddleX is, so right-looking ones may be refused, with a 400 or 422.
 EXCLUDED: list[Any] = [CHECKS.get_one("positive_data_acceptance")]
 
 

@@ -27,7 +27,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PICTURES = Path("runs/gateway")
+IMAGES = Path("runs/gateway")
 """Where what the browser showed is left to look at."""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (make system)")
@@ -126,10 +126,10 @@ def test_pages_come_with_their_boxes_beside_their_text(web: Page) -> None:
     assert sheet.locator(".block li").all_text_contents() == ["one", "two"]
     assert sheet.locator("td").all_text_contents() == ["Tea", "1 < 2", "Milk & honey"]
     assert sheet.locator("td").first.get_attribute("colspan") == "2"
-    # its picture is shown, and has loaded
+    # its image is shown, and has loaded
     assert web.evaluate("document.querySelector('.block img').naturalWidth") == 400
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    web.screenshot(path=PICTURES / "read.png")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    web.screenshot(path=IMAGES / "read.png")
 
 
 def test_a_box_finds_its_text_and_a_text_its_box(web: Page) -> None:
@@ -401,10 +401,10 @@ def test_on_a_phone_the_text_comes_first_and_nothing_is_to_be_dropped(
             assert "Choose" in words
             assert not {"drop", "paste"} & set(words.lower().split())
             read(web)
-        text, picture = (web.locator(f".sheet >> nth=0 >> {side}").bounding_box() for side in (".reading", ".picture"))
+        text, image = (web.locator(f".sheet >> nth=0 >> {side}").bounding_box() for side in (".reading", ".image"))
         assert text is not None
-        assert picture is not None
-        assert text["y"] + text["height"] <= picture["y"]
+        assert image is not None
+        assert text["y"] + text["height"] <= image["y"]
 
 
 @pytest.mark.parametrize(
@@ -421,5 +421,5 @@ def test_nothing_is_wider_than_the_screen(
     with opened(browser, url, **options) as web:
         read(web)
         assert web.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        web.screenshot(path=PICTURES / f"{name}.png")
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        web.screenshot(path=IMAGES / f"{name}.png")

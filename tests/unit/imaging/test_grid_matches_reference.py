@@ -1,4 +1,4 @@
-"""Pictures are resized to the sizes that the model's own image processor chooses."""
+"""Images are resized to the sizes that the model's own image processor chooses."""
 
 from __future__ import annotations
 

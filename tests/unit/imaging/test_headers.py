@@ -12,7 +12,7 @@ from PIL import Image
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.headers import PLAIN_WORK, Header, bmp, jpeg, png, read_header, tiff, webp
 from stress.fuzz.bombs import GRAY, bmp_of, chunk, jpeg_of, png_of, tiff_of, webp_of
-from tests.support import images as pictures
+from tests.support import images
 
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
@@ -24,7 +24,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a JPEG of stray bytes": (lambda: jpeg_of(jpeg.MAX_STRAY_BYTES + 1, b"\0"), "or 65536 bytes between them"),
     "a JPEG of filling bytes": (lambda: jpeg_of(jpeg.MAX_STRAY_BYTES + 1, b"\xff"), "or 65536 bytes between them"),
     "a PNG of empty chunks": (lambda: png_of(png.MAX_CHUNKS), "more than 50000 chunks"),
-    "a PNG of empty picture chunks": (lambda: png_of(png.MAX_CHUNKS, chunk(b"IDAT")), "more than 50000 chunks"),
+    "a PNG of empty image chunks": (lambda: png_of(png.MAX_CHUNKS, chunk(b"IDAT")), "more than 50000 chunks"),
     "a PNG with two headers": (
         lambda: png_of(1, chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))),
         "a PNG with two headers",
@@ -49,7 +49,7 @@ def test_what_no_honest_file_has_is_refused_from_its_bytes_alone(kind: str) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_ordinary_file_says_its_size(kind: str) -> None:
-    header = read_header(pictures.encode(GRAY.convert("RGB"), kind))
+    header = read_header(images.encode(GRAY.convert("RGB"), kind))
     assert header is not None
     assert (header.format, header.size, header.passes) == (kind, (64, 48), 1)
     # a TIFF's directories may lead anywhere
@@ -80,15 +80,15 @@ def test_what_costs_more_than_its_pixels_is_not_plain(make: Callable[[], bytes])
 def test_many_pixels_or_many_passes_are_not_plain() -> None:
     side = int(PLAIN_WORK**0.5)
     few = [Image.new("L", (side, side)), Image.new("L", (side, side + 2)), Image.new("LA", (side, side))]
-    assert [read_header(pictures.encode(image)).is_plain for image in few] == [True, False, False]  # type: ignore[union-attr]
-    progressive = read_header(pictures.encode(GRAY, "JPEG", progressive=True))
+    assert [read_header(images.encode(image)).is_plain for image in few] == [True, False, False]  # type: ignore[union-attr]
+    progressive = read_header(images.encode(GRAY, "JPEG", progressive=True))
     assert progressive is not None
     assert progressive.passes > 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_breaks_off_is_left_to_its_decoder(kind: str) -> None:
-    data = pictures.encode(GRAY.convert("RGB"), kind)
+    data = images.encode(GRAY.convert("RGB"), kind)
     for length in range(0, min(len(data), 400), 7):
         header = read_header(data[:length])
         assert header is None or header.size == (64, 48)
@@ -103,7 +103,7 @@ def test_a_tiff_of_any_byte_order_and_width_is_counted(form: str) -> None:
 
 def test_a_page_of_a_tiff_is_a_file_of_one_page() -> None:
     first, second = GRAY, Image.new("L", (20, 10), 9)
-    data = pictures.encode(first, "TIFF", save_all=True, append_images=[second])
+    data = images.encode(first, "TIFF", save_all=True, append_images=[second])
     pages = [tiff.at_page(data, place) for place in tiff.find_pages(data)]
     assert [len(tiff.find_pages(page)) for page in pages] == [1, 1]
     assert [read_header(page).size for page in pages] == [(64, 48), (20, 10)]  # type: ignore[union-attr]
@@ -119,7 +119,7 @@ def test_a_directory_beyond_the_end_of_the_file_is_damage_and_no_more() -> None:
 
 
 def test_the_last_page_of_a_file_that_breaks_off_behind_its_directory_is_a_page() -> None:
-    data = pictures.encode(GRAY, "TIFF", save_all=True, append_images=[GRAY])
+    data = images.encode(GRAY, "TIFF", save_all=True, append_images=[GRAY])
     *_, last = tiff.find_pages(data)
     end = last + 2 + 12 * int.from_bytes(data[last : last + 2], "little")
     assert tiff.find_pages(data[: end + 2]) == tiff.find_pages(data)

@@ -17,7 +17,7 @@ BICUBIC = Image.Resampling.BICUBIC
 
 NANO = PixelGrid(14, 2, 3_136, 401_408, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 UNEVEN = PixelGrid(14, 2, 40_000, 60_000, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.27, 0.26, 0.28))
-"""Channels that differ, so that swapped ones show; limits so close that most pictures are resized."""
+"""Channels that differ, so that swapped ones show; limits so close that most images are resized."""
 
 
 def random_sizes(count: int) -> list[tuple[int, int]]:
@@ -33,10 +33,10 @@ SIZES = [*random_sizes(44), (1, 1), (1, 60), (3, 90), (60, 3), (28, 28), (280, 2
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
 @pytest.mark.parametrize("grid", [NANO, UNEVEN], ids=["nano", "uneven"])
 def test_normalised_patches_are_the_reference_processors(grid: PixelGrid, size: tuple[int, int]) -> None:
-    picture = noisy_picture(size)
-    reference = _processor(grid)(images=[picture], return_tensors="np")
+    image = noisy_image(size)
+    reference = _processor(grid)(images=[image], return_tensors="np")
 
-    patches, thw = cut_patches(resize_to_grid(np.array(picture), grid, exact=True), grid)
+    patches, thw = cut_patches(resize_to_grid(np.array(image), grid, exact=True), grid)
 
     assert thw == tuple(reference["image_grid_thw"][0].tolist())
     np.testing.assert_allclose(normalize_patches(patches, grid), reference["pixel_values"], rtol=0, atol=1e-6)
@@ -44,18 +44,18 @@ def test_normalised_patches_are_the_reference_processors(grid: PixelGrid, size: 
 
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
 def test_the_quick_resize_rounds_to_a_level_or_two_of_the_reference(size: tuple[int, int]) -> None:
-    picture = noisy_picture(size)
+    image = noisy_image(size)
     width, height = UNEVEN.resized_size(*size)
     # columns, then rows: noise shows which pass came first, and Pillow 13 goes by what is less work
-    reference = picture.resize((width, picture.height), BICUBIC).resize((width, height), BICUBIC)
-    levels = np.abs(resize_to_grid(np.array(picture), UNEVEN).transpose(1, 2, 0) - np.asarray(reference, np.int16))
+    reference = image.resize((width, image.height), BICUBIC).resize((width, height), BICUBIC)
+    levels = np.abs(resize_to_grid(np.array(image), UNEVEN).transpose(1, 2, 0) - np.asarray(reference, np.int16))
     assert levels.max() <= 2
     assert (levels > 0).mean() < 0.02
 
 
 @pytest.mark.parametrize("size", [(300, 64), (900, 160), (1200, 1600)], ids="{0[0]}x{0[1]}".format)
 def test_what_is_written_looks_the_same_with_pillow(size: tuple[int, int]) -> None:
-    page = np.array(World(Random(3)).line("Total 12.40", (300, 64)).picture.resize(size))
+    page = np.array(World(Random(3)).line("Total 12.40", (300, 64)).image.resize(size))
     width, height = NANO.resized_size(*size)
     reference = np.asarray(Image.fromarray(page).resize((width, height), BICUBIC), np.int16)
     difference = np.abs(resize_to_grid(page, NANO).transpose(1, 2, 0) - reference)
@@ -69,7 +69,7 @@ def _processor(grid: PixelGrid) -> PaddleOCRVLImageProcessorPil:
     return PaddleOCRVLImageProcessorPil(size=limits, image_mean=list(grid.mean), image_std=list(grid.std))
 
 
-def noisy_picture(size: tuple[int, int]) -> Image.Image:
-    """Every byte its own, so that a patch out of place or a flipped axis can not hide."""
+def noisy_image(size: tuple[int, int]) -> Image.Image:
+    """Every byte its own, so that a patch out of place or a flipped axis cannot hide."""
     levels = np.random.default_rng(size[0] * 10_000 + size[1]).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(levels)

@@ -63,7 +63,7 @@ def test_one_good_answer_within_the_patience_is_enough() -> None:
     server = Watched()
     server.look_for(PATIENCE)
     for _ in range(5):
-        server.answer = "a test picture was not read within 10.0 s"
+        server.answer = "a test image was not read within 10.0 s"
         assert server.look_for(PATIENCE * 0.7) is None
         server.answer = None
         assert server.look_for(PATIENCE * 0.3) is None

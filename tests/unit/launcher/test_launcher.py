@@ -222,7 +222,7 @@ def test_a_taken_port_is_refused_with_the_option_that_changes_it() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ServerFailed, match=f"port {port} on 127.0.0.1 can not be used .* --grpc-port"):
+        with pytest.raises(ServerFailed, match=f"port {port} on 127.0.0.1 cannot be used .* --grpc-port"):
             TritonServer(ServerOptions(Path(), grpc_port=port, http_port=0, metrics_port=0))
 
 

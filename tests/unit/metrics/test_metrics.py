@@ -95,15 +95,15 @@ def mirror(
 def test_gauges_and_counters_arrive_under_their_names_and_labels() -> None:
     triton, registry = FakeTriton(), CollectorRegistry()
     Gauge("ocrvl_depth", "d", ["device"], registry=registry).labels("0").set(2.5)
-    counter = Counter("ocrvl_pictures_total", "d", registry=registry)
+    counter = Counter("ocrvl_images_total", "d", registry=registry)
     published = mirror(triton, registry)
     counter.inc(3)
     published.publish()
     counter.inc(2)
     published.publish()
     assert triton.value("ocrvl_depth", device="0") == 2.5
-    assert triton.value("ocrvl_pictures_total") == 5
-    assert triton.kinds == {"ocrvl_depth": Kind.GAUGE, "ocrvl_pictures_total": Kind.COUNTER}
+    assert triton.value("ocrvl_images_total") == 5
+    assert triton.kinds == {"ocrvl_depth": Kind.GAUGE, "ocrvl_images_total": Kind.COUNTER}
 
 
 def test_what_has_not_changed_costs_no_call() -> None:
@@ -114,7 +114,7 @@ def test_what_has_not_changed_costs_no_call() -> None:
     before = triton.calls
     published.publish()
     assert triton.calls == before
-    metrics.pictures.inc()
+    metrics.images.inc()
     published.publish()
     assert triton.calls == before + 1
 
@@ -191,13 +191,13 @@ def test_a_call_that_fails_loses_and_doubles_nothing(failing: int) -> None:
 
 def test_a_process_goes_on_where_the_one_before_it_ended() -> None:
     triton, first, second = FakeTriton(), EngineMetrics(), EngineMetrics()
-    first.pictures.inc(3)
-    first.pictures_in_flight.set(2)
+    first.images.inc(3)
+    first.images_in_flight.set(2)
     mirror(triton, first.registry).publish()
-    second.pictures.inc(4)
+    second.images.inc(4)
     mirror(triton, second.registry).publish()
-    assert triton.value("ocrvl_pictures_total") == 7
-    assert triton.value("ocrvl_engine_pictures_in_flight") == 0
+    assert triton.value("ocrvl_images_total") == 7
+    assert triton.value("ocrvl_engine_images_in_flight") == 0
 
 
 def test_two_processes_share_a_name_and_nothing_else() -> None:
@@ -222,10 +222,10 @@ def test_the_only_engine_of_a_process_is_named_by_the_replica_and_a_further_one_
 
 def test_only_what_is_allowed_is_published() -> None:
     triton, registry = FakeTriton(), CollectorRegistry()
-    for name in ("python_gc", "vllm:iteration_tokens", "vllm:num_preemptions", "ocrvl_pictures", "dotted.name"):
+    for name in ("python_gc", "vllm:iteration_tokens", "vllm:num_preemptions", "ocrvl_images", "dotted.name"):
         Counter(name, "d", registry=registry).inc()
     Mirror([registry], triton, REPLICA, log=pytest.fail).publish()
-    assert triton.names() == {"vllm:num_preemptions_total", "ocrvl_pictures_total"}
+    assert triton.names() == {"vllm:num_preemptions_total", "ocrvl_images_total"}
 
 
 def test_a_gauge_without_a_value_is_no_fault() -> None:

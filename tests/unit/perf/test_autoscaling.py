@@ -175,6 +175,6 @@ def test_kubernetes_own_rules_for_scaling_down_cost_more_and_refuse_more() -> No
     assert theirs.refused > ours.refused
 
 
-def test_the_engine_is_given_as_many_pictures_as_the_defaults_say() -> None:
+def test_the_engine_is_given_as_many_images_as_the_defaults_say() -> None:
     sequences = json.loads(DEFAULTS.read_text("utf-8"))["max_num_seqs"]
     assert measured_conditions().in_flight_limit == sequences + math.ceil(sequences / 8)

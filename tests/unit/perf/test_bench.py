@@ -84,7 +84,7 @@ def test_processor_time_is_the_engines_and_everything_elses() -> None:
     spent = report.by_process(samples)
     assert list(spent) == ["EngineCore", "stub", "tritonserver"]
     assert spent == pytest.approx({"EngineCore": 100.0, "stub": 30.0, "tritonserver": 10.0})
-    # four pictures of three tokens each
+    # four images of three tokens each
     assert report.by_process(samples, tokens=True)["stub"] == pytest.approx(10_000)
 
 

@@ -110,7 +110,7 @@ def test_a_token_more_costs_as_much_as_the_longer_prompt() -> None:
     assert arithmetic.decode_flops(TINY, 7) == longer - shorter + head
 
 
-def test_a_step_reads_the_weights_once_and_each_picture_s_keys_and_values() -> None:
+def test_a_step_reads_the_weights_once_and_each_image_s_keys_and_values() -> None:
     alone, together = arithmetic.decode_bytes(TINY, 100, 1), arithmetic.decode_bytes(TINY, 100, 3)
     assert together - alone == 2 * 100 * TINY.kv_bytes
     assert TINY.kv_bytes == 2 * 2 * 2 * 16 * 2
@@ -234,19 +234,19 @@ def test_a_request_to_vllm_s_server_asks_for_the_length_and_in_a_stream_for_the_
     assert unary["messages"] == stream["messages"]
 
 
-def measured(contender: str, number: int, pictures: int, tokens: str = "30") -> dict[str, Any]:
+def measured(contender: str, number: int, images: int, tokens: str = "30") -> dict[str, Any]:
     return {
         "kind": "measured",
         "contender": contender,
         "load": "line@1",
         "round": number,
         "seconds": 2.0,
-        "latencies": [0.1] * pictures,
+        "latencies": [0.1] * images,
         "firsts": [],
         "wanted_tokens": [30],
-        "tokens": {tokens: pictures},
-        "prompt_tokens": {"201": pictures},
-        "processor_seconds": {"asking": 0.01 * pictures, "EngineCore": 0.0},
+        "tokens": {tokens: images},
+        "prompt_tokens": {"201": images},
+        "processor_seconds": {"asking": 0.01 * images, "EngineCore": 0.0},
         "gpu": None,
     }
 

@@ -25,7 +25,7 @@ from perf.analyzer import AnalyzerNotFound, MeasurementFailed, find_perf_analyze
 from perf.conditions import Conditions
 from perf.engine_time import EngineCounts
 from perf.images import SizeClass, draw_files
-from perf.input_data import patches_request, picture_request
+from perf.input_data import image_request, patches_request
 from perf.measurement import EngineTime, Failure, FirstToken, Latency, Measurement, StageTime
 from perf.plots import draw_plots
 from perf.profiles import Load, ProfileInvalid, Run, load_profile, parse_run, profile_names
@@ -104,13 +104,13 @@ def test_what_the_readme_lists_is_what_there_is() -> None:
 
 
 def test_comments_are_left_out_and_directives_are_read() -> None:
-    run = parse_run("x", "# why\n#: pictures a4-150\n#: request-rate 0.5 2\n\n-m ocr\n  # more\n-i http\n--async\n")
+    run = parse_run("x", "# why\n#: images a4-150\n#: request-rate 0.5 2\n\n-m ocr\n  # more\n-i http\n--async\n")
     assert run == Run("x", ("-m", "ocr", "-i", "http", "--async"), SizeClass.A4_150, Load.REQUEST_RATE, (0.5, 2))
     assert run.load_arguments(0.5) == ("--request-rate-range", "0.5:0.5")
     assert run.label(0.5) == "x-r0.5"
 
 
-GOOD = "#: pictures line\n#: concurrency 1\n-m ocr\n-i grpc\n"
+GOOD = "#: images line\n#: concurrency 1\n-m ocr\n-i grpc\n"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ GOOD = "#: pictures line\n#: concurrency 1\n-m ocr\n-i grpc\n"
         (GOOD.replace("#: concurrency 1", ""), "one directive of concurrency and request-rate"),
         (GOOD + "#: request-rate 1\n", "one directive of"),
         (GOOD.replace("line", "poster"), "one of line, receipt, a4-150, a4-300"),
-        (GOOD + "#: picture line\n", "unknown directive picture"),
+        (GOOD + "#: image line\n", "unknown directive image"),
     ],
 )
 def test_a_profile_that_can_not_be_run_is_refused_by_name(text: str, reason: str) -> None:
@@ -214,7 +214,7 @@ def test_a_measurement_is_what_the_files_of_perf_analyzer_say(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("echo 'WARNING: slow'; echo 'Thread [1] had error: picture 0: no'; exit 99", "with 99: Thread .1. had error"),
+        ("echo 'WARNING: slow'; echo 'Thread [1] had error: image 0: no'; exit 99", "with 99: Thread .1. had error"),
         ("echo 'nothing to say'", "wrote no figures: nothing to say"),
     ],
 )
@@ -243,7 +243,7 @@ def test_where_there_is_no_perf_analyzer_it_is_said_how_to_get_one(
     monkeypatch.delenv(analyzer.ENVIRONMENT, raising=False)
     with pytest.raises(AnalyzerNotFound, match=r"--perf-analyzer or PERF_ANALYZER.*pip install perf-analyzer"):
         find_perf_analyzer()
-    with pytest.raises(AnalyzerNotFound, match="nothing-here can not be run"):
+    with pytest.raises(AnalyzerNotFound, match="nothing-here cannot be run"):
         find_perf_analyzer(tmp_path / "nothing-here")
 
 
@@ -256,37 +256,37 @@ def test_where_there_is_no_perf_analyzer_it_is_said_how_to_get_one(
         (SizeClass.A4_300, "JPEG", (2481, 3507)),
     ],
 )
-def test_pictures_differ_and_a_seed_draws_them_again(
+def test_images_differ_and_a_seed_draws_them_again(
     size_class: SizeClass, format_name: str, size: tuple[int, int] | None
 ) -> None:
     first, second = islice(draw_files(size_class, seed=1), 2)
     assert first != second
     assert next(draw_files(size_class, seed=1)) == first
-    picture = Image.open(io.BytesIO(first))
-    assert picture.format == format_name
-    assert size in (None, picture.size)
+    image = Image.open(io.BytesIO(first))
+    assert image.format == format_name
+    assert size in (None, image.size)
 
 
 def test_a_document_is_sent_to_its_own_door() -> None:
     data = next(draw_files(SizeClass.DOCUMENT, seed=1))
     assert next(draw_files(SizeClass.DOCUMENT, seed=1)) == data != next(draw_files(SizeClass.DOCUMENT, seed=2))
-    sent = json.loads(json.dumps(picture_request(data, max_tokens=5)))
+    sent = json.loads(json.dumps(image_request(data, max_tokens=5)))
     assert set(sent) == {"file", "options"}
     assert base64.b64decode(sent["options"]["content"]["b64"])[4:] == b'{"max_new_tokens": 5}'
 
 
-def test_a_picture_is_sent_as_one_serialized_element() -> None:
-    sent = json.loads(json.dumps(picture_request(b"abc")))
+def test_an_image_is_sent_as_one_serialized_element() -> None:
+    sent = json.loads(json.dumps(image_request(b"abc")))
     assert base64.b64decode(sent["image"]["content"]["b64"]) == struct.pack("<I", 3) + b"abc"
     assert sent["image"]["shape"] == [1]
 
 
 def test_a_bound_of_the_text_is_sent_as_an_option_and_stands_in_the_report(tmp_path: Path) -> None:
-    sent = json.loads(json.dumps(picture_request(b"abc", max_tokens=64)))
+    sent = json.loads(json.dumps(image_request(b"abc", max_tokens=64)))
     assert base64.b64decode(sent["options"]["content"]["b64"])[4:] == b'{"max_tokens": 64}'
     write_csv(tmp_path / "summary.csv", [replace(MEASURED, run=replace(RUN, max_tokens=64))], [])
     (row,) = csv.DictReader(io.StringIO((tmp_path / "summary.csv").read_text()))
-    assert row["pictures"] == "line, 64 tokens"
+    assert row["images"] == "line, 64 tokens"
 
 
 def test_patches_are_sent_raw_and_without_their_batch_dimension() -> None:
@@ -302,9 +302,9 @@ def test_patches_are_sent_raw_and_without_their_batch_dimension() -> None:
 def test_the_summary_has_a_row_for_each_measurement_and_each_failure(tmp_path: Path) -> None:
     write_csv(tmp_path / "summary.csv", [MEASURED], [Failure(RUN, 4, "it broke")])
     measured, failed = csv.DictReader(io.StringIO((tmp_path / "summary.csv").read_text()))
-    assert (measured["in flight"], measured["pictures_per_second"], measured["error"]) == ("2", "3.04", "")
+    assert (measured["in flight"], measured["images_per_second"], measured["error"]) == ("2", "3.04", "")
     assert (measured["preprocess_compute_ms"], measured["engine_first_token_ms"]) == ("6.9", "100.0")
-    assert (failed["in flight"], failed["pictures_per_second"], failed["error"]) == ("4", "", "it broke")
+    assert (failed["in flight"], failed["images_per_second"], failed["error"]) == ("4", "", "it broke")
 
 
 def markdown(folder: Path, conditions: Conditions, *failures: Failure) -> str:

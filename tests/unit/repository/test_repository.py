@@ -274,7 +274,7 @@ def test_bounds_of_requests_reach_every_model_that_has_them(source: Path) -> Non
         return int(config(rendered, model, source).parameters[name].string_value)
 
     assert parameter(Model.PREPROCESS, "max_request_bytes") == 2**24
-    assert [parameter(model, "max_picture_bytes") for model in (Model.PREPROCESS, Model.LAYOUT)] == [2**24] * 2
+    assert [parameter(model, "max_image_bytes") for model in (Model.PREPROCESS, Model.LAYOUT)] == [2**24] * 2
     for model in (Model.DOCUMENT, Model.DOCUMENT_STREAM):
         assert [parameter(model, name) for name in ("max_file_bytes", "max_documents")] == [2**26, 3]
         assert config(rendered, model, source).dynamic_batching.default_queue_policy.max_queue_size == 5
@@ -435,7 +435,7 @@ def test_a_relative_checkpoint_is_found_from_where_the_command_ran(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "config.json can not be read"),
+        ("{", "config.json cannot be read"),
         ('{"num_attention_heads": "8"}', "text_config.num_attention_heads: '8' is not a number above 0"),
         ('{"vision_config": {"intermediate_size": 0}}', "vision_config.intermediate_size: 0 is not a number above 0"),
     ],
@@ -579,7 +579,7 @@ def test_force_refuses_where_something_was_added(foreign: str, tmp_path: Path) -
 
 def test_force_refuses_a_marker_that_can_not_be_read(tmp_path: Path) -> None:
     (tmp_path / MARKER).write_text("[]", "utf-8")
-    assert "can not be read" in refusal(tmp_path, "--force")
+    assert "cannot be read" in refusal(tmp_path, "--force")
     assert (tmp_path / MARKER).read_text("utf-8") == "[]"
 
 
@@ -598,7 +598,7 @@ def test_a_folder_that_can_not_be_written_is_told_without_a_traceback(tmp_path: 
     (tmp_path / "file").touch()
     done = run(tmp_path / "file/out")
     assert done.exit_code == 1
-    assert "can not be written" in done.stderr
+    assert "cannot be written" in done.stderr
 
 
 def test_the_command_needs_nothing_that_only_the_server_has(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ocrvl_client import InvalidRequest, RequestCancelled, RequestTimeout, Serve
 from stress.endurance.asking import Door, Ending, ending_of
 from stress.endurance.chaos import choose_kind
 from stress.endurance.fleet import share_doors
-from stress.endurance.images import Picture
+from stress.endurance.images import ReferenceImage
 from stress.endurance.journal import Closed, Ended, Event, Journal, Sent, encode_event, read_events
 from stress.endurance.memory import Memory, Process, compare
 from stress.endurance.reconcile import (
@@ -213,8 +213,8 @@ def test_a_restart_that_no_killed_stub_explains_fails_the_run() -> None:
 
 
 def test_a_document_is_held_against_its_markdown_and_everything_else_against_the_text() -> None:
-    picture = Picture("line 0", b"x", "Tea", "## Tea")
-    assert {door: door.text_of(picture) for door in Door} == {
+    image = ReferenceImage("line 0", b"x", "Tea", "## Tea")
+    assert {door: door.text_of(image) for door in Door} == {
         door: "## Tea" if door is Door.DOCUMENT else "Tea" for door in Door
     }
 
@@ -286,15 +286,15 @@ def test_a_process_holds_if_it_is_the_same_and_grew_by_no_more_than_a_twentieth(
 
 
 def test_errands_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
-    pictures = [Picture(f"line {number}", b"x", "x") for number in range(5)]
-    plans = plan_errands(pictures, 300, Random(7))
-    assert plans == plan_errands(pictures, 300, Random(7))
+    images = [ReferenceImage(f"line {number}", b"x", "x") for number in range(5)]
+    plans = plan_errands(images, 300, Random(7))
+    assert plans == plan_errands(images, 300, Random(7))
     assert {plan.errand for plan in plans} == set(Errand)
-    assert all(len(plan.pictures) == 1 for plan in plans if plan.errand is Errand.CANCELLED)
-    assert all(len(plan.pictures) > 1 for plan in plans if plan.errand is Errand.SEVERAL)
+    assert all(len(plan.images) == 1 for plan in plans if plan.errand is Errand.CANCELLED)
+    assert all(len(plan.images) > 1 for plan in plans if plan.errand is Errand.SEVERAL)
 
 
 def test_errands_may_be_of_some_kinds_alone() -> None:
-    pictures = [Picture("line", b"x", "x")]
-    plans = plan_errands(pictures, 100, Random(7), {Errand.STREAM, Errand.BAD})
+    images = [ReferenceImage("line", b"x", "x")]
+    plans = plan_errands(images, 100, Random(7), {Errand.STREAM, Errand.BAD})
     assert {plan.errand for plan in plans} == {Errand.STREAM, Errand.BAD}

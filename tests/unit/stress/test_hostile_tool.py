@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stress.endurance.images import Picture
+from stress.endurance.images import ReferenceImage
 from stress.hostile.__main__ import STAGES, Result
 from stress.hostile.attack import Attack
 from stress.hostile.request_audit import Account, Ending, Ledger, Recovery
@@ -48,7 +48,7 @@ def test_what_holds(one: Result) -> None:
         (result(came_back="closed"), "1 times 'closed'"),
         (result(PICKY, "200"), "1 times '200'"),
         (result(came_back="500 INTERNAL"), "1 times '500 INTERNAL'"),
-        (result(recovery=Recovery()), "no good picture was read afterwards"),
+        (result(recovery=Recovery()), "no good image was read afterwards"),
         (result(restarted=True), "the server had to be started again"),
         (result(account=Account(Counter({Ending.BROKEN: 2}))), "2 good requests: connection broke"),
         (result(DEADLY, restarted=True, account=Account(Counter({Ending.WRONG: 1}))), "1 good requests: wrong text"),
@@ -63,7 +63,7 @@ def test_what_does_not_hold(one: Result, fault: str) -> None:
 def test_an_answer_that_the_log_does_not_have_just_once_does_not_reconcile(tmp_path: Path) -> None:
     log = tmp_path / "serve.log"
     log.write_text("".join(f'"request request_id=witness-0-{number} outcome=ok "\n' for number in (0, 1, 1)))
-    ledger = Ledger("nowhere:1", Picture("", b"", ""), log)
+    ledger = Ledger("nowhere:1", ReferenceImage("", b"", ""), log)
     ledger._endings |= {f"witness-0-{number}": Ending.RIGHT for number in range(3)}
     assert ledger.close_account().unmatched == ("witness-0-1", "witness-0-2")
     assert ledger.close_account() == Account(Counter())

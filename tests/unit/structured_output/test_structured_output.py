@@ -1,4 +1,4 @@
-"""`ocrvl.structured_output`: what can not guide generation is refused with its place, and the rest works in the engine."""
+"""What cannot guide generation is refused with its place, and the rest works in the engine."""
 
 from __future__ import annotations
 
@@ -146,9 +146,9 @@ REFUSED_PATTERNS = [
     ("a{", "unclosed counted repetition at position 1"),
     ("a{,3}", "repetition quantifier expects a valid decimal at position 2"),
     (r"\é", "unrecognized escape sequence at position 0"),
-    ("[a&&b]", r"can not be combined: write \& at position 2"),
-    ("[a--b]", r"can not be combined: write \- at position 2"),
-    ("[[a]b]", r"can not be combined: write \[ at position 1"),
+    ("[a&&b]", r"cannot be combined: write \& at position 2"),
+    ("[a--b]", r"cannot be combined: write \- at position 2"),
+    ("[[a]b]", r"cannot be combined: write \[ at position 1"),
     ("a{10001}", "a part is repeated 10001 times, at most 10000"),
     ("((a{0,100}){0,100}){0,100}", "a part is repeated 1000000 times"),
     ("a{99999999999}", "a part is repeated too often"),

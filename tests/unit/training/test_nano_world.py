@@ -1,4 +1,4 @@
-"""The drawn world: the same for the same seed, its truth and its places right, everything inside the picture."""
+"""The drawn world: the same for the same seed, its truth and its places right, everything inside the image."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def drawings(seed: int, wear: float = 1.0) -> list[Drawing]:
     return [world.line(), world.receipt(), world.receipt(lines=8), world.paragraph((300, 150)), world.line("Total 5")]
 
 
-def test_the_same_seed_draws_the_same_pictures() -> None:
+def test_the_same_seed_draws_the_same_images() -> None:
     for first, second in zip(drawings(1), drawings(1), strict=True):
         assert first.text == second.text
-        assert first.picture.tobytes() == second.picture.tobytes()
+        assert first.image.tobytes() == second.image.tobytes()
     assert drawings(1)[0].text != drawings(2)[0].text
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_placed_characters_spell_the_text_and_lie_in_the_picture(seed: int) -> None:
+def test_the_placed_characters_spell_the_text_and_lie_in_the_image(seed: int) -> None:
     for drawing in drawings(seed):
         assert "".join(placed.character for placed in drawing.characters) == drawing.text.replace("\n", "")
         assert set(drawing.text) <= set(CHARACTERS)
-        assert all(0 <= placed.x <= drawing.picture.width for placed in drawing.characters)
-        assert all(0 <= placed.y <= drawing.picture.height for placed in drawing.characters)
+        assert all(0 <= placed.x <= drawing.image.width for placed in drawing.characters)
+        assert all(0 <= placed.y <= drawing.image.height for placed in drawing.characters)
 
 
 @pytest.mark.parametrize("font", WORLD_FONTS, ids=lambda font: font.file)
 def test_every_character_has_ink_at_its_centre_and_a_space_has_none(font: FontFile) -> None:
     drawing = draw_rows(["W H 8 Wiim", "Total 12.50"], font, 20)
-    ink = np.asarray(drawing.picture.convert("L")) < 128
+    ink = np.asarray(drawing.image.convert("L")) < 128
     for placed in drawing.characters:
         x, y = round(placed.x), round(placed.y)
         column = ink[y - 9 : y + 12, x - 1 : x + 2]
@@ -62,7 +62,7 @@ def test_built_in_phrases_are_single_lines() -> None:
 def test_nothing_is_printed_across_the_edge() -> None:
     for seed in range(30):
         for drawing in drawings(seed, wear=0):
-            gray = np.asarray(drawing.picture.convert("L")).astype(int)
+            gray = np.asarray(drawing.image.convert("L")).astype(int)
             paper = int(np.median(gray))
             assert abs(gray[:, [0, -1]] - paper).max() < 60, (seed, drawing.text)
 
@@ -78,23 +78,23 @@ def test_a_given_text_is_printed_as_it_is() -> None:
     assert draw_rows(["one", "two"], WORLD_FONTS[0], 18).text == "one\ntwo"
 
 
-def test_a_blank_picture_has_no_text() -> None:
+def test_a_blank_image_has_no_text() -> None:
     blank = World(Random(0)).blank((80, 40))
-    assert (blank.text, blank.characters, blank.picture.size) == ("", (), (80, 40))
+    assert (blank.text, blank.characters, blank.image.size) == ("", (), (80, 40))
 
 
-def test_an_unworn_picture_has_few_colours_and_png_keeps_it() -> None:
+def test_an_unworn_image_has_few_colours_and_png_keeps_it() -> None:
     drawing = World(Random(0), look=Look(wear=0)).line("plain")
-    assert Image.open(io.BytesIO(drawing.png())).convert("RGB").tobytes() == drawing.picture.tobytes()
-    assert len(drawing.picture.getcolors() or []) <= 256
+    assert Image.open(io.BytesIO(drawing.png())).convert("RGB").tobytes() == drawing.image.tobytes()
+    assert len(drawing.image.getcolors() or []) <= 256
 
 
 @pytest.mark.parametrize("shape", [SHAPES[0], Shape(2, 9), Shape(6, 10), SHAPES[-1]])
-def test_training_pictures_are_resized_to_their_shape_and_fit_it(shape: Shape) -> None:
+def test_training_images_are_resized_to_their_shape_and_fit_it(shape: Shape) -> None:
     world = World(Random(7))
     for _ in range(10):
         drawing = draw_for(shape, world)
-        assert PIXEL_GRID.resized_size(*drawing.picture.size) == (28 * shape.columns, 28 * shape.rows)
+        assert PIXEL_GRID.resized_size(*drawing.image.size) == (28 * shape.columns, 28 * shape.rows)
         assert len(drawing.text) <= shape.capacity
         classes = cell_classes(drawing, shape)
         assert classes.shape == (shape.cells, SLOTS)
@@ -142,10 +142,10 @@ def test_a_perfect_reader_scores_full_and_a_mute_one_nothing(tmp_path: Path) -> 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Drawing, "png", remembered)
-        perfect = score(lambda pictures: [truths[data] for data in pictures], 0.02, words=["held", "out"])
-    mute = score(lambda pictures: [""] * len(pictures), 0.02, words=["held", "out"])
-    assert {result.right for result in perfect if result.pictures} == {1.0}
-    assert {result.right for result in mute if result.pictures} == {0.0}
+        perfect = score(lambda images: [truths[data] for data in images], 0.02, words=["held", "out"])
+    mute = score(lambda images: [""] * len(images), 0.02, words=["held", "out"])
+    assert {result.right for result in perfect if result.images} == {1.0}
+    assert {result.right for result in mute if result.images} == {0.0}
 
     card = tmp_path / "README.md"
     card.write_text("# Card\n\n<!-- score: written by `python -m training.score_nano --write-card` -->\nold\n")

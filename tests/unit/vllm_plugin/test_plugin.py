@@ -1,4 +1,4 @@
-"""`ocrvl.vllm_plugin`: the packed encoder against vLLM's own, picture by picture, on the embedded checkpoint."""
+"""`ocrvl.vllm_plugin`: the packed encoder against vLLM's own, image by image, on the embedded checkpoint."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def inference() -> Iterator[None]:
         yield
 
 
-def pictures(seed: int, count: int) -> tuple[list[np.ndarray[Any, Any]], list[list[int]]]:
+def images(seed: int, count: int) -> tuple[list[np.ndarray[Any, Any]], list[list[int]]]:
     """Random patches of random grids, some of them equal."""
     random = np.random.default_rng(seed)
     sides = random.integers(1, 13, (count, 2)) * GRID.merge_size
@@ -72,7 +72,7 @@ def pictures(seed: int, count: int) -> tuple[list[np.ndarray[Any, Any]], list[li
 
 def one_by_one(model: Any, patches: list[np.ndarray[Any, Any]], grids: list[list[int]]) -> list[torch.Tensor]:
     """What vLLM's own class makes of them."""
-    values = [torch.from_numpy(normalize_patches(picture, GRID)) for picture in patches]
+    values = [torch.from_numpy(normalize_patches(image, GRID)) for image in patches]
     embed = PaddleOCRVLForConditionalGeneration.embed_multimodal
     return list(embed(model, pixel_values=values, image_grid_thw=torch.tensor(grids)))
 
@@ -83,32 +83,32 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_pictures_of_random_sizes_are_encoded_as_one_by_one(model: Any, seed: int) -> None:
-    patches, grids = pictures(seed, count=seed * 3 + 1)
+def test_images_of_random_sizes_are_encoded_as_one_by_one(model: Any, seed: int) -> None:
+    patches, grids = images(seed, count=seed * 3 + 1)
     ours = model.embed_multimodal(
-        pixel_values=[torch.from_numpy(picture) for picture in patches], image_grid_thw=torch.tensor(grids)
+        pixel_values=[torch.from_numpy(image) for image in patches], image_grid_thw=torch.tensor(grids)
     )
     theirs = one_by_one(model, patches, grids)
-    assert [tuple(picture.shape) for picture in ours] == [tuple(picture.shape) for picture in theirs]
-    assert {picture.dtype for picture in ours} == {model.visual.dtype}
+    assert [tuple(image.shape) for image in ours] == [tuple(image.shape) for image in theirs]
+    assert {image.dtype for image in ours} == {model.visual.dtype}
     # rounding of the dtype, through the layers
     bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]
     assert max(map(difference, ours, theirs)) < bound
 
 
-def test_pictures_that_are_normalised_already_are_taken_too(model: Any) -> None:
-    patches, grids = pictures(7, count=3)
-    values = [torch.from_numpy(normalize_patches(picture, GRID)) for picture in patches]
+def test_images_that_are_normalised_already_are_taken_too(model: Any) -> None:
+    patches, grids = images(7, count=3)
+    values = [torch.from_numpy(normalize_patches(image, GRID)) for image in patches]
     ours = model.embed_multimodal(pixel_values=values, image_grid_thw=torch.tensor(grids))
-    bytes_ = [torch.from_numpy(picture) for picture in patches]
+    bytes_ = [torch.from_numpy(image) for image in patches]
     theirs = model.embed_multimodal(pixel_values=bytes_, image_grid_thw=torch.tensor(grids))
     bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]
     assert max(map(difference, ours, theirs)) < bound
 
 
-def test_bytes_and_normalised_pictures_may_come_in_one_step(model: Any) -> None:
-    patches, grids = pictures(9, count=3)
-    bytes_ = [torch.from_numpy(picture) for picture in patches]
+def test_bytes_and_normalised_images_may_come_in_one_step(model: Any) -> None:
+    patches, grids = images(9, count=3)
+    bytes_ = [torch.from_numpy(image) for image in patches]
     mixed = [bytes_[0], torch.from_numpy(normalize_patches(patches[1], GRID)), bytes_[2]]
     ours = model.embed_multimodal(pixel_values=mixed, image_grid_thw=torch.tensor(grids))
     theirs = model.embed_multimodal(pixel_values=bytes_, image_grid_thw=torch.tensor(grids))
@@ -116,24 +116,24 @@ def test_bytes_and_normalised_pictures_may_come_in_one_step(model: Any) -> None:
     assert max(map(difference, ours, theirs)) < bound
 
 
-def test_pictures_of_one_size_may_come_as_one_tensor(model: Any) -> None:
-    picture = torch.randint(0, 256, (24, 588), dtype=torch.uint8)
+def test_images_of_one_size_may_come_as_one_tensor(model: Any) -> None:
+    image = torch.randint(0, 256, (24, 588), dtype=torch.uint8)
     grids = torch.tensor([[1, 4, 6]] * 2)
-    stacked = model.embed_multimodal(pixel_values=torch.stack([picture, picture]), image_grid_thw=grids)
-    (alone,) = model.embed_multimodal(pixel_values=[picture], image_grid_thw=grids[:1])
+    stacked = model.embed_multimodal(pixel_values=torch.stack([image, image]), image_grid_thw=grids)
+    (alone,) = model.embed_multimodal(pixel_values=[image], image_grid_thw=grids[:1])
     bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]
     assert len(stacked) == 2
     assert max(difference(one, alone) for one in stacked) < bound
 
 
-def test_a_call_without_pictures_embeds_nothing(model: Any) -> None:
+def test_a_call_without_images_embeds_nothing(model: Any) -> None:
     assert model.embed_multimodal() == ()
 
 
 def test_an_encoder_that_is_not_known_encodes_one_by_one(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    patches, grids = pictures(8, count=2)
+    patches, grids = images(8, count=2)
     monkeypatch.setattr(model, "_packed", None)
-    bytes_ = [torch.from_numpy(picture) for picture in patches]
+    bytes_ = [torch.from_numpy(image) for image in patches]
     ours = model.embed_multimodal(pixel_values=bytes_, image_grid_thw=torch.tensor(grids))
     bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]
     assert max(map(difference, ours, one_by_one(model, patches, grids))) < bound
@@ -200,16 +200,16 @@ def test_the_checkpoint_names_the_architecture() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_pictures_in_buffers_of_a_budget_are_encoded_as_without_one(model: Any, seed: int) -> None:
+def test_images_in_buffers_of_a_budget_are_encoded_as_without_one(model: Any, seed: int) -> None:
     packed = PackedEncoder(model.visual.vision_model, model.mlp_AR, GRID.merge_size, model._normalization)
-    patches, grids = pictures(seed, count=seed + 1)
-    tensors = [torch.from_numpy(picture) for picture in patches]
+    patches, grids = images(seed, count=seed + 1)
+    tensors = [torch.from_numpy(image) for image in patches]
     alone = packed(tensors, grids)
     # what a CUDA graph does, without one
     packed.capture(lambda encode, buffers: lambda: encode(buffers), [512, 1024])
     assert packed._graphs is not None
     for _ in range(2):
-        # other pictures first, of which something is left in the buffers
+        # other images first, of which something is left in the buffers
         packed([torch.full((400, 588), 255, dtype=torch.uint8)], [[1, 20, 20]])
         buffered = packed(tensors, grids)
         bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[model.visual.dtype]

@@ -33,13 +33,13 @@ def graphs(*budgets: int) -> EncoderGraphs:
 
 
 @pytest.mark.parametrize(("sizes", "budget"), [([4], 8), ([4, 4], 8), ([8, 4], 16), ([16], 16)])
-def test_pictures_run_in_the_smallest_graph_that_holds_them(sizes: list[int], budget: int) -> None:
+def test_images_run_in_the_smallest_graph_that_holds_them(sizes: list[int], budget: int) -> None:
     found = graphs(16, 8).find(sizes)
     assert found is not None
     assert found.budget == budget
 
 
-def test_too_many_patches_or_pictures_run_without_a_graph() -> None:
+def test_too_many_patches_or_images_run_without_a_graph() -> None:
     assert graphs(16, 8).find([16, 4]) is None
     assert graphs(4096).find([4] * (SEQUENCES - 1)) is not None
     assert graphs(4096).find([4] * SEQUENCES) is None

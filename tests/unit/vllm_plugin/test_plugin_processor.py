@@ -1,4 +1,4 @@
-"""`ocrvl.vllm_plugin.processor`: patches as they are, beside pictures as vLLM takes them, on the embedded checkpoint."""
+"""`ocrvl.vllm_plugin.processor`: patches as they are, beside images as vLLM takes them, on the embedded checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vllm.multimodal import MULTIMODAL_REGISTRY
 
 from ocrvl import vllm_plugin as plugin
 from ocrvl.checkpoint import resolve_checkpoint
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.models.preprocess.pipeline import Preprocessor
@@ -48,21 +48,21 @@ def drawn() -> list[Image.Image]:
     return [Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8)) for width, height in SIZES]
 
 
-def as_patches(processor: Any, pictures: list[Image.Image]) -> dict[str, Any]:
-    preprocessor = Preprocessor(PixelGrid.from_checkpoint(CHECKPOINT), PictureLimits(), exact_resize=True)
-    files = [encode(picture, "PNG") for picture in pictures]
-    packed = list(preprocessor.preprocess(files, [Task.OCR] * len(files), Options()).pictures())
+def as_patches(processor: Any, images: list[Image.Image]) -> dict[str, Any]:
+    preprocessor = Preprocessor(PixelGrid.from_checkpoint(CHECKPOINT), ImageLimits(), exact_resize=True)
+    files = [encode(image, "PNG") for image in images]
+    packed = list(preprocessor.preprocess(files, [Task.OCR] * len(files), Options()).images())
     return {
-        "pixel_values": [torch.from_numpy(picture.patches) for picture in packed],
-        "image_grid_thw": torch.tensor([picture.grid for picture in packed]),
+        "pixel_values": [torch.from_numpy(image.patches) for image in packed],
+        "image_grid_thw": torch.tensor([image.grid for image in packed]),
     }
 
 
-def test_patches_become_what_their_pictures_become(processor: Any) -> None:
+def test_patches_become_what_their_images_become(processor: Any) -> None:
     assert isinstance(processor, PatchProcessor)
-    pictures = drawn()
-    patches = as_patches(processor, pictures)
-    ours, theirs = process(processor, PROMPT * 2, patches), process(processor, PROMPT * 2, pictures)
+    images = drawn()
+    patches = as_patches(processor, images)
+    ours, theirs = process(processor, PROMPT * 2, patches), process(processor, PROMPT * 2, images)
     assert ours["prompt_token_ids"] == theirs["prompt_token_ids"]
     assert ours["mm_placeholders"]["image"] == theirs["mm_placeholders"]["image"]
     grid = PixelGrid.from_checkpoint(CHECKPOINT)
@@ -80,7 +80,7 @@ def test_patches_become_what_their_pictures_become(processor: Any) -> None:
 @pytest.mark.parametrize(
     ("patches", "grids", "problem"),
     [
-        ([24], [[1, 4, 6], [1, 4, 6]], "shape [2, 3] for 1 pictures"),
+        ([24], [[1, 4, 6], [1, 4, 6]], "shape [2, 3] for 1 images"),
         ([24], [[1, 4, 4]], "24 patches for a grid of 4 x 4"),
         ([15], [[1, 3, 5]], "(1, 3, 5) is no grid"),
         ([32], [[2, 4, 4]], "(2, 4, 4) is no grid"),

@@ -1,4 +1,4 @@
-"""`ocrvl.vllm_plugin.scheduler`: which pictures wait for others, and that an engine begins those together."""
+"""`ocrvl.vllm_plugin.scheduler`: which images wait for others, and that an engine begins those together."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.metrics.loggers import StatLoggerBase
 
-from ocrvl.imaging.decode import PictureLimits
-from ocrvl.messages import PackedPicture
+from ocrvl.imaging.decode import ImageLimits
+from ocrvl.messages import PackedImage
 from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
@@ -35,7 +35,7 @@ SETTINGS = GatherSettings(seconds=1, tokens=1000)
 
 
 def busy_gathering(settings: GatherSettings = SETTINGS) -> Gathering:
-    """One that has seen four pictures come within 0.3 s before time 0."""
+    """One that has seen four images come within 0.3 s before time 0."""
     gathering = Gathering(settings)
     for now in (-0.3, -0.2, -0.1, 0.0):
         gathering.arrived(now)
@@ -78,7 +78,7 @@ def test_where_nothing_waits_for_texts_in_progress_no_time_is_counted() -> None:
     assert gathering.holds(1.4, 100)
 
 
-def test_where_pictures_come_seldom_none_waits() -> None:
+def test_where_images_come_seldom_none_waits() -> None:
     gathering = Gathering(SETTINGS)
     for now in (0.0, 1.5, 3.0):
         gathering.arrived(now)
@@ -211,15 +211,15 @@ class Steps:
         return Logger()
 
 
-async def read_apart(engine: VllmEngine, picture: PackedPicture, steps: Steps) -> dict[str, Any]:
+async def read_apart(engine: VllmEngine, image: PackedImage, steps: Steps) -> dict[str, Any]:
     """Three readings that begin apart while a long text is generated, which ends before their time is over."""
     plain = Options()
-    texts = [(await engine.read(picture, Job.begin(plain))).text for _ in range(4)]
-    long = await begin_long_text(engine, picture)
+    texts = [(await engine.read(image, Job.begin(plain))).text for _ in range(4)]
+    long = await begin_long_text(engine, image)
     before = len(steps.prompts)
     waiting = []
     for _ in range(3):
-        waiting.append(asyncio.create_task(engine.read(picture, Job.begin(plain))))
+        waiting.append(asyncio.create_task(engine.read(image, Job.begin(plain))))
         await asyncio.sleep(0.3)
     meanwhile = steps.prompts[before:]
     long.cancel()
@@ -227,14 +227,14 @@ async def read_apart(engine: VllmEngine, picture: PackedPicture, steps: Steps) -
     return {"texts": texts, "one": steps.prompts[0], "meanwhile": meanwhile, "afterwards": steps.prompts[before:]}
 
 
-async def read_more_than_fit(engine: VllmEngine, picture: PackedPicture, steps: Steps) -> dict[str, Any]:
+async def read_more_than_fit(engine: VllmEngine, image: PackedImage, steps: Steps) -> dict[str, Any]:
     """Six readings at once, of which one in two ends early, while a long text takes one of three places."""
     for _ in range(4):
-        await engine.read(picture, Job.begin(Options()))
-    long = await begin_long_text(engine, picture)
+        await engine.read(image, Job.begin(Options()))
+    long = await begin_long_text(engine, image)
     before = len(steps.prompts)
     lengths = [2, 5] * 3
-    readings = await asyncio.gather(*(engine.read(picture, Job.begin(Options(max_tokens=n))) for n in lengths))
+    readings = await asyncio.gather(*(engine.read(image, Job.begin(Options(max_tokens=n))) for n in lengths))
     is_over = long.done()
     long.cancel()
     return {
@@ -245,10 +245,10 @@ async def read_more_than_fit(engine: VllmEngine, picture: PackedPicture, steps: 
     }
 
 
-async def begin_long_text(engine: VllmEngine, picture: PackedPicture) -> asyncio.Task[Any]:
+async def begin_long_text(engine: VllmEngine, image: PackedImage) -> asyncio.Task[Any]:
     options = Options(max_tokens=2000, stop_repetition=False, raw=True, regex="[a-z]{2000}")
     began = asyncio.Event()
-    task = asyncio.create_task(engine.read(picture, Job.begin(options), lambda _text: began.set()))
+    task = asyncio.create_task(engine.read(image, Job.begin(options), lambda _text: began.set()))
     await began.wait()
     return task
 
@@ -262,11 +262,11 @@ def report_scene(scene: str, model: str, report: str) -> None:
     AsyncLLM.from_engine_args = steps.watched(AsyncLLM.from_engine_args)
     settings = EngineSettings.from_file(Path(model))
     line = World(Random(7)).line("Soup of the day").png()
-    packed = Preprocessor(settings.grid, PictureLimits()).preprocess([line], [Task.OCR], Options())
+    packed = Preprocessor(settings.grid, ImageLimits()).preprocess([line], [Task.OCR], Options())
     engine = VllmEngine.start(settings)
     try:
         with asyncio.Runner() as runner:
-            seen = runner.run(SCENES[scene](engine, next(packed.pictures()), steps))
+            seen = runner.run(SCENES[scene](engine, next(packed.images()), steps))
         Path(report).write_text(json.dumps(seen), "utf-8")
     finally:
         engine.stop()
@@ -285,7 +285,7 @@ def run_scene(scene: str, folder: Path, **arguments: Any) -> dict[str, Any]:
     return seen
 
 
-def test_pictures_that_come_apart_begin_together_and_read_the_same(tmp_path: Path) -> None:
+def test_images_that_come_apart_begin_together_and_read_the_same(tmp_path: Path) -> None:
     gather = {"seconds": 30, "tokens": 10_000}
     seen = run_scene("read_apart", tmp_path, additional_config={"gather": gather})
     assert seen["texts"] == ["Soup of the day"] * 7
@@ -294,7 +294,7 @@ def test_pictures_that_come_apart_begin_together_and_read_the_same(tmp_path: Pat
     assert seen["afterwards"] == [3 * seen["one"]]
 
 
-def test_pictures_begin_together_though_more_wait_than_there_are_places_for(tmp_path: Path) -> None:
+def test_images_begin_together_though_more_wait_than_there_are_places_for(tmp_path: Path) -> None:
     # a place that becomes free waits for the next, since two prompts, of 30 tokens each, are worth a step
     gather = {"seconds": 30, "tokens": 50}
     seen = run_scene("read_more_than_fit", tmp_path, max_num_seqs=3, additional_config={"gather": gather})

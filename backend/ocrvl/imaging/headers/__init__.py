@@ -1,4 +1,4 @@
-"""What a picture file says of itself, read from its bytes before any decoder has seen them.
+"""What an image file says of itself, read from its bytes before any decoder has seen them.
 
 Decoders go through a file's segments, chunks and tags one by one, and a few kilobytes can name millions. Here they are
 counted first: what no honest file has is refused, and what can cost more than its pixels is told apart.

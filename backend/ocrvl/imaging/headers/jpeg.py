@@ -16,7 +16,7 @@ MAX_STRAY_BYTES: Final = 65_536
 """Bytes between segments, which Pillow skips one by one."""
 
 MAX_SCANS: Final = 100
-"""Scans of a JPEG; a progressive one has about ten. Each goes over the whole picture, and 95 bytes are enough for one:
+"""Scans of a JPEG; a progressive one has about ten. Each goes over the whole image, and 95 bytes are enough for one:
 a file of 64 MiB could keep a core busy for ten hours. The number is libtiff's (`TIFFjpeg`, since 4.0.8)."""
 
 _PLAIN_SEGMENTS: Final = 64
@@ -59,7 +59,7 @@ def read_header(data: bytes) -> Header | None:
     is_bounded = (
         markers <= _PLAIN_SEGMENTS and max(stray, tables) <= _PLAIN_TABLE_BYTES and exif <= 1 and len(sizes) == 1
     )
-    # three components may each have a scan of its own, which goes over the picture once in all
+    # three components may each have a scan of its own, which goes over the image once in all
     passes = max(1, _count_scans(data) - 2)
     return Header("JPEG", max(sizes, key=lambda size: size[0] * size[1]), passes, is_bounded)
 
@@ -88,7 +88,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if segments > MAX_SEGMENTS or stray > MAX_STRAY_BYTES:
             raise InvalidArgument(
                 f"it is a JPEG with more than {MAX_SEGMENTS} segments, or {MAX_STRAY_BYTES} bytes between them, before "
-                "its picture: save it again"
+                "its image: save it again"
             )
 
 
@@ -98,7 +98,7 @@ def _size(data: bytes, start: int) -> tuple[int, int]:
 
 
 def _count_scans(data: bytes) -> int:
-    # inside a scan the mark can not occur, and a thumbnail has one or a few
+    # inside a scan the mark cannot occur, and a thumbnail has one or a few
     scans = data.count(b"\xff\xda")
     if scans > MAX_SCANS:
         raise InvalidArgument(f"it is a JPEG of {scans} scans, at most {MAX_SCANS} are decoded: save it again")

@@ -9,11 +9,11 @@ from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.headers.common import PLAIN_EXIF_BYTES, Header
 
 MAX_CHUNKS: Final = 50_000
-"""Chunks of a file. Writers cut 64 MiB of picture into 8,192 or fewer; Pillow takes two microseconds for each, and
+"""Chunks of a file. Writers cut 64 MiB of image into 8,192 or fewer; Pillow takes two microseconds for each, and
 twelve bytes are enough for one."""
 
 _PLAIN_OTHER: Final = 1000
-"""Chunks that are not part of the picture."""
+"""Chunks that are not part of the image."""
 
 _PACKED: Final = (b"zTXt", b"iTXt", b"iCCP")
 """Chunks whose text may be compressed, each up to 1 MiB when it is unpacked (Pillow's `MAX_TEXT_CHUNK`)."""

@@ -13,7 +13,7 @@ MAX_CHUNKS: Final = 50_000
 
 _PLAIN_CHUNKS: Final = 1000
 _CHUNK: Final = struct.Struct("<4sI")
-_PICTURES: Final = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF", b"ICCP")
+_IMAGES: Final = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF", b"ICCP")
 
 
 def read_header(data: bytes) -> Header | None:
@@ -26,7 +26,7 @@ def read_header(data: bytes) -> Header | None:
         chunks += 1
         if chunks > MAX_CHUNKS:
             raise InvalidArgument(f"it is a WebP of more than {MAX_CHUNKS} chunks: save it again")
-        other_bytes += length if kind not in _PICTURES else 0
+        other_bytes += length if kind not in _IMAGES else 0
         position += _CHUNK.size + length + length % 2
     size = _size(data)
     # an animation is put together on two canvases

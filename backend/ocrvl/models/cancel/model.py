@@ -28,7 +28,7 @@ class CancelInstance:
     def cancel(self, token: bytes) -> int:
         """How many requests were ended now; one that comes with this token in the next minutes is ended then.
 
-        Raises `InvalidArgument` for what can not be a token.
+        Raises `InvalidArgument` for what cannot be a token.
         """
         try:
             text = TypeAdapter(CancelToken).validate_python(token.decode("ascii"))

@@ -1,4 +1,4 @@
-"""Pages of PDFs and pictures, drawn in processes of their own: what hangs, crashes or takes all memory is ended alone.
+"""Pages of PDFs and images, drawn in processes of their own: what hangs, crashes or takes all memory is ended alone.
 
 PDFium and Pillow read files of strangers and nothing interrupts them: two kilobytes can keep PDFium busy for days.
 """

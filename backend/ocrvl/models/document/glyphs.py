@@ -23,7 +23,7 @@ _SMALLEST: Final = 0.1
 """Points: an object of one character without a glyph has none at all, a dot has one."""
 
 _INVISIBLE: Final = {pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP}
-"""The text of a page that was scanned and read lies over its picture and is not drawn."""
+"""The text of a page that was scanned and read lies over its image and is not drawn."""
 
 _ALWAYS_DRAWN: Final = ("Arial", "Courier", "Helvetica", "Symbol", "Times", "ZapfDingbats")
 """PDFium brings its own for these: what has no size in them are spaces."""

@@ -23,14 +23,14 @@ from PIL import Image
 
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.files import decode_file
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.messages import Array
 from ocrvl.metrics.definitions import CancelReason, Outcome, PageStage
 from ocrvl.models.document.drawing import Drawers, DrawTimes
 from ocrvl.models.document.ink import find_ink
 from ocrvl.models.document.options import DocumentOptions, choose_pages, parse_document_options
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
-from ocrvl.models.document.pages import PagePicture, Pages, open_pages
+from ocrvl.models.document.pages import PageImage, Pages, open_pages
 from ocrvl.models.document.results import Page, draw_blocks, encode_jpeg, encode_pages, encode_whole, files_as_base64
 from ocrvl.models.layout.options import LayoutOptions
 from ocrvl.models.layout.regions import Region
@@ -231,7 +231,7 @@ class DocumentHost:
         """Read a document and send it; how many pages it had."""
         options = document.options
         run = asyncio.get_running_loop().run_in_executor
-        page_limits = PictureLimits(max_bytes=self._limits.max_file_bytes, max_pixels=self._limits.max_page_pixels)
+        page_limits = ImageLimits(max_bytes=self._limits.max_file_bytes, max_pixels=self._limits.max_page_pixels)
         data = await run(self._reading, _unwrapped, data)
         pages = await run(
             self._drawing, open_pages, data, options.dpi, page_limits, self._drawers, self._limits.draw_times
@@ -350,31 +350,31 @@ class DocumentHost:
         finally:
             self._on_stage(stage, time.monotonic() - began)
 
-    async def _draw(self, document: _Document, pages: Pages, index: int) -> PagePicture:
+    async def _draw(self, document: _Document, pages: Pages, index: int) -> PageImage:
         async with document.drawing:
             return await asyncio.get_running_loop().run_in_executor(self._drawing, pages.draw, index)
 
     async def _try_page(self, document: _Document, pages: Pages, index: int, key: str, notes: list[str]) -> Page:
         """Read a page; what is to be said of it is in `notes`, also where it fails."""
-        picture = await self._timed(PageStage.DRAW, self._draw(document, pages, index))
-        notes.append(picture.warning)
-        regions = await self._timed(PageStage.LAYOUT, self._find_blocks(document, picture, notes))
+        image = await self._timed(PageStage.DRAW, self._draw(document, pages, index))
+        notes.append(image.warning)
+        regions = await self._timed(PageStage.LAYOUT, self._find_blocks(document, image, notes))
         if len(regions) > self._limits.max_blocks:
             notes.append(f"{len(regions)} blocks, the first {self._limits.max_blocks} are read")
             regions = regions[: self._limits.max_blocks]
-        page = await self._timed(PageStage.READ, self._read_blocks(document, picture, regions, index, pages.count, key))
+        page = await self._timed(PageStage.READ, self._read_blocks(document, image, regions, index, pages.count, key))
         if regions and not page.has_errors:
             notes.append(page.what_is_missing(document.options))
         return page
 
-    async def _find_blocks(self, document: _Document, picture: PagePicture, notes: list[str]) -> list[Region]:
+    async def _find_blocks(self, document: _Document, image: PageImage, notes: list[str]) -> list[Region]:
         options, call = document.options, document.call
         if not options.use_layout_detection:
-            height, width, _ = picture.pixels.shape
+            height, width, _ = image.pixels.shape
             return [Region(options.prompt_label or "ocr", 1.0, (0, 0, width, height))]
-        if regions := await self._patient(lambda: self._models.find_blocks(picture.pixels, options.layout, call)):
+        if regions := await self._patient(lambda: self._models.find_blocks(image.pixels, options.layout, call)):
             return regions
-        box = await asyncio.get_running_loop().run_in_executor(self._reading, find_ink, picture.pixels)
+        box = await asyncio.get_running_loop().run_in_executor(self._reading, find_ink, image.pixels)
         if box is None:
             notes.append("the page is blank")
             return []
@@ -384,7 +384,7 @@ class DocumentHost:
     async def _read_blocks(
         self,
         document: _Document,
-        picture: PagePicture,
+        image: PageImage,
         regions: Sequence[Region],
         index: int,
         count: int,
@@ -407,9 +407,9 @@ class DocumentHost:
 
         def work() -> Page:
             result = self._pipeline.read_page(
-                picture.pixels, regions, options, recognise, index=index, count=count, key=f"{key}_p{index + 1:04d}"
+                image.pixels, regions, options, recognise, index=index, count=count, key=f"{key}_p{index + 1:04d}"
             )
-            return _finish_page(result, picture, options, index)
+            return _finish_page(result, image, options, index)
 
         thread = loop.run_in_executor(self._reading, work)
         try:
@@ -442,15 +442,15 @@ class DocumentHost:
                 await asyncio.sleep(_RETRY_SECONDS)
 
 
-def _finish_page(result: PageResult, picture: PagePicture, options: DocumentOptions, index: int) -> Page:
+def _finish_page(result: PageResult, page_image: PageImage, options: DocumentOptions, index: int) -> Page:
     content = result.pruned()
     images = {}
     if options.return_markdown_images:
         images = {name: encode_jpeg(image) for name, image in result.images(options).items()}
     if options.visualize:
-        images[f"page_{index + 1:04d}.jpg"] = draw_blocks(picture.pixels, content["parsing_res_list"])
+        images[f"page_{index + 1:04d}.jpg"] = draw_blocks(page_image.pixels, content["parsing_res_list"])
     if options.return_page_images:
-        images[f"page_{index + 1:04d}_input.jpg"] = encode_jpeg(Image.fromarray(picture.pixels))
+        images[f"page_{index + 1:04d}_input.jpg"] = encode_jpeg(Image.fromarray(page_image.pixels))
     markdown = result.markdown(options)
     if "docx" not in options.output_formats:
         result.forget_images()

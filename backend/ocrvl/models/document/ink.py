@@ -15,7 +15,7 @@ _LEAST_SHARE: Final = 1e-5
 
 _LEAST_PIXELS: Final = 4
 _MARGIN: Final = 8
-"""Pixels around what is printed, so that no letter touches the edge of its picture."""
+"""Pixels around what is printed, so that no letter touches the edge of its image."""
 
 _EVERY: Final = 4
 """Of each so many rows and columns one is looked at for the ground."""

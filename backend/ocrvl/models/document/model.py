@@ -17,7 +17,7 @@ from ocrvl.control_channel.engine_gate import Gate
 from ocrvl.errors import InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import cut_patches, resize_to_grid
-from ocrvl.messages import Array, PackedPictures, decode_texts, encode_texts
+from ocrvl.messages import Array, PackedImages, decode_texts, encode_texts
 from ocrvl.metrics.definitions import DocumentMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
@@ -225,7 +225,7 @@ class TritonModels:
         texts, errors = (decode_texts(answer(name), name) for name in (Tensor.TEXT, Tensor.ERROR))
         return to_blocks(texts, errors)
 
-    def _pack(self, crops: Sequence[Crop], options: Options) -> PackedPictures:
+    def _pack(self, crops: Sequence[Crop], options: Options) -> PackedImages:
         cut, errors = [], []
         for crop in crops:
             try:
@@ -235,7 +235,7 @@ class TritonModels:
             except InvalidArgument as error:
                 cut.append((np.empty((0, 3 * self._grid.patch_size**2), np.uint8), (0, 0, 0)))
                 errors.append(error.tagged)
-        return PackedPictures(
+        return PackedImages(
             patches=np.concatenate([patches for patches, _ in cut]),
             grids=np.array([grid for _, grid in cut], np.int64),
             source_sizes=np.array([crop.pixels.shape[1::-1] for crop in crops], np.int32),

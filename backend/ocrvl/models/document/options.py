@@ -46,7 +46,7 @@ class DocumentOptions(LayoutOptions):
         None, ge=1, description="more pages than this are refused; the server's limit holds too"
     )
     dpi: int = Field(144, ge=MIN_DPI, le=MAX_DPI, description="dots an inch at which pages of a PDF are drawn")
-    strict: bool = Field(False, description="a page or block that can not be read fails the document")
+    strict: bool = Field(False, description="a page or block that cannot be read fails the document")
     timeout_ms: int | None = Field(None, ge=1, le=86_400_000, description="the request is ended after this time")
     cancel_token: CancelToken | None = Field(None, description="ends the request through the model `cancel`")
 
@@ -54,9 +54,9 @@ class DocumentOptions(LayoutOptions):
     prompt_label: Literal["ocr", "formula", "table", "chart", "seal", "spotting"] | None = Field(
         None, description="what a page is, without layout detection; `ocr` unless set"
     )
-    use_chart_recognition: bool = Field(False, description="charts become tables; else they are pictures")
-    use_seal_recognition: bool = Field(False, description="seals are read; else they are pictures")
-    use_ocr_for_image_block: bool = Field(False, description="text in pictures is read as well")
+    use_chart_recognition: bool = Field(False, description="charts become tables; else they are images")
+    use_seal_recognition: bool = Field(False, description="seals are read; else they are images")
+    use_ocr_for_image_block: bool = Field(False, description="text in images is read as well")
     use_doc_orientation_classify: bool | None = Field(None, description="not supported, `true` is refused")
     use_doc_unwarping: bool | None = Field(None, description="not supported, `true` is refused")
     merge_layout_blocks: bool = Field(True, description="neighbouring blocks of one paragraph are read together")
@@ -81,18 +81,18 @@ class DocumentOptions(LayoutOptions):
         max_length=64,
         description="labels of blocks that the Markdown leaves out",
     )
-    prettify_markdown: bool = Field(True, description="pictures and tables are centred by HTML")
+    prettify_markdown: bool = Field(True, description="images and tables are centred by HTML")
     show_formula_number: bool = Field(False, description="formulas keep their numbers")
-    return_markdown_images: bool = Field(True, description="cropped pictures are sent")
+    return_markdown_images: bool = Field(True, description="cropped images are sent")
     restructure_pages: bool = Field(
         False, description="each page's own Markdown and JSON wait for the whole document's"
     )
     merge_tables: bool = Field(True, description="in the document's Markdown, tables go on across pages")
     relevel_titles: bool = Field(True, description="in the document's Markdown, titles have levels")
-    visualize: bool = Field(False, description="each page is sent as a picture as well, with its blocks drawn on it")
-    return_page_images: bool = Field(False, description="each page is sent as a picture as well, as it was read")
+    visualize: bool = Field(False, description="each page is sent as an image as well, with its blocks drawn on it")
+    return_page_images: bool = Field(False, description="each page is sent as an image as well, as it was read")
     base64_files: bool = Field(
-        False, description="pictures and the Word file come as base64 text, for those who ask in JSON"
+        False, description="images and the Word file come as base64 text, for those who ask in JSON"
     )
     output_formats: list[Literal["docx"]] = Field([], max_length=1, description="`docx`: the document for Word as well")
 

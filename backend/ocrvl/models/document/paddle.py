@@ -51,7 +51,7 @@ Recognise = Callable[[Sequence[Crop]], Sequence[BlockText]]
 
 @dataclass
 class PageResult:
-    """A page as PaddleX has it (`result`), without its picture.
+    """A page as PaddleX has it (`result`), without its image.
 
     `errors` are by the number of the block in the JSON; `warnings` say of which blocks the text is as the model wrote
     it, and why.
@@ -67,7 +67,7 @@ class PageResult:
         return text
 
     def images(self, options: DocumentOptions) -> Mapping[str, Any]:
-        """The cropped pictures that the Markdown shows (Pillow's), by the names that it calls them."""
+        """The cropped images that the Markdown shows (Pillow's), by the names that it calls them."""
         shown: Mapping[str, Any] = self._converted(options)["markdown_images"]
         return {name: image for name, image in shown.items() if image is not None}
 
@@ -80,7 +80,7 @@ class PageResult:
         return pruned
 
     def forget_images(self) -> None:
-        """Free the pixels of its pictures: their names are all that is needed from here on."""
+        """Free the pixels of its images: their names are all that is needed from here on."""
         for block in self.result["parsing_res_list"]:
             if block.image is not None:
                 block.image = {**block.image, "img": None}
@@ -120,17 +120,17 @@ class PaddlePipeline:
     ) -> PageResult:
         """Read a page (RGB, uint8 [height, width, 3]) whose blocks are known; blocks while `recognise` does.
 
-        `index` and `count` are the page's and the file's; `key` makes the names of its pictures its own.
+        `index` and `count` are the page's and the file's; `key` makes the names of its images its own.
         """
         height, width, _ = page.shape
-        picture = np.ascontiguousarray(page[..., ::-1])
+        image = np.ascontiguousarray(page[..., ::-1])
         boxes = [clipped for region in regions if (clipped := _clip(region.as_paddle(), width, height))]
-        images = self._gather_images(picture, boxes) if options.use_layout_detection else []
+        images = self._gather_images(image, boxes) if options.use_layout_detection else []
         settings = options.model_settings
         recogniser = _Recogniser(recognise, options, self._paddle)
         pipeline = self._new_pipeline(recogniser)
         blocks, _, spotted, _ = pipeline.get_layout_parsing_results(
-            images=[picture],
+            images=[image],
             layout_det_results=[{"input_path": None, "page_index": None, "boxes": boxes}],
             imgs_in_doc=[images],
             use_chart_recognition=settings["use_chart_recognition"],
@@ -170,7 +170,7 @@ class PaddlePipeline:
         return [replace(page, result=result) for result, page in zip(restructured, pages, strict=True)]
 
     def docx(self, pages: Sequence[PageResult]) -> bytes:
-        """A document for Word of pages that have been restructured, with their pictures."""
+        """A document for Word of pages that have been restructured, with their images."""
         (whole,) = self._new_pipeline(None).restructure_pages(
             [page.result for page in pages], merge_tables=False, relevel_titles=False, concatenate_pages=True
         )
@@ -207,7 +207,7 @@ class _Recogniser:
     def predict(
         self, inputs: Sequence[Mapping[str, Any]], *, min_pixels: int, max_pixels: int, **_: Any
     ) -> list[dict[str, str]]:
-        """The texts of these blocks, BGR pictures with their prompts."""
+        """The texts of these blocks, BGR images with their prompts."""
         crops = [self._crop(one["image"], task_of(one["query"]), min_pixels, max_pixels) for one in inputs]
         texts = self._recognise(crops)
         return [{"result": self._checked(one, crop)} for one, crop in zip(texts, crops, strict=True)]
@@ -267,7 +267,7 @@ def _put_back(blocks: Sequence[Any], held_back: Sequence[_HeldBack]) -> tuple[di
 
 
 def _rename_images(blocks: Sequence[Any], images: Sequence[dict[str, Any]], key: str) -> None:
-    """PaddleX names pictures by their boxes: two pages may have the same."""
+    """PaddleX names images by their boxes: two pages may have the same."""
     names = {image["path"] for image in images} | {block.image["path"] for block in blocks if block.image is not None}
     new_names = {name: name.replace("imgs/", f"imgs/{key}_", 1) for name in names}
     for image in images:

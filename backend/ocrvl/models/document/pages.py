@@ -1,4 +1,4 @@
-"""The pages of a file as pictures, drawn one at a time and only when they are wanted."""
+"""The pages of a file as images, drawn one at a time and only when they are wanted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.files import is_pdf
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.models.document.drawing import Drawers, DrawTimes, PdfPages
 
 _TIMES: Final = DrawTimes()
 
 
 @dataclass(frozen=True)
-class PagePicture:
+class PageImage:
     """A page in RGB, uint8 [height, width, 3]; `warning` says where it is not quite what was asked for."""
 
     pixels: npt.NDArray[np.uint8]
@@ -29,18 +29,18 @@ class Pages(Protocol):
 
     count: int
 
-    def draw(self, index: int) -> PagePicture:
-        """The page as a picture. Raises `InvalidArgument` where it can not be drawn."""
+    def draw(self, index: int) -> PageImage:
+        """The page as an image. Raises `InvalidArgument` where it cannot be drawn."""
 
     def close(self) -> None:
         """Free what it holds."""
 
 
-def open_pages(data: bytes, dpi: int, limits: PictureLimits, drawers: Drawers, times: DrawTimes = _TIMES) -> Pages:
-    """The pages of a PDF or a TIFF, or the only one of another picture.
+def open_pages(data: bytes, dpi: int, limits: ImageLimits, drawers: Drawers, times: DrawTimes = _TIMES) -> Pages:
+    """The pages of a PDF or a TIFF, or the only one of another image.
 
     `dpi` is for PDF; `drawers` open and draw every file, within `times`. A page never gets more than
-    `limits.max_pixels`. Raises `InvalidArgument` with the reason where the file can not be read at all.
+    `limits.max_pixels`. Raises `InvalidArgument` with the reason where the file cannot be read at all.
     """
     if not data:
         raise InvalidArgument("the file has no bytes")
@@ -49,7 +49,7 @@ def open_pages(data: bytes, dpi: int, limits: PictureLimits, drawers: Drawers, t
         return pages
     try:
         # at once: a file that is not what it should be is refused, not answered with an empty page
-        return _OnePicture(pages.draw(0))
+        return _OneImage(pages.draw(0))
     finally:
         pages.close()
 
@@ -61,22 +61,22 @@ class _DrawnPages:
         self.count = pages.count
         self._pages = pages
 
-    def draw(self, index: int) -> PagePicture:
-        return PagePicture(*self._pages.draw(index))
+    def draw(self, index: int) -> PageImage:
+        return PageImage(*self._pages.draw(index))
 
     def close(self) -> None:
         self._pages.close()
 
 
-class _OnePicture:
+class _OneImage:
     count = 1
 
-    def __init__(self, picture: PagePicture) -> None:
-        self._picture = picture
+    def __init__(self, image: PageImage) -> None:
+        self._image = image
 
-    def draw(self, index: int) -> PagePicture:
+    def draw(self, index: int) -> PageImage:
         del index
-        return self._picture
+        return self._image
 
     def close(self) -> None:
         """Nothing to free."""

@@ -21,7 +21,7 @@ import pypdfium2
 
 from ocrvl.files import is_pdf
 from ocrvl.models.document.glyphs import describe_undrawn
-from ocrvl.models.document.images import PictureDocument
+from ocrvl.models.document.images import ImageDocument
 from ocrvl.models.document.units import may_have_units, read_unit
 
 _POINTS_PER_INCH: Final = 72
@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class PdfFile:
-    """An open PDF. Raises `ValueError` with the reason where it, or a page of it, can not be read."""
+    """An open PDF. Raises `ValueError` with the reason where it, or a page of it, cannot be read."""
 
     def __init__(self, data: bytes) -> None:
         try:
@@ -74,7 +74,7 @@ class PdfFile:
             warning = "; ".join(filter(None, [warning, describe_undrawn(page)]))
             page.close()
         except pypdfium2.PdfiumError as error:
-            raise ValueError(f"the page can not be drawn: {error}") from None
+            raise ValueError(f"the page cannot be drawn: {error}") from None
         return pixels, warning
 
     def close(self) -> None:
@@ -94,14 +94,14 @@ def _scale(width: float, height: float, dpi: int, max_pixels: int, max_side: int
     )
 
 
-def open_file(data: bytes) -> PdfFile | PictureDocument:
-    """A PDF or a picture. Raises `ValueError` with the reason."""
-    return PdfFile(data) if is_pdf(data) else PictureDocument(data)
+def open_file(data: bytes) -> PdfFile | ImageDocument:
+    """A PDF or an image. Raises `ValueError` with the reason."""
+    return PdfFile(data) if is_pdf(data) else ImageDocument(data)
 
 
 def serve(connection: Connection) -> None:
     """Answer until the other end is closed: open a file, draw pages of it, close it, open the next."""
-    file: PdfFile | PictureDocument | None = None
+    file: PdfFile | ImageDocument | None = None
     while True:
         question = json.loads(connection.recv_bytes())
         try:

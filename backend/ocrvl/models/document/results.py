@@ -89,7 +89,7 @@ def files_as_base64(tensors: Mapping[Tensor, Array]) -> dict[Tensor, Array]:
 
 
 def encode_jpeg(image: Image.Image) -> bytes:
-    """A picture as a JPEG file."""
+    """An image as a JPEG file."""
     file = io.BytesIO()
     image.convert("RGB").save(file, "JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()
@@ -97,9 +97,9 @@ def encode_jpeg(image: Image.Image) -> bytes:
 
 def draw_blocks(pixels: npt.NDArray[np.uint8], blocks: Sequence[Mapping[str, Any]]) -> bytes:
     """A page as a JPEG file, with a box, a number in reading order and a label for each block of its JSON."""
-    picture = Image.fromarray(pixels)
-    pen = ImageDraw.Draw(picture)
-    width = max(2, round(min(picture.size) / 500))
+    image = Image.fromarray(pixels)
+    pen = ImageDraw.Draw(image)
+    width = max(2, round(min(image.size) / 500))
     for number, block in enumerate(blocks, 1):
         left, top, right, bottom = block["block_bbox"]
         colour = _colour(block["block_label"])
@@ -108,7 +108,7 @@ def draw_blocks(pixels: npt.NDArray[np.uint8], blocks: Sequence[Mapping[str, Any
         place = pen.textbbox((left, max(0, top - 6 * width)), text, font_size=6 * width)
         pen.rectangle(place, fill=colour)
         pen.text(place[:2], text, fill="white", font_size=6 * width)
-    return encode_jpeg(picture)
+    return encode_jpeg(image)
 
 
 def _colour(label: str) -> tuple[int, int, int]:

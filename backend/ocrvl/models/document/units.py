@@ -17,7 +17,7 @@ _INFLATED_BYTES: Final = 2**20
 
 
 def may_have_units(data: bytes) -> bool:
-    """Whether any page of a PDF may have a unit of its own: what is encrypted can not be looked into."""
+    """Whether any page of a PDF may have a unit of its own: what is encrypted cannot be looked into."""
     return any(key in data for key in (_KEY, b"/Encrypt")) or any(
         _KEY in _inflate(data[found.end() : found.end() + _INFLATED_BYTES]) for found in _OBJECT_STREAM.finditer(data)
     )

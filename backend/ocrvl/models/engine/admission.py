@@ -1,4 +1,4 @@
-"""The engine's door: how many pictures are inside, and who waits in front of it."""
+"""The engine's door: how many images are inside, and who waits in front of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOK_SECONDS: Final = 0.05
 
 
 class Admission:
-    """At most `limit` pictures inside at a time; `enter` blocks for the rest.
+    """At most `limit` images inside at a time; `enter` blocks for the rest.
 
     It is called from the model's `execute`: while it blocks, Triton hands the instance nothing, and what waits is in
     Triton's queue under Triton's rules. While the engine is down a request is held for `hold_seconds`, during which
@@ -34,21 +34,21 @@ class Admission:
 
     @property
     def inside(self) -> int:
-        """Pictures that were let in and have not left."""
+        """Images that were let in and have not left."""
         return self._inside
 
-    def enter(self, pictures: int, work: Work, deadline: float | None) -> None:
+    def enter(self, images: int, work: Work, deadline: float | None) -> None:
         """Wait until there is room, and take it; `leave` gives it back.
 
         `deadline` is in seconds of `time.monotonic`. Raises `InvalidArgument` for a request that never fits,
         `Unavailable` where the engine is not running, `Cancelled` for work that was ended or past its deadline.
         """
-        if pictures > self.limit:
-            raise InvalidArgument(f"{pictures} pictures in one request, the engine takes {self.limit} at a time")
+        if images > self.limit:
+            raise InvalidArgument(f"{images} images in one request, the engine takes {self.limit} at a time")
         down_since: float | None = None
         with self._changed:
             try:
-                while not self._is_up or self._inside + pictures > self.limit:
+                while not self._is_up or self._inside + images > self.limit:
                     self._on_door(Door.FULL if self._is_up else Door.DOWN)
                     work.check()
                     now = time.monotonic()
@@ -59,14 +59,14 @@ class Admission:
                         raise Unavailable("the engine is restarting: send the request again in a while")
                     self._changed.wait(_LOOK_SECONDS)
                 work.check()
-                self._inside += pictures
+                self._inside += images
             finally:
                 self._on_door(Door.OPEN if self._is_up else Door.DOWN)
 
-    def leave(self, pictures: int) -> None:
+    def leave(self, images: int) -> None:
         """Give back the room of a request that has its answer."""
         with self._changed:
-            self._inside -= pictures
+            self._inside -= images
             self._changed.notify_all()
 
     def set_up(self, is_up: bool) -> None:

@@ -1,4 +1,4 @@
-"""`python -m ocrvl.models.engine.headless_worker MODEL_JSON --node-rank N`: one more machine of an engine that spans several.
+"""`python -m ocrvl.models.engine.headless_worker MODEL_JSON --node-rank N`: one more machine of an engine.
 
 It ends when the engine's first machine does, with status 1: ranks without their engine are of no use, and whoever runs
 them can start the whole again.

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 from ocrvl.control_channel.messages import Delta, Done, End, Message, Taken
 from ocrvl.control_channel.server import EngineChannel
 from ocrvl.imaging.grid import PixelGrid
-from ocrvl.messages import Array, PackedPictures, Reading, encode_readings
+from ocrvl.messages import Array, PackedImages, Reading, encode_readings
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.models.cancel_scope import Work, WorkRegistry
 from ocrvl.models.engine.admission import Admission
 from ocrvl.models.engine.results import finish_reading, order_readings
-from ocrvl.models.engine.serve import Job, read_pictures
+from ocrvl.models.engine.serve import Job, read_images
 from ocrvl.models.engine.supervisor import Supervisor
 from ocrvl.models.request_record import RequestRecord
 from ocrvl.postprocess import PaddleFunctions, is_quick
@@ -75,7 +75,7 @@ class _Taken:
     """A request inside, and what is known of it."""
 
     call: Call
-    packed: PackedPictures
+    packed: PackedImages
     job: Job
     work: Work
     stream: StreamAddress | None
@@ -115,7 +115,7 @@ class EngineHost:
         """Take a request in, waiting at the door if need be; its answer follows from the event loop."""
         arrived = time.monotonic()
         try:
-            packed = PackedPictures.decode_tensors(call.read, self._grid)
+            packed = PackedImages.decode_tensors(call.read, self._grid)
             stream = StreamAddress.of(call.parameters)
             job = Job.begin(packed.options, call.request_id, call.trace_headers)
         except Exception as error:
@@ -172,7 +172,7 @@ class EngineHost:
             def on_text(index: int, text: str) -> None:
                 send(Delta(name, index, text))
 
-        async with aclosing(read_pictures(self._supervisor, taken.packed, taken.job, on_text)) as done:
+        async with aclosing(read_images(self._supervisor, taken.packed, taken.job, on_text)) as done:
             async for reading in done:
                 finished = await self._finish_reading(taken.packed, reading)
                 taken.readings.append(finished)
@@ -187,7 +187,7 @@ class EngineHost:
             return None
         return partial(self._channel.send, stream.face)
 
-    async def _finish_reading(self, packed: PackedPictures, reading: Reading) -> Reading:
+    async def _finish_reading(self, packed: PackedImages, reading: Reading) -> Reading:
         if packed.options.raw or is_quick(reading.text, packed.tasks[reading.index]):
             return finish_reading(packed, reading, self._paddle)
         async with self._long_text:
@@ -209,7 +209,7 @@ class EngineHost:
                 taken.arrived,
                 admitted=taken.admitted,
                 readings=taken.readings,
-                pictures=len(taken.packed),
+                images=len(taken.packed),
                 trace_headers=taken.job.trace_headers,
                 error=error,
                 cancelled_by=taken.work.reason,

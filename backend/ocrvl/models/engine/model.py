@@ -79,7 +79,7 @@ class EngineInstance:
             hold_seconds=self._settings.hold_seconds if self._context.replicas > 1 else 0.0,
             on_door=self._channel.set_door,
         )
-        self._metrics.picture_limit.set(self._admission.limit)
+        self._metrics.image_limit.set(self._admission.limit)
         end_with_server()
         self._loop.run(self._channel.start())
         self._loop.run(self._supervisor.run())
@@ -147,7 +147,7 @@ class EngineInstance:
         self._admission.set_up(state is EngineState.READY)
 
     def _set_gauges(self) -> None:
-        self._metrics.pictures_in_flight.set(self._admission.inside)
+        self._metrics.images_in_flight.set(self._admission.inside)
         if (last_step := self._supervisor.last_step) is not None:
             self._metrics.last_step.set(time.time() - (time.monotonic() - last_step))
         for device, memory in gpu_memory().items():
@@ -161,7 +161,7 @@ class EngineInstance:
         self._metrics.request_seconds.observe(record.seconds)
         self._metrics.admission_wait.observe(record.waited)
         if record.outcome is Outcome.OK:
-            self._metrics.pictures.inc(record.pictures)
+            self._metrics.images.inc(record.images)
         if record.cancelled_by:
             self._metrics.cancellations.labels(record.cancelled_by).inc()
         if self._settings.log_requests:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ocrvl.errors import InternalError
-from ocrvl.messages import PackedPictures, Reading
+from ocrvl.messages import PackedImages, Reading
 from ocrvl.postprocess import PaddleFunctions, postprocess_text
 
 
-def finish_reading(packed: PackedPictures, reading: Reading, paddle: PaddleFunctions) -> Reading:
-    """The reading with its picture's warning, and its text post-processed by task, unless `raw` is asked."""
+def finish_reading(packed: PackedImages, reading: Reading, paddle: PaddleFunctions) -> Reading:
+    """The reading with its image's warning, and its text post-processed by task, unless `raw` is asked."""
     warning = packed.warnings[reading.index]
     if reading.error or packed.options.raw:
         return replace(reading, warning=warning)
@@ -20,9 +20,9 @@ def finish_reading(packed: PackedPictures, reading: Reading, paddle: PaddleFunct
     return replace(reading, text=text, warning="; ".join(filter(None, [warning, more])))
 
 
-def order_readings(packed: PackedPictures, readings: Iterable[Reading]) -> list[Reading]:
-    """One reading a picture, in the pictures' order. Raises `InternalError` where one is missing."""
+def order_readings(packed: PackedImages, readings: Iterable[Reading]) -> list[Reading]:
+    """One reading an image, in the images' order. Raises `InternalError` where one is missing."""
     by_index = {reading.index: reading for reading in readings}
     if missing := [index for index in range(len(packed)) if index not in by_index]:
-        raise InternalError(f"the engine gave no answer for pictures {missing}")
+        raise InternalError(f"the engine gave no answer for images {missing}")
     return [by_index[index] for index in range(len(packed))]

@@ -1,4 +1,4 @@
-"""All the pictures of one request through the engine, side by side."""
+"""All the images of one request through the engine, side by side."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ocrvl.errors import Cancelled, OcrError
-from ocrvl.messages import PackedPicture, PackedPictures, Reading
+from ocrvl.messages import PackedImage, PackedImages, Reading
 from ocrvl.options import Options
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the pictures of a request have in common: its options, and a `name` that no other request has.
+    """What the images of a request have in common: its options, and a `name` that no other request has.
 
     `deadline` is when it is ended, in seconds of `time.monotonic`. `trace_headers` are W3C's `traceparent` and
     `tracestate`, where the caller sent them.
@@ -39,28 +39,28 @@ class Job:
 
 
 class Engine(Protocol):
-    """What reads one picture: vLLM, supervised, or a double in a unit test."""
+    """What reads one image: vLLM, supervised, or a double in a unit test."""
 
-    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        """The picture's text; cancelling the coroutine ends the work."""
+    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        """The image's text; cancelling the coroutine ends the work."""
 
 
-async def read_pictures(
+async def read_images(
     engine: Engine,
-    packed: PackedPictures,
+    packed: PackedImages,
     job: Job,
     on_text: Callable[[int, str], None] | None = None,
 ) -> AsyncGenerator[Reading]:
-    """Yield a `Reading` for each picture, in the order in which they are done.
+    """Yield a `Reading` for each image, in the order in which they are done.
 
-    Each picture is a request of its own to the engine, so pictures of all requests share its batches. An error of
-    one picture is raised and ends the others of its request, or, with `on_error: keep`, becomes its reading.
-    `on_text` gets a picture's index and the next piece of its text. Raises `Cancelled` when `timeout_ms` has passed.
+    Each image is a request of its own to the engine, so images of all requests share its batches. An error of
+    one image is raised and ends the others of its request, or, with `on_error: keep`, becomes its reading.
+    `on_text` gets an image's index and the next piece of its text. Raises `Cancelled` when `timeout_ms` has passed.
     """
     for index, error in enumerate(packed.errors):
         if error:
             yield Reading(index, error=error)
-    tasks = {asyncio.create_task(_read_one(engine, picture, job, on_text)) for picture in packed.pictures()}
+    tasks = {asyncio.create_task(_read_one(engine, image, job, on_text)) for image in packed.images()}
     try:
         # an event loop's clock is time.monotonic
         async with asyncio.timeout_at(job.deadline):
@@ -75,14 +75,14 @@ async def read_pictures(
 
 
 async def _read_one(
-    engine: Engine, picture: PackedPicture, job: Job, on_text: Callable[[int, str], None] | None
+    engine: Engine, image: PackedImage, job: Job, on_text: Callable[[int, str], None] | None
 ) -> Reading:
     try:
         if on_text is None:
-            return await engine.read(picture, job)
-        return await engine.read(picture, job, lambda text: on_text(picture.index, text))
+            return await engine.read(image, job)
+        return await engine.read(image, job, lambda text: on_text(image.index, text))
     except OcrError as error:
-        named = type(error)(f"picture {picture.index}: {error}")
+        named = type(error)(f"image {image.index}: {error}")
         if job.options.on_error == "fail":
             raise named from error
-        return Reading(picture.index, error=named.tagged)
+        return Reading(image.index, error=named.tagged)

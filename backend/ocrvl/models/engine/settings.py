@@ -23,7 +23,7 @@ GPU_MEMORY: Final = 0.9
 """The share of a GPU's memory that engines on it may take together (vLLM's own for one)."""
 
 _OURS: Final[dict[str, Any]] = {
-    # pictures do not repeat in OCR, so caches of pictures and prefixes only cost (vLLM's recipe for this model)
+    # images do not repeat in OCR, so caches of images and prefixes only cost (vLLM's recipe for this model)
     "mm_processor_cache_gb": 0,
     "enable_prefix_caching": False,
     "limit_mm_per_prompt": {"image": 1},
@@ -89,7 +89,7 @@ class _Arguments(BaseModel):
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """One engine's settings: the checkpoint's folder, how it cuts pictures, and vLLM's engine arguments."""
+    """One engine's settings: the checkpoint's folder, how it cuts images, and vLLM's engine arguments."""
 
     source: Path
     checkpoint: Path
@@ -121,7 +121,7 @@ class EngineSettings:
 
     @property
     def max_num_seqs(self) -> int:
-        """Pictures that the engine runs at once."""
+        """Images that the engine runs at once."""
         return int(self.engine_args["max_num_seqs"])
 
     @property

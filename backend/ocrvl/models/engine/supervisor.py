@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ocrvl.errors import Unavailable
-from ocrvl.messages import PackedPicture, Reading
+from ocrvl.messages import PackedImage, Reading
 from ocrvl.metrics.definitions import EngineState, RestartReason
 from ocrvl.models.engine.serve import Job
 
@@ -43,8 +43,8 @@ class RunningEngine(Protocol):
     def last_step(self) -> float:
         """When it last did a step, in seconds of `time.monotonic`."""
 
-    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        """Read one picture."""
+    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        """Read one image."""
 
     async def give_back_memory(self) -> bool:
         """Return memory that was freed to the system; whether there was any."""
@@ -109,8 +109,8 @@ class Supervisor:
         if self._engine:
             await asyncio.to_thread(self._engine.stop)
 
-    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        """Read one picture. Raises what the engine raises, and `Unavailable` where it stops meanwhile."""
+    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        """Read one image. Raises what the engine raises, and `Unavailable` where it stops meanwhile."""
         if self._engine is None:
             what = "has failed too often" if self.state is EngineState.GAVE_UP else "is restarting"
             raise Unavailable(f"the engine {what}: send the request again in a while")
@@ -121,12 +121,12 @@ class Supervisor:
         self._readers.add(task)
         self._has_worked = True
         try:
-            return await self._engine.read(picture, job, on_text)
+            return await self._engine.read(image, job, on_text)
         except asyncio.CancelledError:
             if task not in self._forsaken:
                 raise
             task.uncancel()
-            raise Unavailable("the engine stopped while it read this picture: send it again in a while") from None
+            raise Unavailable("the engine stopped while it read this image: send it again in a while") from None
         except Unavailable:
             self._suspicion.set()
             raise
@@ -175,7 +175,7 @@ class Supervisor:
     async def _recover(self, engine: RunningEngine, reason: RestartReason) -> None:
         self._engine = None
         self._set_state(EngineState.STARTING)
-        self._log(f"the engine {reason}; {len(self._readers)} pictures in flight fail with UNAVAILABLE")
+        self._log(f"the engine {reason}; {len(self._readers)} images in flight fail with UNAVAILABLE")
         for task in self._readers:
             self._forsaken.add(task)
             task.cancel()

@@ -22,7 +22,7 @@ import psutil
 from ocrvl import vllm_plugin as plugin
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.imaging.patches import normalize_patches
-from ocrvl.messages import PackedPicture, Reading
+from ocrvl.messages import PackedImage, Reading
 from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.options import Options
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {
     # GiB of KV cache on a CPU: vLLM's default there is half the memory
     "VLLM_CPU_KVCACHE_SPACE": "1",
-    # shapes of matrices for which a CPU's kernels are kept, of those of pictures hardly one comes again: with oneDNN's
+    # shapes of matrices for which a CPU's kernels are kept, of those of images hardly one comes again: with oneDNN's
     # own 1,024 an engine grows by 250 MB in its first 2,000 requests, and is no faster
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     # the checkpoint is a local folder by now; without this a missing network costs minutes of retries
@@ -123,7 +123,7 @@ class VllmEngine:
         self._prompts = PromptRenderer(settings.checkpoint)
         self._max_length: int = llm.model_config.max_model_len
         self._dtype = llm.model_config.dtype
-        self._fields = _picture_fields()
+        self._fields = _image_fields()
         self._takes_bytes = plugin.is_registered()
 
     @classmethod
@@ -177,12 +177,12 @@ class VllmEngine:
 
     @property
     def max_num_seqs(self) -> int:
-        """Pictures that it runs at once."""
+        """Images that it runs at once."""
         return int(self.llm.vllm_config.scheduler_config.max_num_seqs)
 
     @property
     def max_num_batched_tokens(self) -> int:
-        """Tokens that it takes in one step, of prompts and of pictures."""
+        """Tokens that it takes in one step, of prompts and of images."""
         return int(self.llm.vllm_config.scheduler_config.max_num_batched_tokens)
 
     async def give_back_memory(self) -> bool:
@@ -196,17 +196,17 @@ class VllmEngine:
                 return any(await asyncio.wait_for(self.llm.collective_rpc(GIVE_BACK), _GIVE_BACK_SECONDS))
         return False
 
-    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        """Generate one picture's text; `on_text` gets it piece by piece, in whole characters, as it comes.
+    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        """Generate one image's text; `on_text` gets it piece by piece, in whole characters, as it comes.
 
         Without `on_text` vLLM is asked for the end result alone, and not one token passes through here. Cancelling
-        the coroutine ends generation in vLLM. Raises `InvalidArgument` for a picture or options that the model can
+        the coroutine ends generation in vLLM. Raises `InvalidArgument` for an image or options that the model can
         not take, `Unavailable` where the engine is gone.
         """
-        request_id = f"{job.name}-{picture.index}"
-        engine_input = self.render_input(picture, job.options.prompt, request_id)
+        request_id = f"{job.name}-{image.index}"
+        engine_input = self.render_input(image, job.options.prompt, request_id)
         num_input_tokens = len(engine_input["prompt_token_ids"])
-        params = self._sampling_params(picture.task, job.options, num_input_tokens, stream=on_text is not None)
+        params = self._sampling_params(image.task, job.options, num_input_tokens, stream=on_text is not None)
         traced = job.trace_headers if job.trace_headers and await self.llm.is_tracing_enabled() else None
         text, num_output_tokens = "", 0
         try:
@@ -223,7 +223,7 @@ class VllmEngine:
                 raise known from error
             raise
         return Reading(
-            index=picture.index,
+            index=image.index,
             text=text,
             finish_reason=_finish_reason(completion.finish_reason),
             num_input_tokens=num_input_tokens,
@@ -263,36 +263,36 @@ class VllmEngine:
         room = self._max_length - prompt_length
         if room < 1:
             raise InvalidArgument(
-                f"the picture and its prompt take {prompt_length} tokens, the model's length is {self._max_length}: "
+                f"the image and its prompt take {prompt_length} tokens, the model's length is {self._max_length}: "
                 "lower max_pixels"
             )
         if wanted is not None and wanted > room:
-            raise InvalidArgument(f"options: max_tokens: {wanted} wanted, the picture leaves room for {room}")
+            raise InvalidArgument(f"options: max_tokens: {wanted} wanted, the image leaves room for {room}")
         return min(wanted or DEFAULT_TOKENS, room)
 
-    def render_input(self, picture: PackedPicture, prompt: str | None, request_id: str) -> Any:
-        """VLLM's engine input for a picture, with the task's prompt or this one.
+    def render_input(self, image: PackedImage, prompt: str | None, request_id: str) -> Any:
+        """VLLM's engine input for an image, with the task's prompt or this one.
 
-        It is already rendered: vLLM neither decodes nor resizes a picture for it.
+        It is already rendered: vLLM neither decodes nor resizes an image for it.
         """
         import torch
         from vllm.inputs.engine import mm_input
         from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
 
-        pixels = torch.from_numpy(picture.patches)
+        pixels = torch.from_numpy(image.patches)
         if not self._takes_bytes:
-            pixels = torch.from_numpy(normalize_patches(picture.patches, self._settings.grid)).to(self._dtype)
-        grid = torch.from_numpy(np.array([picture.grid], np.int64))
+            pixels = torch.from_numpy(normalize_patches(image.patches, self._settings.grid)).to(self._dtype)
+        grid = torch.from_numpy(np.array([image.grid], np.int64))
         items = MultiModalKwargsItems.from_hf_inputs(
             {"pixel_values": [pixels], "image_grid_thw": grid},
             self._fields,
         )
-        image_tokens = len(picture.patches) // self._settings.grid.merge_size**2
-        rendered = self._prompts.render(prompt or TASK_PROMPTS[picture.task])
+        image_tokens = len(image.patches) // self._settings.grid.merge_size**2
+        rendered = self._prompts.render(prompt or TASK_PROMPTS[image.task])
         return mm_input(
             rendered.token_ids(image_tokens),
             items,
-            # a name of its own for every picture: with the caches off nothing is looked up by content
+            # a name of its own for every image: with the caches off nothing is looked up by content
             {"image": [request_id]},
             {"image": [PlaceholderRange(offset=len(rendered.before), length=image_tokens)]},
         )
@@ -317,7 +317,7 @@ def _executor_on_a_cpu(engine_args: Mapping[str, Any]) -> dict[str, Any]:
 def _scheduler() -> str | None:
     """The scheduler for an engine whose `model.json` names none, which has loaded vLLM's plugins; None for vLLM's own.
 
-    A CPU has nothing to launch that pictures could share, and vLLM's own class reads them one by one in any case.
+    A CPU has nothing to launch that images could share, and vLLM's own class reads them one by one in any case.
     """
     from vllm.platforms import current_platform
 
@@ -399,8 +399,8 @@ def _device_memory(pynvml: Any, name: str) -> DeviceMemory:
     return DeviceMemory(int(memory.used), int(memory.total))
 
 
-def _picture_fields() -> Any:
-    """How the model's class wants a picture's tensors batched, as its own processor declares it."""
+def _image_fields() -> Any:
+    """How the model's class wants an image's tensors batched, as its own processor declares it."""
     from vllm.model_executor.models.paddleocr_vl import PaddleOCRVLMultiModalProcessor
 
     processor: Any = PaddleOCRVLMultiModalProcessor
@@ -408,7 +408,7 @@ def _picture_fields() -> Any:
         from ocrvl.vllm_plugin.processor import PatchProcessor
 
         processor = PatchProcessor
-    # the declaration does not depend on the instance, and making one would load the picture processor
+    # the declaration does not depend on the instance, and making one would load the image processor
     return processor._get_mm_fields_config(None, {}, {})
 
 
@@ -416,7 +416,7 @@ def _finish_reason(reason: str | None) -> FinishReason:
     if reason == "abort":
         raise Cancelled("the engine was told to end this request")
     if reason == "error" or reason is None:
-        raise Unavailable("the engine could not finish this picture, send it again")
+        raise Unavailable("the engine could not finish this image, send it again")
     return FinishReason(reason)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
-from ocrvl.messages import PackedPicture
+from ocrvl.messages import PackedImage
 from ocrvl.models.engine.serve import Engine, Job
 from ocrvl.options import Options
 from ocrvl.wire import Task
@@ -19,7 +19,7 @@ _TOGETHER = 4
 
 
 async def warm_up(engine: Engine, grid: PixelGrid, step_tokens: int) -> None:
-    """Read white pictures of the smallest and the largest size, alone and as many as one step takes.
+    """Read white images of the smallest and the largest size, alone and as many as one step takes.
 
     What the first request of a size would wait for (kernels that are compiled or chosen by shape, the tokenizer) is
     there afterwards, and so is the memory of the largest step: where it is too little, the start fails, and not a
@@ -28,7 +28,7 @@ async def warm_up(engine: Engine, grid: PixelGrid, step_tokens: int) -> None:
     small, large = (_white(grid, pixels) for pixels in (grid.min_pixels, grid.max_pixels))
     plain = Options(max_tokens=8, raw=True)
     await engine.read(small, Job.begin(plain, _NAME))
-    # a model's length that leaves no room for the largest picture is for its callers to be told
+    # a model's length that leaves no room for the largest image is for its callers to be told
     with suppress(InvalidArgument):
         await engine.read(large, Job.begin(plain, _NAME))
         # the first one goes alone, while the others arrive
@@ -38,9 +38,9 @@ async def warm_up(engine: Engine, grid: PixelGrid, step_tokens: int) -> None:
     await asyncio.gather(*(engine.read(small, Job.begin(plain, _NAME)) for _ in range(_TOGETHER)))
 
 
-def _white(grid: PixelGrid, pixels: int) -> PackedPicture:
+def _white(grid: PixelGrid, pixels: int) -> PackedImage:
     side = int(pixels**0.5)
     width, height = grid.resized_size(side, side)
     rows, columns = height // grid.patch_size, width // grid.patch_size
     patches = np.full((rows * columns, 3 * grid.patch_size**2), 255, np.uint8)
-    return PackedPicture(0, patches, (1, rows, columns), Task.OCR)
+    return PackedImage(0, patches, (1, rows, columns), Task.OCR)

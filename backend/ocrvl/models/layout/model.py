@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.imaging.decode import PictureLimits, decode_picture
+from ocrvl.imaging.decode import ImageLimits, decode_image
 from ocrvl.imaging.decoder import DecoderProcess
 from ocrvl.messages import Array
 from ocrvl.metrics.definitions import LayoutMetrics
@@ -31,10 +31,10 @@ class LayoutInstance:
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
         self._settings = parse_parameters(LayoutSettings, context.parameters, context.config_file)
-        self._limits = PictureLimits(
-            max_bytes=self._settings.max_picture_bytes,
-            max_pixels=self._settings.max_picture_pixels,
-            max_seconds=self._settings.max_picture_seconds,
+        self._limits = ImageLimits(
+            max_bytes=self._settings.max_image_bytes,
+            max_pixels=self._settings.max_image_pixels,
+            max_seconds=self._settings.max_image_seconds,
         )
         self._decoder = DecoderProcess()
         self._detector = self._load(context)
@@ -85,13 +85,13 @@ class LayoutInstance:
         if (pixels is None) == (image is None):
             raise InvalidArgument(f"either {Tensor.IMAGE} or {Tensor.PIXELS} is wanted")
         if image is not None:
-            return decode_picture(image.item(), self._limits, elsewhere=self._decoder.decode).pixels
+            return decode_image(image.item(), self._limits, elsewhere=self._decoder.decode).pixels
         assert pixels is not None
         if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[3] != 3 or not all(pixels.shape):
             raise InvalidArgument(f"{Tensor.PIXELS}: shape {list(pixels.shape)}, [1, height, width, 3] is wanted")
-        if pixels.shape[1] * pixels.shape[2] > self._settings.max_picture_pixels:
+        if pixels.shape[1] * pixels.shape[2] > self._settings.max_image_pixels:
             raise InvalidArgument(
-                f"{Tensor.PIXELS}: {pixels.shape[2]}x{pixels.shape[1]}, at most {self._settings.max_picture_pixels} "
+                f"{Tensor.PIXELS}: {pixels.shape[2]}x{pixels.shape[1]}, at most {self._settings.max_image_pixels} "
                 "pixels are taken"
             )
         page: Pixels = pixels[0]
@@ -101,7 +101,7 @@ class LayoutInstance:
 def detect_each(
     detector: Detector, pages: Sequence[Pixels], options: Sequence[LayoutOptions]
 ) -> list[dict[Tensor, Array] | Exception]:
-    """The blocks of all pages at once; where the detector can not look at one of them, the others have theirs still."""
+    """The blocks of all pages at once; where the detector cannot look at one of them, the others have theirs still."""
     if not pages:
         return []
     try:

@@ -43,7 +43,7 @@ class PaddleDetector:
     `folder` holds the model's files; without it PaddleX fetches them from its hubs. `device` is PaddleX's (`cpu`,
     `gpu:0`); `batch_size` pages at most go through the network together; `threads` are those of a CPU.
 
-    Raises `ValueError` where the model can not be loaded.
+    Raises `ValueError` where the model cannot be loaded.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class PaddleDetector:
 
 
 class _Process:
-    """PaddleX's processing of what a network found, kept from what it can not bear (seen in 3.7.2)."""
+    """PaddleX's processing of what a network found, kept from what it cannot bear (seen in 3.7.2)."""
 
     def __init__(self, process: Callable[..., list[Any]]) -> None:
         self._process = process
@@ -129,7 +129,7 @@ def _check(folder: Path | None, engine: Engine, device: str) -> None:
 
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             raise ValueError(
-                f"engine: the installed onnxruntime can not use {device}: install onnxruntime-gpu, set engine to "
+                f"engine: the installed onnxruntime cannot use {device}: install onnxruntime-gpu, set engine to "
                 "transformers, or instance_group to KIND_CPU"
             )
     if folder is None:
@@ -167,7 +167,7 @@ def _create(name: str, folder: Path | None, engine: Engine, device: str, batch_s
                 f"folder: not set, and {name} could not be had from PaddleX's hubs; name a folder that holds its files "
                 f"({reason})"
             ) from error
-        raise ValueError(f"folder: {folder} can not be loaded as {name} by {engine} ({reason})") from error
+        raise ValueError(f"folder: {folder} cannot be loaded as {name} by {engine} ({reason})") from error
 
 
 def _key(options: LayoutOptions) -> str:

@@ -17,9 +17,9 @@ from ocrvl.control_channel.address import channel_folder
 from ocrvl.control_channel.client import FaceChannel
 from ocrvl.control_channel.engine_gate import Gate
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.decoder import DecoderProcess
-from ocrvl.messages import Array, PackedPictures, decode_texts, parse_task
+from ocrvl.messages import Array, PackedImages, decode_texts, parse_task
 from ocrvl.metrics.definitions import PreprocessMetrics, RefusalReason
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, publish_metrics
@@ -55,7 +55,7 @@ class Watch:
         """Raise `Cancelled` where its caller has gone or its time has passed. May be called as often as one likes."""
         now = time.monotonic()
         if self._deadline is not None and now >= self._deadline:
-            raise Cancelled("its time has passed while its pictures were decoded")
+            raise Cancelled("its time has passed while its images were decoded")
         if now >= self._next_look:
             if self._caller.is_gone():
                 raise Cancelled("its caller went away")
@@ -63,17 +63,17 @@ class Watch:
 
 
 class PreprocessInstance:
-    """Turns requests to `ocr` into packed pictures."""
+    """Turns requests to `ocr` into packed images."""
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
         # there are as many instances as cores: threads of one would only take them from the others
         torch.set_num_threads(1)
         self._log = log
         self._settings = parse_parameters(PreprocessSettings, context.parameters, context.config_file)
-        limits = PictureLimits(
-            max_bytes=self._settings.max_picture_bytes,
-            max_pixels=self._settings.max_picture_pixels,
-            max_seconds=self._settings.max_picture_seconds,
+        limits = ImageLimits(
+            max_bytes=self._settings.max_image_bytes,
+            max_pixels=self._settings.max_image_pixels,
+            max_seconds=self._settings.max_image_seconds,
             max_request_seconds=self._settings.max_request_seconds,
             max_patch_bytes=self._settings.max_patch_bytes,
         )
@@ -135,23 +135,23 @@ class PreprocessInstance:
         check_room(packed.patches.nbytes)
         return tensors
 
-    def _count(self, images: list[bytes], packed: PackedPictures) -> None:
-        self._metrics.pictures.inc(len(packed))
+    def _count(self, images: list[bytes], packed: PackedImages) -> None:
+        self._metrics.images.inc(len(packed))
         self._metrics.pixels.inc(int(packed.source_sizes.prod(axis=1, dtype=np.int64).sum()))
         self._metrics.bytes.inc(sum(map(len, images)))
 
     def _warm_up(self) -> None:
-        """Decode a picture of each common format, so that the first caller does not wait for their decoders."""
-        for picture_format in ("PNG", "JPEG"):
+        """Decode an image of each common format, so that the first caller does not wait for their decoders."""
+        for image_format in ("PNG", "JPEG"):
             file = io.BytesIO()
-            Image.new("RGB", (64, 64), "white").save(file, picture_format)
+            Image.new("RGB", (64, 64), "white").save(file, image_format)
             replace(self._preprocessor, timer=nullcontext).preprocess([file.getvalue()], [Task.OCR], Options())
 
     def _check_size(self, images: list[bytes]) -> None:
         size = sum(map(len, images))
         if size > self._settings.max_request_bytes:
             raise InvalidArgument(
-                f"the pictures of this request have {size} bytes, {self._settings.max_request_bytes} are taken: "
+                f"the images of this request have {size} bytes, {self._settings.max_request_bytes} are taken: "
                 "send fewer at once"
             )
 

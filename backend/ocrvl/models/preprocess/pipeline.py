@@ -1,4 +1,4 @@
-"""All the pictures of a request, from encoded bytes to packed patches."""
+"""All the images of a request, from encoded bytes to packed patches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.imaging.decode import Elsewhere, PictureLimits, decode_picture
+from ocrvl.imaging.decode import Elsewhere, ImageLimits, decode_image
 from ocrvl.imaging.decoder import DecoderProcess
 from ocrvl.imaging.grid import PixelGrid, upscaled_size
 from ocrvl.imaging.patches import cut_patches, resize
-from ocrvl.messages import PackedPictures
+from ocrvl.messages import PackedImages
 from ocrvl.metrics.definitions import Stage
 from ocrvl.options import Options
-from ocrvl.wire import MAX_PICTURES, Task
+from ocrvl.wire import MAX_IMAGES, Task
 
 
 def _see_nothing() -> None:
@@ -30,17 +30,17 @@ def _see_nothing() -> None:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """Turns encoded pictures into packed patches for one checkpoint: the same input gives the same patches.
+    """Turns encoded images into packed patches for one checkpoint: the same input gives the same patches.
 
     With `scaled_jpeg` a JPEG of at least twice the size that is wanted of it is decoded at a smaller scale: not quite
     the reference's pixels, in a fraction of the time. With `exact_resize` Pillow resizes, see `resize`. `decoder` is
-    where pictures are decoded whose cost nobody knows, see `decode_picture`. `max_tokens` is the model's length, which
+    where images are decoded whose cost nobody knows, see `decode_image`. `max_tokens` is the model's length, which
     what is larger than that could only be refused for later. `timer` makes a context for each part of
-    the work on a picture, for those who measure.
+    the work on an image, for those who measure.
     """
 
     grid: PixelGrid
-    limits: PictureLimits
+    limits: ImageLimits
     scaled_jpeg: bool = True
     exact_resize: bool = False
     decoder: DecoderProcess | None = None
@@ -49,15 +49,15 @@ class Preprocessor:
 
     def preprocess(
         self, images: Sequence[bytes], tasks: Sequence[Task], options: Options, look: Callable[[], None] = _see_nothing
-    ) -> PackedPictures:
-        """Decode, resize and cut every picture.
+    ) -> PackedImages:
+        """Decode, resize and cut every image.
 
-        `tasks` has one task for all pictures or one a picture. Raises `InvalidArgument` naming the picture, or,
-        with `on_error: keep`, notes it in `PackedPictures.errors` and goes on; a request without a single good
-        picture is returned as well, the errors are then all it has. `look` is called before each picture, and now and
+        `tasks` has one task for all images or one an image. Raises `InvalidArgument` naming the image, or,
+        with `on_error: keep`, notes it in `PackedImages.errors` and goes on; a request without a single good
+        image is returned as well, the errors are then all it has. `look` is called before each image, and now and
         then while one is decoded elsewhere; what it raises ends the request.
         """
-        tasks = _task_per_picture(tasks, len(images))
+        tasks = _task_per_image(tasks, len(images))
         cut, warnings, errors = [], [], []
         share = _Share(self.limits, self.decoder, look)
         for index, (data, task) in enumerate(zip(images, tasks, strict=True)):
@@ -68,7 +68,7 @@ class Preprocessor:
                 share.bytes_left -= patches.nbytes
                 error = ""
             except InvalidArgument as cause:
-                named = InvalidArgument(f"picture {index}: {cause}")
+                named = InvalidArgument(f"image {index}: {cause}")
                 if options.on_error == "fail":
                     raise named from None
                 patches, grid, size, warning = self._no_patches(), (0, 0, 0), (0, 0), ""
@@ -76,7 +76,7 @@ class Preprocessor:
             cut.append((patches, grid, size))
             warnings.append(warning)
             errors.append(error)
-        return PackedPictures(
+        return PackedImages(
             patches=cut[0][0] if len(cut) == 1 else np.concatenate([patches for patches, _, _ in cut]),
             grids=np.array([grid for _, grid, _ in cut], np.int64),
             source_sizes=np.array([size for _, _, size in cut], np.int32),
@@ -95,12 +95,12 @@ class Preprocessor:
             return grid.resized_size(*upscaled_size(task, width, height))
 
         with self.timer(Stage.DECODE):
-            picture = decode_picture(data, share.limits(), wanted_size if self.scaled_jpeg else None, share.elsewhere)
-        pixels = picture.pixels
-        if (upscaled := upscaled_size(task, *picture.size)) != picture.size:
+            image = decode_image(data, share.limits(), wanted_size if self.scaled_jpeg else None, share.elsewhere)
+        pixels = image.pixels
+        if (upscaled := upscaled_size(task, *image.size)) != image.size:
             # two resizes, with these filters, because that is what the model was given in training (PaddleX)
             pixels = np.array(Image.fromarray(pixels).resize(upscaled, Image.Resampling.LANCZOS))
-        width, height = wanted_size(*picture.size)
+        width, height = wanted_size(*image.size)
         tokens = width * height // grid.factor**2
         if self.max_tokens is not None and tokens >= self.max_tokens:
             raise InvalidArgument(
@@ -110,13 +110,13 @@ class Preprocessor:
         if 3 * width * height > share.bytes_left:
             raise InvalidArgument(
                 f"resized to {width}x{height}, it takes its request over {self.limits.max_patch_bytes} bytes: "
-                "send fewer pictures at once, or lower max_pixels"
+                "send fewer images at once, or lower max_pixels"
             )
         with self.timer(Stage.RESIZE):
             planes = resize(pixels, (width, height), exact=self.exact_resize)
         with self.timer(Stage.PATCH):
             patches, thw = cut_patches(planes, grid)
-        return patches, thw, picture.size, picture.warning
+        return patches, thw, image.size, image.warning
 
     def _no_patches(self) -> npt.NDArray[np.uint8]:
         return np.empty((0, 3 * self.grid.patch_size**2), np.uint8)
@@ -125,19 +125,19 @@ class Preprocessor:
 class _Share:
     """What a request may still take of processor time and of memory."""
 
-    def __init__(self, limits: PictureLimits, decoder: DecoderProcess | None, look: Callable[[], None]) -> None:
+    def __init__(self, limits: ImageLimits, decoder: DecoderProcess | None, look: Callable[[], None]) -> None:
         self.bytes_left = limits.max_patch_bytes
         self.elsewhere: Elsewhere | None = None if decoder is None else partial(decoder.decode, look=look)
         self._seconds_left = limits.max_request_seconds
         self._limits = limits
         self._decoder = decoder
 
-    def limits(self) -> PictureLimits:
-        """Those of the next picture. Raises `InvalidArgument` where no time is left."""
+    def limits(self) -> ImageLimits:
+        """Those of the next image. Raises `InvalidArgument` where no time is left."""
         if self._seconds_left <= 0:
             raise InvalidArgument(
                 f"those before it took the {self._limits.max_request_seconds:g} s that a request may take to decode: "
-                "send fewer pictures at once"
+                "send fewer images at once"
             )
         return replace(self._limits, max_seconds=min(self._limits.max_seconds, self._seconds_left))
 
@@ -154,11 +154,11 @@ class _Share:
         return time.thread_time() + (0.0 if self._decoder is None else self._decoder.seconds)
 
 
-def _task_per_picture(tasks: Sequence[Task], count: int) -> Sequence[Task]:
-    if not 1 <= count <= MAX_PICTURES:
-        raise InvalidArgument(f"{count} pictures in one request, 1 to {MAX_PICTURES} are taken")
+def _task_per_image(tasks: Sequence[Task], count: int) -> Sequence[Task]:
+    if not 1 <= count <= MAX_IMAGES:
+        raise InvalidArgument(f"{count} images in one request, 1 to {MAX_IMAGES} are taken")
     if len(tasks) == 1:
         return tuple(tasks) * count
     if len(tasks) != count:
-        raise InvalidArgument(f"{len(tasks)} tasks for {count} pictures: one for all or one for each is wanted")
+        raise InvalidArgument(f"{len(tasks)} tasks for {count} images: one for all or one for each is wanted")
     return tasks

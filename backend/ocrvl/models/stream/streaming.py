@@ -196,7 +196,7 @@ class StreamHost:
         return None
 
     async def _forward(self, stream: _Stream) -> None:
-        """Send on what comes until all pictures are done. Raises the error that ends the stream instead."""
+        """Send on what comes until all images are done. Raises the error that ends the stream instead."""
         is_answered = has_ended = False
         while not (is_answered and has_ended):
             try:

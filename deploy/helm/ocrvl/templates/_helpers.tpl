@@ -51,8 +51,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and (ne .Values.modelCache.mode "none") (regexMatch "^[^./~][^/]*/[^/]+$" .Values.checkpoint) -}}yes{{- end -}}
 {{- end -}}
 
-{{- /* Pictures that the engines of one pod read at a time. */ -}}
-{{- define "ocrvl.picturesPerPod" -}}
+{{- /* Images that the engines of one pod read at a time. */ -}}
+{{- define "ocrvl.imagesPerPod" -}}
 {{- if eq .Values.parallel "tensor" -}}
 {{ int .Values.maxNumSeqs }}
 {{- else -}}
@@ -61,8 +61,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- /* Of these, what one pod should have at most, on the average. */ -}}
-{{- define "ocrvl.targetPictures" -}}
-{{ max 1 (floor (mulf (include "ocrvl.picturesPerPod" . | int) .Values.autoscaling.targetUtilization) | int) }}
+{{- define "ocrvl.targetImages" -}}
+{{ max 1 (floor (mulf (include "ocrvl.imagesPerPod" . | int) .Values.autoscaling.targetUtilization) | int) }}
 {{- end -}}
 
 {{- /* How an autoscaler moves: up at once, down one by one (docs/autoscaling.md). */ -}}
@@ -91,7 +91,7 @@ scaleDown:
 {{- end -}}
 {{- end -}}
 
-{{- /* What values can not mean together; the schema can not say these. */ -}}
+{{- /* What values cannot mean together; the schema cannot say these. */ -}}
 {{- define "ocrvl.check" -}}
 {{- if and (gt (int .Values.enginesPerGpu) 1) (or (ne .Values.parallel "data") (ne .Values.device "gpu")) -}}
 {{- fail "enginesPerGpu: several engines on a GPU are for parallel: data and device: gpu; set enginesPerGpu: 1" -}}

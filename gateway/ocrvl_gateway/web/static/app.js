@@ -120,7 +120,7 @@ function offerAgain() {
 }
 
 function modeChanged() {
-  // documents have charts, seals and pages; a picture that is one block has not
+  // documents have charts, seals and pages; an image that is one block has not
   for (const id of ["charts", "seals"]) $(id).disabled = Boolean($("mode").value);
   offerAgain();
 }
@@ -154,11 +154,11 @@ function take(files) {
 for (const button of document.querySelectorAll("[data-example]")) {
   button.onclick = async () => {
     const name = button.dataset.example;
-    const picture = await (await fetch(`static/examples/${name}`)).blob();
+    const image = await (await fetch(`static/examples/${name}`)).blob();
     $("mode").value = button.dataset.mode;
     $("pages").value = "";
     modeChanged();
-    read(new File([picture], name, { type: "image/png" }));
+    read(new File([image], name, { type: "image/png" }));
   };
 }
 $("file").onchange = (event) => {
@@ -187,7 +187,7 @@ $("mode").onchange = modeChanged;
 for (const id of ["pages", "charts", "seals"]) $(id).oninput = offerAgain;
 
 function nameOf(file) {
-  return file.name || "The pasted picture";
+  return file.name || "The pasted image";
 }
 
 function progress() {

@@ -17,7 +17,7 @@ export async function readDocument(file, query, key, signal, on) {
     response = await fetch(`api/document?${query}`, { method: "POST", body: file, headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("The gateway can not be reached, or closed the connection.");
+    throw new Problem("The gateway cannot be reached, or closed the connection.");
   }
   if (!response.ok) throw new Problem(await messageOf(response), response.status);
   for await (const { event, data } of eventsOf(response.body)) {

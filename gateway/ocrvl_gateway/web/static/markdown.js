@@ -1,4 +1,4 @@
-// The server's Markdown to elements: texts are escaped where they look like markup, tables and pictures are HTML. What a
+// The server's Markdown to elements: texts are escaped where they look like markup, tables and images are HTML. What a
 // model wrote is untrusted: every element is made here, by a list of those that are known; nothing is ever handed to the
 // document as HTML.
 
@@ -17,8 +17,8 @@ const INLINE = new RegExp(
 );
 const IN_CELLS = new RegExp(String.raw`(\$\s[^$]+\s\$(?!\s*[0-9])|\$\$[^$]+\$\$|\$[^\s$0-9][^\s$]*[\\^_{][^\s$]*\$)`);
 
-/** The elements of a Markdown text; `pictures` are addresses by the names that it calls them. */
-export function render(markdown, pictures) {
+/** The elements of a Markdown text; `images` are addresses by the names that it calls them. */
+export function render(markdown, images) {
   const out = document.createDocumentFragment();
   const lines = markdown.replaceAll("\r", "").split("\n");
   while (lines.length) {
@@ -26,27 +26,27 @@ export function render(markdown, pictures) {
       lines.shift();
       continue;
     }
-    out.append(takeBlock(lines, pictures));
+    out.append(takeBlock(lines, images));
   }
   return out;
 }
 
-function takeBlock(lines, pictures) {
+function takeBlock(lines, images) {
   const first = lines[0];
   const heading = /^(#{1,6})\s+(.*)$/.exec(first);
   if (heading) {
     lines.shift();
     // the page has the first two levels
-    return inline(element(`h${Math.min(6, heading[1].length + 2)}`), heading[2], pictures);
+    return inline(element(`h${Math.min(6, heading[1].length + 2)}`), heading[2], images);
   }
   if (/^```/.test(first)) return takeFence(lines);
   if (/^\s*\$\$/.test(first)) return takeFormula(lines);
-  if (ROW.test(first) && RULE.test(lines[1] ?? "")) return takeTable(lines, pictures);
-  if (ITEM.test(first)) return takeList(lines, pictures);
+  if (ROW.test(first) && RULE.test(lines[1] ?? "")) return takeTable(lines, images);
+  if (ITEM.test(first)) return takeList(lines, images);
   const text = [lines.shift()];
   while (lines.length && lines[0].trim()) text.push(lines.shift());
-  if (HTML_BLOCK.test(first)) return html(text.join("\n"), pictures);
-  return inline(element("p"), text.join("\n"), pictures);
+  if (HTML_BLOCK.test(first)) return html(text.join("\n"), images);
+  return inline(element("p"), text.join("\n"), images);
 }
 
 function takeFence(lines) {
@@ -66,32 +66,32 @@ function takeFormula(lines) {
   return shown;
 }
 
-function takeList(lines, pictures) {
+function takeList(lines, images) {
   const first = ITEM.exec(lines[0])[1];
   const list = element(/^\d/.test(first) ? "ol" : "ul");
   if (list.tagName === "OL") list.start = parseInt(first, 10);
   const same = (line) => ITEM.test(line) && /^\s*\d/.test(line) === /^\d/.test(first);
-  while (lines.length && same(lines[0])) list.append(inline(element("li"), lines.shift().replace(ITEM, ""), pictures));
+  while (lines.length && same(lines[0])) list.append(inline(element("li"), lines.shift().replace(ITEM, ""), images));
   return list;
 }
 
-function takeTable(lines, pictures) {
+function takeTable(lines, images) {
   const table = element("table");
   while (lines.length && ROW.test(lines[0])) {
     const line = lines.shift();
     if (RULE.test(line)) continue;
     const row = table.insertRow();
-    for (const cell of line.trim().slice(1, -1).split(/(?<!\\)\|/)) inline(row.insertCell(), cell.trim(), pictures);
+    for (const cell of line.trim().slice(1, -1).split(/(?<!\\)\|/)) inline(row.insertCell(), cell.trim(), images);
   }
   return scrolling(table);
 }
 
 /** HTML of the known elements; all other angle brackets are what they are. */
-function html(text, pictures) {
+function html(text, images) {
   const known = text.replace(/&(?!#?\w{1,31};)/g, "&amp;").replace(TAG, cleaned);
   const parsed = new DOMParser().parseFromString(known, "text/html"); // inert: nothing in it loads or runs
   const box = element("div");
-  copy(parsed.body, box, pictures);
+  copy(parsed.body, box, images);
   return box;
 }
 
@@ -103,19 +103,19 @@ function cleaned(_, slash, name, attributes) {
   return `<${name} ${(attributes.match(ATTRIBUTE) ?? []).join(" ")}${centred}>`;
 }
 
-function copy(from, to, pictures) {
+function copy(from, to, images) {
   for (const node of from.childNodes) {
     if (node.nodeType === Node.TEXT_NODE) inHtml(to, node.data);
-    else if (node.tagName === "IMG") to.append(picture(node.getAttribute("src"), node.getAttribute("alt"), pictures, node.getAttribute("width")));
+    else if (node.tagName === "IMG") to.append(image(node.getAttribute("src"), node.getAttribute("alt"), images, node.getAttribute("width")));
     else if (ELEMENTS.has(node.tagName)) {
       const made = element(node.tagName === "CENTER" ? "div" : node.tagName);
       for (const name of ["colspan", "rowspan"]) {
         if (/^\d{1,3}$/.test(node.getAttribute(name) ?? "")) made.setAttribute(name, node.getAttribute(name));
       }
       if (node.tagName === "CENTER" || node.hasAttribute("data-center")) made.className = "center";
-      copy(node, made, pictures);
+      copy(node, made, images);
       to.append(node.tagName === "TABLE" ? scrolling(made) : made);
-    } else if (node.nodeType === Node.ELEMENT_NODE) copy(node, to, pictures);
+    } else if (node.nodeType === Node.ELEMENT_NODE) copy(node, to, images);
   }
 }
 
@@ -127,8 +127,8 @@ function inHtml(to, text) {
   }
 }
 
-/** Adds Markdown to an element: escapes, emphasis, code, formulas and pictures. */
-function inline(to, text, pictures) {
+/** Adds Markdown to an element: escapes, emphasis, code, formulas and images. */
+function inline(to, text, images) {
   let plain = "";
   const flush = () => {
     if (plain) addLines(to, plain);
@@ -139,19 +139,19 @@ function inline(to, text, pictures) {
     else if (piece.startsWith("\\")) plain += piece[1];
     else {
       flush();
-      to.append(special(piece, pictures));
+      to.append(special(piece, images));
     }
   }
   flush();
   return to;
 }
 
-function special(piece, pictures) {
+function special(piece, images) {
   if (piece.startsWith("**")) return element("strong", piece.slice(2, -2));
   if (piece.startsWith("`")) return element("code", piece.replace(/^`+|`+$/g, ""));
   if (piece.startsWith("$")) return math(piece);
   const [, name, source] = /^!\[(.*?)\]\((.*)\)$/.exec(piece);
-  return picture(source, name, pictures);
+  return image(source, name, images);
 }
 
 function math(piece) {
@@ -169,12 +169,12 @@ function addLines(to, text) {
   }
 }
 
-function picture(source, name, pictures, width) {
+function image(source, name, images, width) {
   // only what came with the document is shown: no address of the text's own is ever asked
-  if (!source || !Object.hasOwn(pictures, source)) return element("em", name || "picture");
+  if (!source || !Object.hasOwn(images, source)) return element("em", name || "image");
   const image = element("img");
-  image.src = pictures[source];
-  image.alt = name || "picture";
+  image.src = images[source];
+  image.alt = name || "image";
   image.loading = "lazy";
   if (/^\d{1,3}%$/.test(width ?? "")) image.style.width = width;
   return image;

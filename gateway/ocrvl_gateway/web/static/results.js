@@ -1,4 +1,4 @@
-// What is handed out: Markdown, JSON, an archive with the pictures, and the clipboard.
+// What is handed out: Markdown, JSON, an archive with the images, and the clipboard.
 
 import { zip } from "./zip.js";
 
@@ -23,7 +23,7 @@ export class Results {
     const files = [[`${this.stem}.md`, this.markdown], [`${this.stem}.json`, this.json]];
     for (const sheet of this.sheets) {
       files.push(...sheet.files);
-      if (sheet.picture) files.push([`page_${String(sheet.page.index + 1).padStart(4, "0")}.jpg`, sheet.picture]);
+      if (sheet.image) files.push([`page_${String(sheet.page.index + 1).padStart(4, "0")}.jpg`, sheet.image]);
     }
     return zip(files);
   }

@@ -1,4 +1,4 @@
-// One page: its picture with the boxes of its blocks, and beside it what was read in them.
+// One page: its image with the boxes of its blocks, and beside it what was read in them.
 
 import { bytesOf } from "./events.js";
 import { render } from "./markdown.js";
@@ -7,14 +7,14 @@ import { count, sentence } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const ASIDE = new Set(["header", "footer", "number", "footnote", "aside_text", "header_image", "footer_image"]);
 
-/** A page that is still being read; `picture` is the address of its picture, where the browser can show it. */
-export function waitingSheet(picture) {
+/** A page that is still being read; `image` is the address of its image, where the browser can show it. */
+export function waitingSheet(image) {
   const sheet = section("Page 1");
   const columns = make("div", "columns");
-  const figure = make("figure", "picture");
-  if (picture) {
+  const figure = make("figure", "image");
+  if (image) {
     const image = make("img");
-    image.src = picture;
+    image.src = image;
     image.alt = "The page, before it is read";
     const canvas = make("div", "canvas");
     canvas.append(image);
@@ -35,7 +35,7 @@ export class Sheet {
     this.readAs = readAs;
     this.files = Object.entries(page.images).map(([name, data]) => [name, bytesOf(data)]);
     this.addresses = this.files.map(([name, bytes]) => [name, addressOf(bytes)]);
-    this.picture = page.picture && bytesOf(page.picture);
+    this.image = page.image && bytesOf(page.image);
     this.element = section(page.total > 1 ? `Page ${page.index + 1}` : "Page");
     this.blocks = page.content.parsing_res_list ?? [];
     this.pairs = [];
@@ -48,10 +48,10 @@ export class Sheet {
     this.element.addEventListener("keydown", (event) => this.#pressed(event));
   }
 
-  /** Frees the pictures. */
+  /** Frees the images. */
   forget() {
     for (const [, address] of this.addresses) URL.revokeObjectURL(address);
-    if (this.pictureAddress) URL.revokeObjectURL(this.pictureAddress);
+    if (this.imageAddress) URL.revokeObjectURL(this.imageAddress);
   }
 
   /** What was read, without what is left of the page's own words. */
@@ -87,15 +87,15 @@ export class Sheet {
   }
 
   #figure() {
-    const figure = make("figure", "picture");
-    if (!this.picture) {
-      figure.append(make("p", "note", "No picture of this page."));
+    const figure = make("figure", "image");
+    if (!this.image) {
+      figure.append(make("p", "note", "No image of this page."));
       return figure;
     }
     const { width, height } = this.page.content;
-    this.pictureAddress = addressOf(this.picture);
+    this.imageAddress = addressOf(this.image);
     const image = make("img");
-    image.src = this.pictureAddress;
+    image.src = this.imageAddress;
     image.alt = `Page ${this.page.index + 1} as it was read`;
     if (width) [image.width, image.height] = [width, height];
     const canvas = make("div", "canvas");
@@ -156,7 +156,7 @@ export class Sheet {
   }
 
   #showBlocks() {
-    const pictures = Object.fromEntries(this.addresses);
+    const images = Object.fromEntries(this.addresses);
     for (const [number, block] of this.blocks.entries()) {
       const text = make("div", "block");
       text.classList.toggle("aside", ASIDE.has(block.block_label));
@@ -169,7 +169,7 @@ export class Sheet {
       if (block.error) text.append(make("p", "note bad", sentence(`this block could not be read: ${block.error}`)));
       else {
         const said = make("div", "said");
-        said.append(render(block.block_content, pictures));
+        said.append(render(block.block_content, images));
         text.append(said);
       }
       this.reading.append(text);

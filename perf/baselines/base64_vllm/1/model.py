@@ -1,6 +1,6 @@
-"""What a preprocessing model saves: vLLM in one decoupled model, which is sent a prompt and a picture in base64.
+"""What a preprocessing model saves: vLLM in one decoupled model, which is sent a prompt and an image in base64.
 
-This is how Triton's own vLLM backend serves a multimodal model: the picture is decoded on the engine's event loop, and
+This is how Triton's own vLLM backend serves a multimodal model: the image is decoded on the engine's event loop, and
 vLLM's front end does the rest of its preparation.
 """
 
@@ -67,8 +67,8 @@ class TritonPythonModel:
             value: bytes = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()[0]
             return value
 
-        picture = Image.open(io.BytesIO(base64.b64decode(element("image")))).convert("RGB")
-        prompt = {"prompt": element("text_input").decode(), "multi_modal_data": {"image": [picture]}}
+        image = Image.open(io.BytesIO(base64.b64decode(element("image")))).convert("RGB")
+        prompt = {"prompt": element("text_input").decode(), "multi_modal_data": {"image": [image]}}
         params = SamplingParams(**json.loads(element("sampling_parameters")))
         async for output in self._llm.generate(prompt, params, uuid.uuid4().hex):
             completion = output.outputs[0]

@@ -34,7 +34,7 @@ def test_an_engine_that_restarts_is_told_as_such_and_not_as_a_group_of_errors() 
 
 
 def test_a_block_that_an_engine_left_is_asked_for_again_and_one_that_can_not_be_read_is_not() -> None:
-    bad = "[INVALID_ARG] picture 0: its aspect ratio is 300"
+    bad = "[INVALID_ARG] image 0: its aspect ratio is 300"
     assert [block.error for block in to_blocks(["a", ""], ["", bad])] == ["", bad]
-    with pytest.raises(Unavailable, match="picture 1: the engine has stopped"):
-        to_blocks(["", ""], [bad, "[UNAVAILABLE] picture 1: the engine has stopped"])
+    with pytest.raises(Unavailable, match="image 1: the engine has stopped"):
+        to_blocks(["", ""], [bad, "[UNAVAILABLE] image 1: the engine has stopped"])

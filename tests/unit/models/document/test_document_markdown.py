@@ -1,4 +1,4 @@
-"""`ocrvl.models.document.markdown`: what is printed is in a page's Markdown, JSON and Word file, whatever it looks like."""
+"""What is printed is in a page's Markdown, JSON and Word file, whatever it looks like."""
 
 from __future__ import annotations
 

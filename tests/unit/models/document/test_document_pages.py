@@ -17,14 +17,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.files import decode_file
-from ocrvl.imaging.decode import PictureLimits
+from ocrvl.imaging.decode import ImageLimits
 from ocrvl.models.document.drawing import Drawers
 from ocrvl.models.document.options import DocumentOptions, choose_pages, parse_document_options, task_of
 from ocrvl.models.document.pages import open_pages
 from ocrvl.prompts import TASK_PROMPTS
-from tests.support import images as pictures
+from tests.support import images
 
-LIMITS = PictureLimits(max_pixels=4_000_000)
+LIMITS = ImageLimits(max_pixels=4_000_000)
 DRAWERS = Drawers()
 COLOURS = ("red", "green", "blue")
 
@@ -48,7 +48,7 @@ def pdf(*sizes: tuple[float, float]) -> bytes:
 
 def coloured(format: str) -> bytes:  # noqa: A002 - Pillow's own name
     first, *others = [Image.new("RGB", (60, 40), colour) for colour in COLOURS]
-    return pictures.encode(first, format, save_all=True, append_images=others)
+    return images.encode(first, format, save_all=True, append_images=others)
 
 
 @pytest.mark.parametrize("format", ["PDF", "TIFF"])
@@ -90,7 +90,7 @@ def test_scripts_are_not_run_and_attachments_not_opened() -> None:
     assert page.pixels.min() == 255
 
 
-def test_a_bomb_of_a_picture_in_a_pdf_is_drawn_within_the_page_s_pixels() -> None:
+def test_a_bomb_of_an_image_in_a_pdf_is_drawn_within_the_page_s_pixels() -> None:
     side = 12_000
     packed = zlib.compress(bytes(side * side // 8), 9)
     data = (
@@ -106,10 +106,10 @@ def test_a_bomb_of_a_picture_in_a_pdf_is_drawn_within_the_page_s_pixels() -> Non
     assert page.pixels.max() < 32
 
 
-def test_a_picture_is_a_document_of_one_page() -> None:
-    pages = open_pages(pictures.encode(pictures.plain()), 144, LIMITS, DRAWERS)
+def test_an_image_is_a_document_of_one_page() -> None:
+    pages = open_pages(images.encode(images.plain()), 144, LIMITS, DRAWERS)
     assert pages.count == 1
-    np.testing.assert_array_equal(pages.draw(0).pixels, np.asarray(pictures.plain()))
+    np.testing.assert_array_equal(pages.draw(0).pixels, np.asarray(images.plain()))
 
 
 def encrypted() -> bytes:
@@ -131,8 +131,8 @@ def encrypted() -> bytes:
         (pdf((72, 72))[:200], "the PDF is damaged"),
         (encrypted(), "the PDF asks for a password"),
         (pdf(), "the PDF has no pages"),
-        (b"PK\x03\x04 a letter", "neither a PDF nor a picture .* it looks like a ZIP archive"),
-        (b"hello", "neither a PDF nor a picture"),
+        (b"PK\x03\x04 a letter", "neither a PDF nor an image .* it looks like a ZIP archive"),
+        (b"hello", "neither a PDF nor an image"),
     ],
 )
 def test_a_file_that_can_not_be_read_is_refused_with_the_reason(data: bytes, reason: str) -> None:
@@ -142,7 +142,7 @@ def test_a_file_that_can_not_be_read_is_refused_with_the_reason(data: bytes, rea
 
 def test_a_damaged_page_of_a_tiff_fails_alone() -> None:
     first, *others = [Image.new("RGB", (60, 40), colour) for colour in COLOURS]
-    data = bytearray(pictures.encode(first, "TIFF", save_all=True, append_images=others, compression="tiff_lzw"))
+    data = bytearray(images.encode(first, "TIFF", save_all=True, append_images=others, compression="tiff_lzw"))
     with Image.open(io.BytesIO(data)) as image:
         assert isinstance(image, TiffImageFile)
         image.seek(1)
@@ -156,7 +156,7 @@ def test_a_damaged_page_of_a_tiff_fails_alone() -> None:
 
 def test_pixels_of_a_tiff_s_page_are_bounded() -> None:
     with pytest.raises(InvalidArgument, match="promises 60x40 pixels, at most 100"):
-        open_pages(coloured("TIFF"), 72, PictureLimits(max_pixels=100), DRAWERS).draw(1)
+        open_pages(coloured("TIFF"), 72, ImageLimits(max_pixels=100), DRAWERS).draw(1)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from ocrvl.models.layout.regions import Region
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Task, Tensor
 from ocrvl_client._documents import decode_document, decode_pages
-from tests.support import images as pictures
+from tests.support import images
 from tools.documents import DrawnBlock, DrawnPage, draw_document
 
 DRAWN = draw_document(6)
@@ -49,17 +49,17 @@ def _known(pixels: npt.NDArray[np.uint8]) -> str:
 
 def tiff(pages: Sequence[DrawnPage]) -> bytes:
     """Without a loss, so that pages and crops are known by their pixels."""
-    first, *others = [page.picture for page in pages]
-    return pictures.encode(first, "TIFF", save_all=True, append_images=others, compression="tiff_lzw")
+    first, *others = [page.image for page in pages]
+    return images.encode(first, "TIFF", save_all=True, append_images=others, compression="tiff_lzw")
 
 
 class Scripted:
     """The true blocks of drawn pages, and what is written in them; `wait` is called before blocks are read."""
 
     def __init__(self, pages: Sequence[DrawnPage], wait: Callable[[], Any] = lambda: None) -> None:
-        self.blocks = {_known(np.asarray(page.picture)): page.blocks for page in pages}
+        self.blocks = {_known(np.asarray(page.image)): page.blocks for page in pages}
         self.texts = {
-            _known(np.asarray(page.picture.crop(block.box))): block.text for page in pages for block in page.blocks
+            _known(np.asarray(page.image.crop(block.box))): block.text for page in pages for block in page.blocks
         }
         self.tasks: Counter[Task] = Counter()
         self.fail: dict[str, OcrError | str] = {}
@@ -259,12 +259,12 @@ def test_it_is_what_paddlexs_own_pipeline_makes_of_the_same_blocks_and_texts(pip
             ]
 
     theirs.vl_rec_model = Recogniser()
-    expected = [next(iter(theirs.predict(np.array(page.picture)[..., ::-1].copy()))) for page in DRAWN]
+    expected = [next(iter(theirs.predict(np.array(page.image)[..., ::-1].copy()))) for page in DRAWN]
 
     with running(models, pipeline) as host:
         document = decode_document(host.ask(Call(tiff(DRAWN))).wait().sent[0])
     for page, result in zip(document.pages, expected, strict=True):
-        # our names of pictures have the file and the page in front
+        # our names of images have the file and the page in front
         markdown = page.markdown
         for name in page.images:
             markdown = markdown.replace(name, "imgs/" + name.partition("_p")[2].partition("_")[2])
@@ -345,7 +345,7 @@ def test_a_table_that_is_not_converted_is_there_as_it_was_written_and_the_page_s
 
 def test_a_page_that_is_spotted_and_fails_is_no_empty_page(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
-    models.texts[_known(np.asarray(DRAWN[0].picture))] = "all of it"
+    models.texts[_known(np.asarray(DRAWN[0].image))] = "all of it"
     models.fail["all of it"] = "[INVALID_ARG] no"
     with running(models, pipeline) as host:
         call = Call(tiff(DRAWN[:1]), use_layout_detection=False, prompt_label="spotting")
@@ -387,7 +387,7 @@ def test_tables_go_on_across_pages_where_that_takes_seconds(
 
 def test_a_page_that_fails_is_said_and_the_others_are_there(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
-    del models.blocks[_known(np.asarray(DRAWN[1].picture))]
+    del models.blocks[_known(np.asarray(DRAWN[1].image))]
     with running(models, pipeline) as host:
         document = decode_document(host.ask(Call(tiff(DRAWN[:3]))).wait().sent[0])
     assert [bool(page.error) for page in document.pages] == [False, True, False]
@@ -453,7 +453,7 @@ def test_a_document_that_is_ended_ends_its_blocks(pipeline: PaddlePipeline, how:
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        (Call(b"hello"), "neither a PDF nor a picture"),
+        (Call(b"hello"), "neither a PDF nor an image"),
         (Call(b""), "no bytes"),
         (Call(tiff(DRAWN[:1]), pages="7"), "'7' is not there"),
         (Call(tiff(DRAWN[:1]), page=1), "unknown key 'page'"),
@@ -473,7 +473,7 @@ def test_what_can_not_be_read_is_refused_and_the_next_is_read(
 
 def test_of_a_page_with_two_thousand_blocks_the_first_are_read_and_that_is_said(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
-    key = _known(np.asarray(DRAWN[0].picture))
+    key = _known(np.asarray(DRAWN[0].image))
     models.blocks[key] = [
         DrawnBlock("text", (20 * x, 20 * y, 20 * x + 15, 20 * y + 15), "") for y in range(50) for x in range(40)
     ]
@@ -485,19 +485,19 @@ def test_of_a_page_with_two_thousand_blocks_the_first_are_read_and_that_is_said(
 
 def _page(*lines: str) -> DrawnPage:
     """A page with lines of text, of which a layout model finds nothing."""
-    picture = Image.new("RGB", (600, 800), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (600, 800), "white")
+    pen = ImageDraw.Draw(image)
     for number, line in enumerate(lines):
         pen.text((50, 100 + 40 * number), line, fill="black", font_size=24)
-    return DrawnPage(picture)
+    return DrawnPage(image)
 
 
 def test_print_of_which_no_blocks_were_found_is_read_as_one_and_that_is_said(pipeline: PaddlePipeline) -> None:
     page = _page("Keep cold", "and dry")
-    box = find_ink(np.asarray(page.picture))
+    box = find_ink(np.asarray(page.image))
     assert box is not None
     models = Scripted([page])
-    models.texts[_known(np.asarray(page.picture.crop(box)))] = "Keep cold and dry"
+    models.texts[_known(np.asarray(page.image.crop(box)))] = "Keep cold and dry"
     with running(models, pipeline) as host:
         (read,) = decode_document(host.ask(Call(tiff([page]))).wait().sent[0]).pages
     assert read.markdown == "Keep cold and dry"
@@ -522,7 +522,7 @@ def test_a_blank_page_is_said_to_be_blank(pipeline: PaddlePipeline) -> None:
 )
 def test_a_page_without_markdown_says_why(pipeline: PaddlePipeline, label: str, text: str, warning: str) -> None:
     page = _page("Chapter One")
-    page = DrawnPage(page.picture, [DrawnBlock(label, (40, 90, 300, 140), text)])
+    page = DrawnPage(page.image, [DrawnBlock(label, (40, 90, 300, 140), text)])
     with running(Scripted([page]), pipeline) as host:
         (read,) = decode_document(host.ask(Call(tiff([page]))).wait().sent[0]).pages
     assert read.warning == warning
@@ -543,15 +543,15 @@ def test_ink_is_what_differs_from_the_ground(
     ground: int, marks: list[tuple[int, int, int, int]], ink: tuple[int, int, int, int] | None
 ) -> None:
     noise = np.random.default_rng(1).integers(-8, 9, (800, 600, 1))
-    picture = Image.fromarray(np.clip(np.full((800, 600, 3), ground) + noise, 0, 255).astype(np.uint8))
+    image = Image.fromarray(np.clip(np.full((800, 600, 3), ground) + noise, 0, 255).astype(np.uint8))
     for mark in marks:
-        ImageDraw.Draw(picture).rectangle(mark, fill=(255 - ground, 120, 90))
-    assert find_ink(np.asarray(picture)) == ink
+        ImageDraw.Draw(image).rectangle(mark, fill=(255 - ground, 120, 90))
+    assert find_ink(np.asarray(image)) == ink
 
 
 def test_blocks_outside_the_page_or_without_a_size_are_left_out(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
-    key = _known(np.asarray(DRAWN[0].picture))
+    key = _known(np.asarray(DRAWN[0].image))
     good = DRAWN[0].blocks[2]
     models.blocks[key] = [
         good,
@@ -566,7 +566,7 @@ def test_blocks_outside_the_page_or_without_a_size_are_left_out(pipeline: Paddle
 
 def test_without_layout_a_page_is_one_block_of_the_kind_that_is_said(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
-    models.texts[_known(np.asarray(DRAWN[0].picture))] = "all of it"
+    models.texts[_known(np.asarray(DRAWN[0].image))] = "all of it"
     with running(models, pipeline) as host:
         for label, task in (("ocr", Task.OCR), ("formula", Task.FORMULA), ("chart", Task.CHART)):
             call = Call(tiff(DRAWN[:1]), use_layout_detection=False, prompt_label=label)
@@ -583,7 +583,7 @@ def test_pages_that_are_restructured_have_levels_of_titles(pipeline: PaddlePipel
     assert all("global_block_id" in block for page in pages for block in page.content["parsing_res_list"])
 
 
-def test_a_document_for_word_has_its_texts_and_pictures(pipeline: PaddlePipeline) -> None:
+def test_a_document_for_word_has_its_texts_and_images(pipeline: PaddlePipeline) -> None:
     with running(Scripted(DRAWN), pipeline) as host:
         call = host.ask(Call(tiff(DRAWN), output_formats=["docx"], merge_layout_blocks=False)).wait()
     document = decode_document(call.sent[0])
@@ -599,7 +599,7 @@ def test_pages_are_sent_with_their_blocks_drawn_where_that_is_asked_for(pipeline
     ((name, data),) = decode_document(call.sent[0]).pages[0].images.items()
     assert name == "page_0001.jpg"
     with Image.open(io.BytesIO(data)) as image:
-        assert image.size == DRAWN[0].picture.size
+        assert image.size == DRAWN[0].image.size
         left, top, _, bottom = DRAWN[0].blocks[2].box
         # the edge of a box where the page is white
         assert np.asarray(image)[(top + bottom) // 2, left].max() < 200
@@ -611,7 +611,7 @@ def test_pages_are_sent_as_they_were_read_where_that_is_asked_for(pipeline: Padd
     ((name, data),) = decode_document(call.sent[0]).pages[0].images.items()
     assert name == "page_0001_input.jpg"
     with Image.open(io.BytesIO(data)) as image:
-        drawn = np.asarray(DRAWN[0].picture.convert("RGB"), np.int16)
+        drawn = np.asarray(DRAWN[0].image.convert("RGB"), np.int16)
         assert np.abs(np.asarray(image, np.int16) - drawn).mean() < 3
 
 
@@ -624,7 +624,7 @@ def test_more_pages_than_the_request_allows_are_refused_before_any_is_read(pipel
     assert not models.tasks
 
 
-def test_pictures_of_two_documents_have_names_of_their_own(pipeline: PaddlePipeline) -> None:
+def test_images_of_two_documents_have_names_of_their_own(pipeline: PaddlePipeline) -> None:
     page = next(page for page in DRAWN if any(block.label == "image" for block in page.blocks))
     names = []
     with running(Scripted(DRAWN), pipeline) as host:

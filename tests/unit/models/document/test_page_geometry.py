@@ -1,4 +1,4 @@
-"""`ocrvl.models.document.pdfium`: a page is drawn as viewers show it: its boxes, its unit, its rotation, what lies upon it."""
+"""A page is drawn as viewers show it: its boxes, its unit, its rotation, what lies upon it."""
 
 from __future__ import annotations
 

@@ -32,13 +32,13 @@ class Entrance:
         self.admission = Admission(4, PATIENCE, self.doors.append)
         self._pool = pool
 
-    def come(self, pictures: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
-        return self._pool.submit(self.admission.enter, pictures, work or Work(), deadline)
+    def come(self, images: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
+        return self._pool.submit(self.admission.enter, images, work or Work(), deadline)
 
-    def come_and_wait(self, pictures: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
+    def come_and_wait(self, images: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
         """A request that is not let in at once."""
         self.doors.clear()
-        request = self.come(pictures, work, deadline)
+        request = self.come(images, work, deadline)
         wait_until(lambda: self.doors)
         assert not wait_for([request], timeout=_MOMENT).done
         return request
@@ -57,8 +57,8 @@ def entrance() -> Iterator[Entrance]:
 
 
 def test_requests_enter_while_there_is_room_and_then_wait_for_it(entrance: Entrance) -> None:
-    for pictures in (1, 3):
-        entrance.come(pictures).result(PATIENCE)
+    for images in (1, 3):
+        entrance.come(images).result(PATIENCE)
     assert entrance.admission.inside == 4
     waiting = entrance.come_and_wait(2)
     entrance.admission.leave(1)
@@ -71,7 +71,7 @@ def test_requests_enter_while_there_is_room_and_then_wait_for_it(entrance: Entra
 @pytest.mark.parametrize("is_up", [True, False])
 def test_what_never_fits_is_refused_at_once_even_while_the_engine_is_down(entrance: Entrance, is_up: bool) -> None:
     entrance.admission.set_up(is_up)
-    with pytest.raises(InvalidArgument, match="5 pictures in one request, the engine takes 4 at a time"):
+    with pytest.raises(InvalidArgument, match="5 images in one request, the engine takes 4 at a time"):
         entrance.admission.enter(5, Work(), None)
 
 
@@ -199,19 +199,19 @@ def test_a_storm_of_threads_never_has_more_inside_than_the_limit(entrance: Entra
     inside, most = 0, 0
     requests = [random.randint(1, 4) for _ in range(300)]
 
-    def visit(pictures: int) -> None:
+    def visit(images: int) -> None:
         nonlocal inside, most
-        entrance.admission.enter(pictures, Work(), None)
+        entrance.admission.enter(images, Work(), None)
         with lock:
-            inside += pictures
+            inside += images
             most = max(most, inside)
         time.sleep(0)
         with lock:
-            inside -= pictures
-        entrance.admission.leave(pictures)
+            inside -= images
+        entrance.admission.leave(images)
 
     with ThreadPoolExecutor(16) as pool:
-        visits = [pool.submit(visit, pictures) for pictures in requests]
+        visits = [pool.submit(visit, images) for images in requests]
         for _ in range(3):
             entrance.admission.set_up(False)
             entrance.admission.set_up(True)

@@ -36,13 +36,13 @@ def bench(tmp_path: Path) -> Iterator[HostBench]:
     assert bench.engine.at_work == 0
 
 
-def test_pictures_are_answered_in_their_order(bench: HostBench) -> None:
+def test_images_are_answered_in_their_order(bench: HostBench) -> None:
     call = bench.send(pack(3), "Soup of the day", "Bread", "Salt")
     assert call.texts() == ["Soup of the day", "Bread", "Salt"]
     record = bench.record()
     assert (record.request_id, record.trace, record.outcome, record.error) == ("id-7", "00-trace", Outcome.OK, "")
     assert not record.is_part
-    assert (record.pictures, record.input_tokens, record.output_tokens) == (3, 15, 6)
+    assert (record.images, record.input_tokens, record.output_tokens) == (3, 15, 6)
     assert record.cancelled_by is None
     assert 0 < record.waited < record.seconds
     assert bench.heard == []
@@ -70,11 +70,11 @@ def test_tensors_that_do_not_fit_are_refused_and_never_taken(bench: HostBench) -
     call = MemoryCall({**pack().encode_tensors(), Tensor.PATCHES: pack(2).encode_tensors()[Tensor.PATCHES]}, "id-7")
     bench.host.take(call, bench.loop)
     assert_failed(call, InvalidArgument, "the grids have 4 patches, there are 8")
-    assert (bench.record().outcome, bench.record().request_id, bench.record().pictures) == (Outcome.INVALID, "id-7", 0)
+    assert (bench.record().outcome, bench.record().request_id, bench.record().images) == (Outcome.INVALID, "id-7", 0)
 
 
-def test_more_pictures_than_the_engine_ever_takes_are_refused(bench: HostBench) -> None:
-    assert_failed(bench.send(pack(_LIMIT + 1)), InvalidArgument, "4 pictures in one request, the engine takes 3")
+def test_more_images_than_the_engine_ever_takes_are_refused(bench: HostBench) -> None:
+    assert_failed(bench.send(pack(_LIMIT + 1)), InvalidArgument, "4 images in one request, the engine takes 3")
     assert bench.record().outcome is Outcome.INVALID
     assert bench.record().waited == bench.record().seconds
 
@@ -82,13 +82,13 @@ def test_more_pictures_than_the_engine_ever_takes_are_refused(bench: HostBench) 
 @pytest.mark.parametrize(
     ("error", "kind", "message", "outcome"),
     [
-        (InvalidArgument("too long"), InvalidArgument, "picture 1: too long", Outcome.INVALID),
-        (Unavailable("gone"), Unavailable, "picture 1: gone", Outcome.UNAVAILABLE),
-        (InternalError("odd"), InternalError, "picture 1: odd", Outcome.INTERNAL),
+        (InvalidArgument("too long"), InvalidArgument, "image 1: too long", Outcome.INVALID),
+        (Unavailable("gone"), Unavailable, "image 1: gone", Outcome.UNAVAILABLE),
+        (InternalError("odd"), InternalError, "image 1: odd", Outcome.INTERNAL),
         (ZeroDivisionError("by zero"), ZeroDivisionError, "by zero", Outcome.INTERNAL),
     ],
 )
-def test_an_error_of_the_engine_is_the_answer_and_ends_the_other_pictures(
+def test_an_error_of_the_engine_is_the_answer_and_ends_the_other_images(
     bench: HostBench, error: Exception, kind: type[Exception], message: str, outcome: Outcome
 ) -> None:
     assert_failed(bench.send(pack(3), None, error, None), kind, message)
@@ -120,7 +120,7 @@ def end_by_death(bench: HostBench, call: MemoryCall) -> None:
         (end_by_token, Cancelled, "cancelled by its token", CancelReason.TOKEN),
         (end_by_stream, Cancelled, "cancelled by its token", CancelReason.TOKEN),
         (end_by_leaving, Cancelled, "its caller went away", CancelReason.CALLER),
-        (end_by_death, Unavailable, r"picture \d: the engine stopped while it read this picture", None),
+        (end_by_death, Unavailable, r"image \d: the engine stopped while it read this image", None),
     ],
 )
 def test_a_request_that_is_ended_while_it_is_read_is_answered_so(
@@ -186,9 +186,9 @@ def test_a_stream_is_told_that_it_is_taken_then_its_text_then_that_it_is_done_an
 
 def test_a_stream_hears_of_an_error_that_is_kept_and_not_of_one_that_is_the_answer(bench: HostBench) -> None:
     address = {STREAM_PARAMETER: f"{bench.face.face}/stream"}
-    assert_failed(bench.send(pack(), Unavailable("gone"), **address), Unavailable, "picture 0: gone")
+    assert_failed(bench.send(pack(), Unavailable("gone"), **address), Unavailable, "image 0: gone")
     assert bench.send(pack(1, Options(on_error="keep")), Unavailable("gone"), **address).texts() == [""]
-    kept = Done("stream", Reading(0, error="[UNAVAILABLE] picture 0: gone"))
+    kept = Done("stream", Reading(0, error="[UNAVAILABLE] image 0: gone"))
     wait_until(lambda: len(bench.heard) == 4)
     assert bench.heard == [Taken("stream"), Taken("stream"), kept, End("stream")]
 

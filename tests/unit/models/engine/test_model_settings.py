@@ -60,9 +60,9 @@ def test_parameters_are_read_from_their_texts() -> None:
 @pytest.mark.parametrize(
     ("cls", "key", "value", "reason"),
     [
-        (PreprocessSettings, "max_picture_bytes", "64 MB", "Input should be a valid integer"),
-        (PreprocessSettings, "max_picture_bytes", "", "Input should be a valid integer"),
-        (PreprocessSettings, "max_picture_pixels", "0", "Input should be greater than or equal to 1"),
+        (PreprocessSettings, "max_image_bytes", "64 MB", "Input should be a valid integer"),
+        (PreprocessSettings, "max_image_bytes", "", "Input should be a valid integer"),
+        (PreprocessSettings, "max_image_pixels", "0", "Input should be greater than or equal to 1"),
         (PreprocessSettings, "max_patch_bytes", "1e9", "Input should be a valid integer"),
         (PreprocessSettings, "max_request_bytes", "-1", "Input should be greater than or equal to 1"),
         (EngineModelSettings, "reserve", "-1", "Input should be greater than or equal to 0"),

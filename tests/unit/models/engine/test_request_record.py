@@ -18,7 +18,7 @@ from ocrvl.models.request_record import RequestRecord
 
 _RECORD = RequestRecord(
     request_id="page-7",
-    pictures=2,
+    images=2,
     input_tokens=12,
     output_tokens=34,
     waited=0.00012,
@@ -38,8 +38,7 @@ def parse_logfmt(line: str) -> dict[str, str]:
 
 def test_a_line_has_what_an_operator_asks_for() -> None:
     assert _RECORD.line() == (
-        "request request_id=page-7 outcome=ok pictures=2 input_tokens=12 output_tokens=34"
-        " waited_s=0.0001 seconds=1.2346"
+        "request request_id=page-7 outcome=ok images=2 input_tokens=12 output_tokens=34 waited_s=0.0001 seconds=1.2346"
     )
 
 
@@ -117,10 +116,10 @@ def test_tokens_are_summed_and_times_counted_from_the_arrival() -> None:
         arrived,
         admitted=arrived + 2,
         readings=(Reading(index, num_input_tokens=5, num_output_tokens=index) for index in range(3)),
-        pictures=4,
+        images=4,
         trace_headers={"tracestate": "a=b", "traceparent": "00-ab"},
     )
-    assert (record.pictures, record.input_tokens, record.output_tokens, record.trace) == (4, 15, 3, "00-ab")
+    assert (record.images, record.input_tokens, record.output_tokens, record.trace) == (4, 15, 3, "00-ab")
     assert record.waited == pytest.approx(2)
     assert record.seconds >= 3
 

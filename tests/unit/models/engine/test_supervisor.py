@@ -1,4 +1,4 @@
-"""`ocrvl.models.engine.supervisor`: what becomes of requests, and of the engine, when it dies, stalls or does not start."""
+"""What becomes of requests, and of the engine, when it dies, stalls or does not start."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.doubles import ScriptedEngine, pack, until
 
 
 async def read_here(supervisor: Supervisor) -> Reading:
-    (picture,) = pack().pictures()
-    return await supervisor.read(picture, Job.begin(Options()))
+    (image,) = pack().images()
+    return await supervisor.read(image, Job.begin(Options()))
 
 
 def read(supervisor: Supervisor) -> asyncio.Task[Reading]:
@@ -48,13 +48,13 @@ def test_an_engine_that_died_fails_what_it_was_reading_and_is_started_again() ->
             reads = await be_busy(supervisor, first, 3)
             first.is_dying = True
             for failed in reads:
-                with pytest.raises(Unavailable, match="the engine stopped while it read this picture"):
+                with pytest.raises(Unavailable, match="the engine stopped while it read this image"):
                     await failed
             await until(lambda: supervisor.state is EngineState.READY)
             assert (await read(supervisor)).text == "Soup"
         assert workshop.states == [EngineState.READY, EngineState.STARTING, EngineState.READY]
         assert workshop.restarts == [RestartReason.DIED]
-        assert workshop.log[0] == "the engine died; 3 pictures in flight fail with UNAVAILABLE"
+        assert workshop.log[0] == "the engine died; 3 images in flight fail with UNAVAILABLE"
         assert (first.ends, second.ends, first.at_work) == (["killed"], ["stopped"], 0)
 
     asyncio.run(scenario())

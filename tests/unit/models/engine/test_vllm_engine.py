@@ -27,7 +27,7 @@ def test_vllm_knows_every_variable_that_is_set_for_it() -> None:
 
 
 def test_the_model_s_class_says_how_its_tensors_are_batched() -> None:
-    assert set(vllm_engine._picture_fields()) == {"pixel_values", "image_grid_thw"}
+    assert set(vllm_engine._image_fields()) == {"pixel_values", "image_grid_thw"}
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "repetition"])
@@ -66,7 +66,7 @@ def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("on_cpu", "is_packed", "scheduler"), [(False, True, SCHEDULER), (True, True, None), (False, False, None)]
 )
-def test_pictures_gather_on_a_gpu_that_reads_them_together(
+def test_images_gather_on_a_gpu_that_reads_them_together(
     monkeypatch: pytest.MonkeyPatch, on_cpu: bool, is_packed: bool, scheduler: str | None
 ) -> None:
     monkeypatch.setattr(type(vllm.platforms.current_platform), "is_cpu", lambda _platform: on_cpu)

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from ocrvl.errors import InvalidArgument, Unavailable
-from ocrvl.messages import PackedPicture, Reading
+from ocrvl.messages import PackedImage, Reading
 from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.warmup import warm_up
 from tests.support.doubles import GRID
 
 
 class Engine:
-    """Reads what it is given; `refuse` is raised for pictures of more patches than `room`."""
+    """Reads what it is given; `refuse` is raised for images of more patches than `room`."""
 
     def __init__(self, room: int | None = None, refuse: Exception | None = None) -> None:
         self._room, self._refuse = room, refuse
@@ -23,8 +23,8 @@ class Engine:
         self.alone: list[int] = []
         self.most: dict[int, int] = {}
 
-    async def read(self, picture: PackedPicture, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        patches = len(picture.patches)
+    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+        patches = len(image.patches)
         if self._refuse and self._room is not None and patches > self._room:
             raise self._refuse
         self._inside.append(patches)
@@ -33,10 +33,10 @@ class Engine:
         if len(self._inside) == 1:
             self.alone.append(patches)
         self._inside.remove(patches)
-        return Reading(picture.index)
+        return Reading(image.index)
 
 
-def test_large_pictures_are_read_alone_and_as_many_as_a_step_takes() -> None:
+def test_large_images_are_read_alone_and_as_many_as_a_step_takes() -> None:
     engine = Engine()
     asyncio.run(warm_up(engine, GRID, step_tokens=4096))
     small, large = min(engine.most), max(engine.most)
@@ -46,7 +46,7 @@ def test_large_pictures_are_read_alone_and_as_many_as_a_step_takes() -> None:
     assert engine.most[large] > 8
 
 
-def test_a_model_without_room_for_the_largest_picture_starts() -> None:
+def test_a_model_without_room_for_the_largest_image_starts() -> None:
     engine = Engine(room=100, refuse=InvalidArgument("too long"))
     asyncio.run(warm_up(engine, GRID, step_tokens=4096))
     assert max(engine.most) <= 100

@@ -64,7 +64,7 @@ def test_a_page_s_number_between_its_columns_is_read_last() -> None:
 def test_the_embedded_detector_finds_the_blocks_of_drawn_pages_in_order(
     detector: EmbeddedDetector, page: DrawnPage
 ) -> None:
-    (found,) = detector.detect([np.array(page.picture)], [LayoutOptions()])
+    (found,) = detector.detect([np.array(page.image)], [LayoutOptions()])
     wanted = [block for block in page.blocks if block.label in ("text", "image", "table", "figure_title")]
     positions = []
     for block in wanted:
@@ -75,7 +75,7 @@ def test_the_embedded_detector_finds_the_blocks_of_drawn_pages_in_order(
 
 
 def test_its_boxes_hold_what_is_written(detector: EmbeddedDetector) -> None:
-    page = np.array(PAGES[1].picture)
+    page = np.array(PAGES[1].image)
     (found,) = detector.detect([page], [LayoutOptions()])
     paragraphs = [region for region in found if region.label == "text"]
     assert paragraphs
@@ -90,7 +90,7 @@ def test_its_labels_are_paddleocrs() -> None:
 
 
 def test_options_are_the_detectors(detector: EmbeddedDetector) -> None:
-    page = np.array(PAGES[1].picture)
+    page = np.array(PAGES[1].image)
 
     def found(**options: Any) -> list[Region]:
         return detector.detect([page], [LayoutOptions(**options)])[0]

@@ -1,4 +1,4 @@
-"""`ocrvl.models.layout.paddle`: PaddleX's real predictor on real ONNX Runtime, with a network whose findings are known."""
+"""PaddleX's real predictor on real ONNX Runtime, with a network whose findings are known."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_files_that_can_not_be_used_are_refused_in_one_line(
 ) -> None:
     copy = write_model(tmp_path / "copy", FOUND)
     (copy / file).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"^folder: .*/copy can not be loaded as PP-DocLayoutV3 by .*{reason}.*\)$"):
+    with pytest.raises(ValueError, match=rf"^folder: .*/copy cannot be loaded as PP-DocLayoutV3 by .*{reason}.*\)$"):
         load(copy)
 
 
@@ -242,7 +242,7 @@ def test_without_torchvision_transformers_is_refused_with_the_way_out(folder: Pa
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="it has CUDA")
 def test_onnx_runtime_without_cuda_is_refused_on_a_gpu(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"^engine: the installed onnxruntime can not use gpu:0: install"):
+    with pytest.raises(ValueError, match=r"^engine: the installed onnxruntime cannot use gpu:0: install"):
         load(folder, device="gpu:0")
 
 

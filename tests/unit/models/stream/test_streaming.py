@@ -31,7 +31,7 @@ async def wait_for_permission(ocr: Ocr, stream: str) -> None:
 
 
 @pytest.mark.parametrize("is_answered_first", [False, True])
-def test_pieces_come_first_and_each_picture_once_it_is_done_and_then_the_end(is_answered_first: bool) -> None:
+def test_pieces_come_first_and_each_image_once_it_is_done_and_then_the_end(is_answered_first: bool) -> None:
     async def script(ocr: Ocr, stream: str) -> None:
         def speak() -> None:
             pieces = [Delta(stream, 1, "Bre"), Delta(stream, 0, "Soup"), Delta(stream, 1, "ad")]
@@ -54,7 +54,7 @@ def test_pieces_come_first_and_each_picture_once_it_is_done_and_then_the_end(is_
 @pytest.mark.parametrize(
     ("raised", "error", "message"),
     [
-        (InvalidArgument("picture 0: it has no bytes"), InvalidArgument, "picture 0: it has no bytes"),
+        (InvalidArgument("image 0: it has no bytes"), InvalidArgument, "image 0: it has no bytes"),
         (Unavailable("Exceeds maximum queue size"), Unavailable, "Exceeds maximum queue size"),
         (RuntimeError("no such model"), Unavailable, "the call to ocr failed: .*no such model"),
     ],
