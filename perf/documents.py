@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl_client import Client, Document
 from perf.bench.alone import EngineAlone
@@ -65,7 +65,7 @@ def main(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-documents-")))
         checkpoint = NANO.write_checkpoint(folder / "checkpoint")
         engine_args = NANO.engine_args(checkpoint)
-        repository = copy_repository(folder / "repository", engine_args=engine_args, faces=Face)
+        repository = copy_repository(folder / "repository", engine_args=engine_args, interfaces=Interface)
         options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, environment=dict(ENVIRONMENT))
         server = stack.enter_context(TritonServer(options))
         server.wait_until_ready()

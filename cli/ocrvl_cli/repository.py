@@ -30,9 +30,9 @@ def repository(
     parallel: Annotated[
         str, typer.Option(metavar="data|tensor", help="An engine on each device, or one engine split over all.")
     ] = "data",
-    face: Annotated[
+    interface: Annotated[
         list[str] | None,
-        typer.Option(metavar="unary|stream", help="How callers may ask; repeatable, all if not given."),
+        typer.Option(metavar="unary|stream|document", help="What to serve; repeatable, all if not given."),
     ] = None,
     max_num_seqs: Annotated[int, typer.Option(help="Images that one engine reads at a time.")] = 64,
     max_model_len: Annotated[
@@ -82,7 +82,7 @@ def repository(
 
     Example: ocrvl repository ./repository --checkpoint PaddlePaddle/PaddleOCR-VL-1.6 --gpus 0,1,2,3
     """
-    from ocrvl.launcher.interfaces import Face
+    from ocrvl.launcher.interfaces import Interface
     from ocrvl.launcher.locate import TritonNotFound
     from ocrvl.repository.make import make_repository
     from ocrvl.repository.options import (
@@ -102,7 +102,7 @@ def repository(
             gpus=None if gpus is None else parse_gpus(gpus),
             engines=engines,
             parallel=parse_parallel(parallel),
-            faces=tuple(parse_choice("--face", name, Face) for name in face or Face),
+            interfaces=tuple(parse_choice("--interface", name, Interface) for name in interface or Interface),
             max_num_seqs=max_num_seqs,
             max_model_len=max_model_len,
             dtype=dtype,

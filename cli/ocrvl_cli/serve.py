@@ -40,9 +40,9 @@ def serve(
     model_repository: Annotated[
         Path | None, typer.Option(help="The model repository; the one that comes with this package if not given.")
     ] = None,
-    face: Annotated[
+    interface: Annotated[
         list[str] | None,
-        typer.Option(metavar="unary|stream", help="How callers may ask; repeatable, all if not given."),
+        typer.Option(metavar="unary|stream|document", help="What to serve; repeatable, all if not given."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Port for HTTP; 0 chooses a free one.")] = 8000,
@@ -100,7 +100,7 @@ def serve(
             grpc_port=grpc_port,
             metrics_port=metrics_port,
             exit_timeout=exit_timeout,
-            models=_models(face or []),
+            models=_models(interface or []),
             opened=_opened(allow or []),
             extra_arguments=_triton_arguments(triton_arguments or []),
         )
@@ -131,15 +131,15 @@ def _triton_arguments(arguments: list[str]) -> tuple[str, ...]:
     return tuple(arguments)
 
 
-def _models(faces: list[str]) -> tuple[str, ...]:
-    """The models to load for these faces; none, for all of the repository, where every face is wanted."""
-    from ocrvl.launcher.interfaces import Face, models_of
+def _models(interfaces: list[str]) -> tuple[str, ...]:
+    """The models to load for these interfaces; none, for all of the repository, where every interface is wanted."""
+    from ocrvl.launcher.interfaces import Interface, models_of
 
     try:
-        wanted = {Face(face) for face in faces}
+        wanted = {Interface(interface) for interface in interfaces}
     except ValueError:
-        raise typer.BadParameter(f"one of {', '.join(Face)} is wanted", param_hint="--face") from None
-    return () if wanted in (set(), set(Face)) else tuple(model.value for model in models_of(wanted))
+        raise typer.BadParameter(f"expected one of {', '.join(Interface)}", param_hint="--interface") from None
+    return () if wanted in (set(), set(Interface)) else tuple(model.value for model in models_of(wanted))
 
 
 def _opened(names: list[str]) -> tuple[Endpoint, ...]:

@@ -20,7 +20,7 @@ import aiohttp
 import psutil
 import tritonclient.grpc.aio as triton_grpc
 
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.ports import find_free_port
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.prompts import TASK_PROMPTS
@@ -162,7 +162,7 @@ def open_ours(
         # the first images warm it, as they do the others
         parameters={"warm_up": "false", **({"packed_encoder": "false"} if stock else {})},
         engine_args=table.engine_args(checkpoint),
-        faces=(Face.UNARY,),
+        interfaces=(Interface.UNARY,),
     )
     inputs = {
         size: [

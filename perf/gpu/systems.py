@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ocrvl import vllm_plugin as plugin
 from ocrvl.imaging.decode import ImageLimits
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.messages import PackedImages
 from ocrvl.models.engine.serve import Job
@@ -98,7 +98,7 @@ def prepare_server(
         gpus=tuple(range(contender.gpus)) if has_gpu else None,
         engines=contender.engines if has_gpu else contender.gpus * contender.engines,
         parallel=contender.parallel,
-        faces=(Face.UNARY, Face.STREAM),
+        interfaces=(Interface.UNARY, Interface.STREAM),
         max_num_seqs=arguments["max_num_seqs"],
     )
     make_repository(repository, options)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 from stress.endurance.chaos import Chaos, NoRecovery, Schedule
 from stress.endurance.client import ClientPlan
 from stress.endurance.fleet import Fleet
@@ -68,7 +68,7 @@ def main(
 
 def _run(console: Console, folder: Path, schedule: Schedule, calm: float, in_flight: int, seed: int) -> Run:
     parameters = {"failure_window_seconds": _FAILURE_WINDOW}
-    repository = copy_repository(folder / "repository", parameters=parameters, faces=tuple(Face))
+    repository = copy_repository(folder / "repository", parameters=parameters, interfaces=tuple(Interface))
     arguments = ("--model-repository", str(repository), "--failure-window", _FAILURE_WINDOW)
     traces, trouble = Traces(), None
     console.print("starting the server")

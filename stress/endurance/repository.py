@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ocrvl.launcher.interfaces import Face, models_of
+from ocrvl.launcher.interfaces import Interface, models_of
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.wire import Model
@@ -22,13 +22,13 @@ def copy_repository(
     *,
     parameters: Mapping[str, str] | None = None,
     engine_args: Mapping[str, Any] | None = None,
-    faces: Iterable[Face] = (Face.UNARY, Face.STREAM),
+    interfaces: Iterable[Interface] = (Interface.UNARY, Interface.STREAM),
 ) -> Path:
     """Copy it to `folder`, which is returned; `parameters` are of the engine's model, `engine_args` of vLLM.
 
-    Models that the `faces` do not need are left out.
+    Models that the `interfaces` do not need are left out.
     """
-    others = set(Model) - set(models_of(faces))
+    others = set(Model) - set(models_of(interfaces))
     shutil.copytree(find_model_repository(), folder, ignore=shutil.ignore_patterns("__pycache__", *others))
     config_file = folder / Model.ENGINE / "config.pbtxt"
     config = text_format.Parse(config_file.read_text("utf-8"), ModelConfig())

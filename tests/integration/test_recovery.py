@@ -20,7 +20,7 @@ import tritonclient.grpc as triton_grpc
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.repository.make import make_repository
@@ -45,7 +45,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def two_engines(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[TritonServer]:
     repository = tmp_path_factory.mktemp("two") / "repository"
-    options = RepositoryOptions("nano", device=Device.CPU, engines=2, max_num_seqs=8, faces=(Face.UNARY,))
+    options = RepositoryOptions("nano", device=Device.CPU, engines=2, max_num_seqs=8, interfaces=(Interface.UNARY,))
     make_repository(repository, options)
     path = repository / Model.ENGINE / "config.pbtxt"
     config = text_format.Parse(path.read_text("utf-8"), ModelConfig())
@@ -180,7 +180,7 @@ def test_an_engine_that_fails_too_often_is_given_up_and_the_other_goes_on(two_en
 
 def test_an_engine_over_two_processes_reads_the_same(tmp_path: Path, server: TritonServer) -> None:
     """Tensor parallel, on a CPU: each rank has half of each layer."""
-    options = RepositoryOptions("nano", Device.CPU, engines=2, parallel=Parallel.TENSOR, faces=(Face.UNARY,))
+    options = RepositoryOptions("nano", Device.CPU, engines=2, parallel=Parallel.TENSOR, interfaces=(Interface.UNARY,))
     make_repository(tmp_path / "repository", options)
     world = World(Random(32))
     files = [world.line().png(), world.receipt(3).png()]

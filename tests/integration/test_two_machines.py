@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.ports import find_free_port
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.repository.make import make_repository
@@ -30,7 +30,7 @@ def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
         "distributed_executor_backend": "mp",
     }
     words = tuple(f"{name}={value}" for name, value in spanning.items())
-    options = RepositoryOptions("nano", Device.CPU, faces=(Face.UNARY,), max_num_seqs=4, engine_args=words)
+    options = RepositoryOptions("nano", Device.CPU, interfaces=(Interface.UNARY,), max_num_seqs=4, engine_args=words)
     make_repository(tmp_path / "repository", options)
     command = [
         sys.executable,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from ocrvl.launcher.interfaces import Face
+from ocrvl.launcher.interfaces import Interface
 
 DTYPES: Final = ("auto", "bfloat16", "float16", "float32")
 """Types that vLLM computes this model in; `auto` is the checkpoint's own."""
@@ -57,7 +57,7 @@ class RepositoryOptions:
     gpus: tuple[int, ...] | None = None
     engines: int | None = None
     parallel: Parallel = Parallel.DATA
-    faces: tuple[Face, ...] = tuple(Face)
+    interfaces: tuple[Interface, ...] = tuple(Interface)
     max_num_seqs: int = 64
     max_model_len: int | None = None
     dtype: str | None = None
@@ -75,8 +75,8 @@ class RepositoryOptions:
         self._check_device()
         if not self.checkpoint:
             raise OptionRefused("--checkpoint: name nano, a folder or a hub id (owner/name)")
-        if not self.faces:
-            raise OptionRefused(f"--face: name one or more of {', '.join(Face)}")
+        if not self.interfaces:
+            raise OptionRefused(f"--interface: name one or more of {', '.join(Interface)}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise OptionRefused(f"--dtype: {self.dtype!r} is not one of {', '.join(DTYPES)}")
         _check_range("--engines", self.engines, 1, _MAX_INSTANCES)
@@ -136,7 +136,7 @@ class RepositoryOptions:
             "--max-file-bytes": self.max_file_bytes,
         }
         given = [(option, str(value)) for option, value in values.items() if value is not None]
-        given += [("--face", face.value) for face in self.faces]
+        given += [("--interface", interface.value) for interface in self.interfaces]
         given += [("--engine-arg", word) for word in self.engine_args]
         return [word for pair in given for word in pair]
 

@@ -79,8 +79,8 @@ class Plan:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The models that the faces need."""
-        return models_of(self.options.faces)
+        """The models that the interfaces need."""
+        return models_of(self.options.interfaces)
 
     @property
     def engine_args(self) -> dict[str, Any]:

@@ -94,7 +94,9 @@ def check_shared_memory(facts: Facts) -> Finding:
 def check_memory(facts: Facts) -> Finding:
     """Memory that is available, within a container's limit."""
     size = facts.machine.memory
-    advice = "end other programs, raise the container's limit, or serve without documents: ocrvl serve --face unary"
+    advice = (
+        "end other programs, raise the container's limit, or serve without documents: ocrvl serve --interface unary"
+    )
     return _by_size("memory", size, _MEMORY, f"{_size(size)} available", advice)
 
 

@@ -29,7 +29,7 @@ def test_a_console_prints_brackets_as_brackets_and_escapes_as_text(capsys: pytes
         ("read", "a.png", "--ca", ESCAPE),
         ("read", "a.png", "--url", ESCAPE),
         ("read", "a.png", "--format", ESCAPE),
-        ("serve", "--face", ESCAPE),
+        ("serve", "--interface", ESCAPE),
         ("repository", ESCAPE, "--gpus", ESCAPE),
         ("probe", "--url", ESCAPE),
         ("gateway", f"--{ESCAPE}"),

@@ -314,7 +314,7 @@ def test_a_server_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--face", "carrier-pigeon"], "one of unary, stream, document is wanted"),
+        (["--interface", "carrier-pigeon"], "expected one of unary, stream, document"),
         (["./repository"], "is none of Triton's arguments"),
         (["--max-failures", "0"], "--max-failures"),
         (["--allow", "everything"], "one of model-repository, shared-memory, trace, logging is wanted"),

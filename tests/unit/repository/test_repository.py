@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from ocrvl.checkpoint import nano_path
 from ocrvl.imaging import decoder_process
-from ocrvl.launcher.interfaces import Face, models_of
+from ocrvl.launcher.interfaces import Interface, models_of
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.models.document import pdfium
 from ocrvl.models.engine.settings import EngineSettings
@@ -319,7 +319,7 @@ def test_every_size_that_is_written_comes_with_its_reason() -> None:
     assert sizes["queue size"].reason == "--queue-size"
     assert "8 cores less 2" in sizes["preprocess instances"].reason
     assert "144 calls" in sizes["ocr_stream instances"].reason
-    assert set(sizes) - {size.name for size in plan(faces=(Face.UNARY,)).sizes} == {"ocr_stream instances"}
+    assert set(sizes) - {size.name for size in plan(interfaces=(Interface.UNARY,)).sizes} == {"ocr_stream instances"}
 
 
 # Files
@@ -327,16 +327,16 @@ def test_every_size_that_is_written_comes_with_its_reason() -> None:
 
 def test_each_face_has_its_models_and_all_need_those_of_unary() -> None:
     unary = {Model.OCR, Model.PREPROCESS, Model.ENGINE, Model.CANCEL}
-    assert set(models_of([Face.UNARY])) == unary
-    assert set(models_of([Face.STREAM])) == unary | {Model.STREAM}
-    assert set(models_of([Face.DOCUMENT])) == unary | {Model.LAYOUT, Model.DOCUMENT, Model.DOCUMENT_STREAM}
-    assert set(models_of(Face)) == set(Model)
+    assert set(models_of([Interface.UNARY])) == unary
+    assert set(models_of([Interface.STREAM])) == unary | {Model.STREAM}
+    assert set(models_of([Interface.DOCUMENT])) == unary | {Model.LAYOUT, Model.DOCUMENT, Model.DOCUMENT_STREAM}
+    assert set(models_of(Interface)) == set(Model)
 
 
-@pytest.mark.parametrize("faces", [(Face.UNARY,), (Face.STREAM,), tuple(Face)])
-def test_only_the_models_of_the_faces_are_rendered(faces: tuple[Face, ...], source: Path) -> None:
-    files = render_files(plan(faces=faces), source, "")
-    assert {path.parts[0] for path in files} == set(models_of(faces))
+@pytest.mark.parametrize("interfaces", [(Interface.UNARY,), (Interface.STREAM,), tuple(Interface)])
+def test_only_the_models_of_the_interfaces_are_rendered(interfaces: tuple[Interface, ...], source: Path) -> None:
+    files = render_files(plan(interfaces=interfaces), source, "")
+    assert {path.parts[0] for path in files} == set(models_of(interfaces))
 
 
 def test_code_is_copied_as_it_is_and_caches_are_not(source: Path) -> None:
@@ -468,7 +468,7 @@ def test_a_broken_config_is_named(content: str, reason: str, tmp_path: Path) -> 
         (["--device", "tpu"], "--device: 'tpu' is not one of gpu, cpu"),
         (["--parallel", "pipeline"], "--parallel: pipeline is not possible: vLLM's class of this model"),
         (["--parallel", "expert"], "--parallel: 'expert' is not one of data, tensor"),
-        (["--face", "smile"], "--face: 'smile' is not one of unary, stream"),
+        (["--interface", "smoke-signal"], "--interface: 'smoke-signal' is not one of unary, stream"),
         (["--max-num-seqs", "0"], "--max-num-seqs: 0 is not between 1 and 4096"),
         (["--max-num-seqs", "4097"], "--max-num-seqs: 4097 is not between 1 and 4096"),
         (["--max-model-len", "0"], "--max-model-len: 0 is not between 1"),
@@ -499,8 +499,8 @@ def test_what_can_not_be_met_is_refused_by_its_option(arguments: list[str], mess
 def test_no_gpu_and_no_face_are_refused_where_they_are_given_in_code() -> None:
     with pytest.raises(OptionRefused, match=r"^--gpus: name one GPU or more"):
         RepositoryOptions("nano", gpus=())
-    with pytest.raises(OptionRefused, match=r"^--face: name one or more of unary, stream"):
-        RepositoryOptions("nano", faces=())
+    with pytest.raises(OptionRefused, match=r"^--interface: name one or more of unary, stream"):
+        RepositoryOptions("nano", interfaces=())
 
 
 def test_spaces_between_gpus_are_allowed() -> None:
@@ -512,7 +512,7 @@ def test_spaces_between_gpus_are_allowed() -> None:
 
 def test_the_command_says_what_it_rendered_and_how_to_serve_it(tmp_path: Path) -> None:
     out = tmp_path / "my repository"
-    done = run(out, "--gpus", "0,1", "--face", "unary")
+    done = run(out, "--gpus", "0,1", "--interface", "unary")
     assert done.exit_code == 0, done.output
     assert "GPU 0, 1, data parallel" in done.stdout
     assert "2 x engines (2) x --max-num-seqs (64)" in done.stdout
@@ -535,7 +535,7 @@ def test_every_shipped_model_is_rendered_with_the_command_that_made_it(tmp_path:
 def test_the_arguments_that_are_kept_render_the_same_repository_again(tmp_path: Path) -> None:
     options = ["--gpus", "3,1", "--max-model-len", "99", "--queue-timeout-seconds", "1.5", "--dtype", "float16"]
     options += ["--engine-arg", "block_size=32"]
-    assert run(tmp_path, *options, "--face", "unary", "--queue-size", "5").exit_code == 0
+    assert run(tmp_path, *options, "--interface", "unary", "--queue-size", "5").exit_code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     arguments = json.loads((tmp_path / MARKER).read_text("utf-8"))["arguments"]
     assert run(tmp_path, *arguments, "--force").exit_code == 0

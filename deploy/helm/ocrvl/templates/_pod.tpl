@@ -95,8 +95,8 @@ capabilities: {drop: [ALL]}
     - --engines={{ $values.gpus }}
     {{- end }}
     - --parallel={{ $values.parallel }}
-    {{- range $values.faces }}
-    - --face={{ . }}
+    {{- range $values.interfaces }}
+    - --interface={{ . }}
     {{- end }}
     - --max-num-seqs={{ int $values.maxNumSeqs }}
     - --preprocess-instances={{ int $values.preprocessInstances }}
