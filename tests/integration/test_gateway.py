@@ -14,16 +14,16 @@ import openai
 import pytest
 from paddlex.inference.serving.infra.models import AIStudioNoResultResponse, AIStudioResultResponse
 from paddlex.inference.serving.schemas import paddleocr_vl as official
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl_client import Client
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
+from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
 from tests.support.gateways import chat, on_a_port
 from tests.support.streams import metric, wait_for
-from tests.unit.gateway.test_gateway_web import ARGUMENTS, CHROMIUM, IMAGES
 from tools.documents import Typesetter, write_pdf
 from training.nano.measure import character_score
 
@@ -190,10 +190,9 @@ def test_a_gateway_without_its_server_says_so(png: bytes) -> None:
     assert answer.headers["retry-after"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (make system)")
+@needs_browser
 def test_the_page_reads_a_pdf_in_a_browser(gateway: str, pdf: bytes) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launch_browser() as browser:
         web = browser.new_page(viewport={"width": 1280, "height": 860})
         web.goto(gateway)
         web.set_input_files("#file", {"name": "report.pdf", "mimeType": "application/pdf", "buffer": pdf})
@@ -203,6 +202,5 @@ def test_the_page_reads_a_pdf_in_a_browser(gateway: str, pdf: bytes) -> None:
         chosen = web.locator(".block.on")
         expect(chosen).to_be_in_viewport()
         assert len(chosen.inner_text().split()) > 10
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        web.screenshot(path=IMAGES / "report.png")
-        browser.close()
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        web.screenshot(path=SCREENSHOTS / "report.png")

@@ -7,14 +7,14 @@ import { count, sentence } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const ASIDE = new Set(["header", "footer", "number", "footnote", "aside_text", "header_image", "footer_image"]);
 
-/** A page that is still being read; `image` is the address of its image, where the browser can show it. */
-export function waitingSheet(image) {
+/** A page that is still being read; `url` is its image's, null where the browser cannot show it. */
+export function waitingSheet(url) {
   const sheet = section("Page 1");
   const columns = make("div", "columns");
   const figure = make("figure", "image");
-  if (image) {
+  if (url) {
     const image = make("img");
-    image.src = image;
+    image.src = url;
     image.alt = "The page, before it is read";
     const canvas = make("div", "canvas");
     canvas.append(image);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +13,16 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from ocrvl_client import InvalidRequest, ServerUnavailable
 from ocrvl_gateway.web.routes import STATIC
+from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
 from tests.support.doubles import wait_until
 from tests.support.gateways import HOLD, ScriptedReader, document, make_app, on_a_port, page
 from tests.support.images import encode
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-IMAGES = Path("runs/gateway")
-"""Where what the browser showed is left to look at."""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (make system)")
+pytestmark = needs_browser
 
 WHITE = encode(Image.new("RGB", (400, 560), "white"), "JPEG")
 TABLE = '<table><tr><td colspan="2">Tea</td></tr><tr><td>1 < 2</td><td>Milk & honey</td></tr></table>'
@@ -66,10 +58,8 @@ SECOND = (("text", "The second page."), ("text", HOSTILE))
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launch_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +118,8 @@ def test_pages_come_with_their_boxes_beside_their_text(web: Page) -> None:
     assert sheet.locator("td").first.get_attribute("colspan") == "2"
     # its image is shown, and has loaded
     assert web.evaluate("document.querySelector('.block img').naturalWidth") == 400
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    web.screenshot(path=IMAGES / "read.png")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    web.screenshot(path=SCREENSHOTS / "read.png")
 
 
 def test_a_box_finds_its_text_and_a_text_its_box(web: Page) -> None:
@@ -246,6 +236,14 @@ def test_a_key_is_asked_for_where_one_is_wanted(browser: Browser) -> None:
         web.click("#again")
         expect(web.locator("#status")).to_contain_text("done: 1 page")
         context.close()
+
+
+def test_an_image_is_shown_while_it_is_read(web: Page, reader: ScriptedReader) -> None:
+    reader.parts = [HOLD]
+    web.set_input_files("#file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": WHITE})
+    expect(web.locator(".reading .waiting")).to_be_visible()
+    expect(web.locator(".canvas img")).to_have_js_property("naturalWidth", 400)
+    web.click("#stop")
 
 
 def test_stop_ends_the_work(web: Page, reader: ScriptedReader) -> None:
@@ -421,5 +419,5 @@ def test_nothing_is_wider_than_the_screen(
     with opened(browser, url, **options) as web:
         read(web)
         assert web.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        web.screenshot(path=IMAGES / f"{name}.png")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        web.screenshot(path=SCREENSHOTS / f"{name}.png")
