@@ -26,8 +26,7 @@ from rich.table import Table
 
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerOptions, TritonServer
-from ocrvl_client import AsyncClient, Client
-from ocrvl_client._calls import Protocol
+from ocrvl_client import AsyncClient, Client, ProtocolName
 from perf.analyzer import MeasurementFailed, find_perf_analyzer, measure
 from perf.images import SizeClass, draw_files
 from perf.input_data import write_input_data
@@ -97,7 +96,7 @@ def _analyzer(binary: Path, run: Run, in_flight: int, server: TritonServer, data
 
 
 def _client(
-    server: TritonServer, protocol: Protocol, files: Sequence[bytes], count: int, in_flight: int, *, shared: bool
+    server: TritonServer, protocol: ProtocolName, files: Sequence[bytes], count: int, in_flight: int, *, shared: bool
 ) -> float:
     url = server.grpc_url if protocol == "grpc" else server.http_url
     with Client(url, protocol=protocol, shared_memory=shared) as client:

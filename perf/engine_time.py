@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ocrvl_client._scrape import HttpFetch
+from ocrvl_client.metrics import HttpFetch
 from perf.measurement import EngineTime
 
 _REQUEST = "ocrvl_request_seconds"

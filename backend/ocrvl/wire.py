@@ -7,7 +7,7 @@ imports this module and nothing else of the server's, so it imports nothing heav
 from __future__ import annotations
 
 import re
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -93,6 +93,14 @@ class FinishReason(StrEnum):
     LENGTH = "length"
     REPETITION = "repetition"
     ERROR = "error"
+
+
+class EngineState(IntEnum):
+    """Values of the gauge `ocrvl_engine_state`."""
+
+    READY = 1
+    STARTING = 0
+    GAVE_UP = -1
 
 
 class ErrorCode(StrEnum):

@@ -14,8 +14,8 @@ from ocrvl_cli.checkup.facts import Facts
 from ocrvl_cli.checkup.findings import Finding, Level
 from ocrvl_cli.reading.connection import split_url
 from ocrvl_cli.terminal import Console, dump_json, echo
-from ocrvl_client._probe import ProbeSettings, examine
-from ocrvl_client._scrape import HttpFetch
+from ocrvl_client.metrics import HttpFetch
+from ocrvl_client.probe import ProbeSettings, probe_server
 
 CHECKS: Final[tuple[Callable[[Facts], Finding | list[Finding] | None], ...]] = (
     packages.check_python,
@@ -100,12 +100,12 @@ def _print(findings: Iterable[Finding]) -> None:
 
 
 def _probe(url: str, metrics_url: str) -> tuple[bool, str]:
-    verdict = examine(
+    result = probe_server(
         ProbeSettings(timeout=_PROBE_SECONDS),
         _fetch(url, "--url"),
         _fetch(metrics_url, "--metrics-url") if metrics_url else None,
     )
-    return verdict.healthy, verdict.reason
+    return result.healthy, result.reason
 
 
 def _fetch(url: str, option: str) -> HttpFetch:

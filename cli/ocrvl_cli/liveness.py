@@ -1,51 +1,28 @@
-"""What `ocrvl serve` asks its server: the probe's questions, and whether streams over gRPC are answered."""
+"""The liveness check of `ocrvl serve`: the probe's, and whether streams over gRPC are answered."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Final
 
-from ocrvl_client._errors import OcrvlError, RequestTimeout
-from ocrvl_client._messages import encode_cancel
-from ocrvl_client._probe import ProbeSettings, examine
-from ocrvl_client._scrape import Fetch
-from ocrvl_client._transports.grpc_sync import GrpcTransport
-from ocrvl_client._transports.protocol import Endpoint
+from ocrvl_client.metrics import Fetch
+from ocrvl_client.probe import ProbeSettings, probe_server, probe_stream
 
 _CHECK_SECONDS: Final = 10.0
 
 
 def liveness_check(
-    http: Fetch, metrics: Fetch, grpc_url: str, patience: float, seconds: float = _CHECK_SECONDS
+    http: Fetch, metrics: Fetch, grpc_url: str, step_timeout: float, seconds: float = _CHECK_SECONDS
 ) -> Callable[[], str | None]:
-    """A function that asks a server whether it is alive: what is wrong, None where nothing is; never raises.
+    """A function that checks whether a server is alive: what is wrong, None where nothing is; never raises.
 
-    An engine that has work may take `patience` seconds for a step before an image is asked for. `seconds` bounds each
-    of the two questions.
+    An engine with requests may take `step_timeout` seconds for a step before a test image is sent. `seconds` bounds
+    each of the two checks.
     """
-    settings = ProbeSettings(live=True, timeout=seconds, busy_seconds=patience)
+    settings = ProbeSettings(live=True, timeout=seconds, busy_seconds=step_timeout)
 
     def check() -> str | None:
-        verdict = examine(settings, http, metrics)
-        return _check_streams(grpc_url, seconds) if verdict.healthy else verdict.reason
+        result = probe_server(settings, http, metrics)
+        return probe_stream(grpc_url, seconds) if result.healthy else result.reason
 
     return check
-
-
-def _check_streams(url: str, seconds: float) -> str | None:
-    """One thread of Triton answers all streams over gRPC; when it hangs, nothing else shows it.
-
-    The model `cancel` is asked to end what nobody has sent.
-    """
-    transport = GrpcTransport(Endpoint(url))
-    try:
-        list(transport.stream(encode_cancel(uuid.uuid4().hex), seconds))
-    except RequestTimeout:
-        return f"no answer on a gRPC stream within {seconds:g} s"
-    except OcrvlError:
-        # whoever refuses is alive
-        return None
-    finally:
-        transport.close()
-    return None

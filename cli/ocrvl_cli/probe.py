@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from ocrvl_cli.terminal import echo
-from ocrvl_client._probe import ProbeSettings, examine
-from ocrvl_client._scrape import Fetch, HttpFetch
+from ocrvl_client.metrics import Fetch, HttpFetch
+from ocrvl_client.probe import ProbeSettings, probe_server
 
 
 def probe(
@@ -27,7 +27,7 @@ def probe(
         float, typer.Option(min=0, help="An engine with work whose last step is younger than this needs no test.")
     ] = 10.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print all that was looked at.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print all that was checked.")] = False,
 ) -> None:
     """Tell by the exit status whether a server works: 0 if it does, 1 if not; and print one line that says why.
 
@@ -39,13 +39,13 @@ def probe(
     """
     settings = ProbeSettings(live=live, timeout=timeout, heartbeat_age=heartbeat_age, busy_seconds=busy_seconds)
     metrics = _fetch(metrics_url, "--metrics-url") if metrics_url else None
-    verdict = examine(settings, _fetch(url, "--url"), metrics)
+    result = probe_server(settings, _fetch(url, "--url"), metrics)
     if verbose and not quiet:
-        for line in verdict.seen:
+        for line in result.details:
             echo(line)
     if not quiet:
-        echo(f"{'healthy' if verdict.healthy else 'unhealthy'}: {verdict.reason}")
-    raise typer.Exit(0 if verdict.healthy else 1)
+        echo(f"{'healthy' if result.healthy else 'unhealthy'}: {result.reason}")
+    raise typer.Exit(0 if result.healthy else 1)
 
 
 def _fetch(url: str, option: str) -> Fetch:

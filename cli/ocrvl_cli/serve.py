@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 from rich.status import Status
 
+from ocrvl.wire import EngineState
 from ocrvl_cli.terminal import Console
-from ocrvl_client._scrape import EngineState, HttpFetch, read_engine_states
+from ocrvl_client.metrics import HttpFetch, read_engine_states
 
 if TYPE_CHECKING:
     from ocrvl.launcher.exposure import Endpoint

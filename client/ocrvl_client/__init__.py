@@ -21,49 +21,67 @@ from ocrvl_client._retry import Retry
 
 if TYPE_CHECKING:
     from ocrvl_client._async_client import AsyncClient
+    from ocrvl_client._calls import ProtocolName
     from ocrvl_client._client import Client
     from ocrvl_client._documents import Block, Document, Page
-    from ocrvl_client._messages import Outcome, Reading, ServerMetadata, Spot
-    from ocrvl_client._transports.protocol import Tls
+    from ocrvl_client._messages import Array, Outcome, Reading, Request, ServerMetadata, Source, Spot
+    from ocrvl_client._transports.protocol import AsyncTransport, Endpoint, Tls, Transport
+    from ocrvl_client._transports.translate import error_from_triton
 
 __all__ = [
+    "Array",
     "AsyncClient",
+    "AsyncTransport",
     "Block",
     "Client",
     "Document",
+    "Endpoint",
     "FinishReason",
     "InvalidRequest",
     "OcrvlError",
     "Outcome",
     "Page",
+    "ProtocolName",
     "Reading",
+    "Request",
     "RequestCancelled",
     "RequestTimeout",
     "Retry",
     "ServerError",
     "ServerMetadata",
     "ServerUnavailable",
+    "Source",
     "Spot",
     "Task",
     "Tls",
+    "Transport",
+    "error_from_triton",
 ]
 
 # These bring NumPy and gRPC along, which a command that only looks at a server does not wait for.
-_LATER = {
+_LAZY = {
+    "Array": "_messages",
     "AsyncClient": "_async_client",
+    "AsyncTransport": "_transports.protocol",
     "Block": "_documents",
     "Client": "_client",
     "Document": "_documents",
+    "Endpoint": "_transports.protocol",
     "Outcome": "_messages",
     "Page": "_documents",
+    "ProtocolName": "_calls",
     "Reading": "_messages",
+    "Request": "_messages",
     "ServerMetadata": "_messages",
+    "Source": "_messages",
     "Spot": "_messages",
     "Tls": "_transports.protocol",
+    "Transport": "_transports.protocol",
+    "error_from_triton": "_transports.translate",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

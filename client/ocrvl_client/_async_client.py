@@ -13,7 +13,7 @@ from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
     ONCE,
-    Protocol,
+    ProtocolName,
     UnderWay,
     check_concurrency,
     check_timeout,
@@ -56,7 +56,7 @@ class AsyncClient:
         self,
         url: str | Sequence[str] = "localhost:8001",
         *,
-        protocol: Protocol = "grpc",
+        protocol: ProtocolName = "grpc",
         timeout: float = 300.0,
         retry: Retry | None = DEFAULT_RETRY,
         tls: Tls | None = None,
@@ -252,7 +252,7 @@ async def _encode(encode: Callable[..., Request], *arguments: Any) -> Request:
     return await asyncio.to_thread(encode, *arguments)
 
 
-def _connect(endpoints: Sequence[Endpoint], protocol: Protocol, *, shared_memory: bool) -> AsyncTransport:
+def _connect(endpoints: Sequence[Endpoint], protocol: ProtocolName, *, shared_memory: bool) -> AsyncTransport:
     kind = AsyncGrpcTransport if protocol == "grpc" else AsyncHttpTransport
     transports: list[AsyncTransport] = [kind(endpoint) for endpoint in endpoints]
     if shared_memory:

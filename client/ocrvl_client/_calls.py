@@ -12,7 +12,7 @@ from ocrvl_client._messages import CANCEL_TOKEN
 from ocrvl_client._retry import Retry
 from ocrvl_client._transports.protocol import Endpoint, Tls
 
-Protocol = Literal["grpc", "http"]
+ProtocolName = Literal["grpc", "http"]
 
 DEFAULT_RETRY: Final = Retry()
 ONCE: Final = Retry(attempts=1)

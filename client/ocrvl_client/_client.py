@@ -15,7 +15,7 @@ from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
     ONCE,
-    Protocol,
+    ProtocolName,
     UnderWay,
     check_concurrency,
     check_timeout,
@@ -63,7 +63,7 @@ class Client:
         self,
         url: str | Sequence[str] = "localhost:8001",
         *,
-        protocol: Protocol = "grpc",
+        protocol: ProtocolName = "grpc",
         timeout: float = 300.0,
         retry: Retry | None = DEFAULT_RETRY,
         tls: Tls | None = None,
@@ -267,7 +267,7 @@ class Client:
                 self._transport.infer(encode_cancel(token), END_SECONDS)
 
 
-def _connect(endpoints: Sequence[Endpoint], protocol: Protocol, *, shared_memory: bool) -> Transport:
+def _connect(endpoints: Sequence[Endpoint], protocol: ProtocolName, *, shared_memory: bool) -> Transport:
     kind = GrpcTransport if protocol == "grpc" else HttpTransport
     transports: list[Transport] = [kind(endpoint) for endpoint in endpoints]
     if shared_memory:

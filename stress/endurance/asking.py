@@ -24,8 +24,8 @@ from ocrvl_client import (
     Retry,
     ServerError,
     ServerUnavailable,
+    error_from_triton,
 )
-from ocrvl_client._transports.translate import translate
 from stress.endurance.images import ReferenceImage, read_markdown
 from stress.endurance.server import Endpoints
 
@@ -188,7 +188,7 @@ class StreamAsker:
             self._send(images, request_id, options, answers)
             return self._receive(len(images), answers)
         except InferenceServerException as error:
-            raise translate(error) from error
+            raise error_from_triton(error) from error
         except queue.Empty:
             is_late = True
             raise RequestTimeout(f"the stream was not finished within {self._timeout:g} s") from None

@@ -14,8 +14,8 @@ from types import TracebackType
 import psutil
 
 from ocrvl.launcher.watch import parse_instance
-from ocrvl_client._probe import ProbeSettings, Verdict, examine
-from ocrvl_client._scrape import HttpFetch, parse_samples, values_by_replica
+from ocrvl_client.metrics import HttpFetch, parse_samples, values_by_replica
+from ocrvl_client.probe import ProbeResult, ProbeSettings, probe_server
 
 START_SECONDS = 600.0
 _STOP_SECONDS = 60.0
@@ -108,10 +108,10 @@ class ServeProcess:
             found.append(Member(Role.SERVE, Role.SERVE, process) if process == root else Member(role, name, process))
         return found
 
-    def probe(self, timeout: float = 5.0) -> Verdict:
+    def probe(self, timeout: float = 5.0) -> ProbeResult:
         """What `ocrvl probe` says: whether requests can be taken now."""
         settings = ProbeSettings(timeout=timeout)
-        return examine(settings, _fetch(self.endpoints.http), _fetch(self.endpoints.metrics))
+        return probe_server(settings, _fetch(self.endpoints.http), _fetch(self.endpoints.metrics))
 
     def images_in_flight(self) -> float:
         """Images that the engines have taken and not yet answered, as the metrics have it."""

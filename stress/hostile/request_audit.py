@@ -16,8 +16,7 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import ErrorCode, Model, Tensor, untag_message
-from ocrvl_client import ServerUnavailable
-from ocrvl_client._transports.translate import translate
+from ocrvl_client import ServerUnavailable, error_from_triton
 from stress.endurance.asking import ask_tensors, fill
 from stress.endurance.images import ReferenceImage
 
@@ -140,7 +139,7 @@ class Ledger:
 def _ending_of(error: InferenceServerException) -> Ending:
     if error.status() == "StatusCode.DEADLINE_EXCEEDED":
         return Ending.LOST
-    if not isinstance(translate(error), ServerUnavailable):
+    if not isinstance(error_from_triton(error), ServerUnavailable):
         return Ending.FAILED
     message = error.message() or ""
     told = untag_message(message)[0] is ErrorCode.UNAVAILABLE or "Exceeds maximum queue size" in message

@@ -18,7 +18,7 @@ from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_cli.liveness import liveness_check
 from ocrvl_client import Client, Document, InvalidRequest, Reading, RequestCancelled
-from ocrvl_client._scrape import HttpFetch
+from ocrvl_client.metrics import HttpFetch
 from tests.support.raw import PROTOCOLS, TIMEOUT
 from tests.support.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
 

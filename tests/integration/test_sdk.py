@@ -21,25 +21,25 @@ from ocrvl_client import (
     InvalidRequest,
     Outcome,
     Page,
+    ProtocolName,
     Reading,
     RequestTimeout,
     ServerUnavailable,
 )
-from ocrvl_client._calls import Protocol
 from tests.support.streams import LONG, metric, wait_for
 from tools.documents import Typesetter, write_pdf
 
 TEXT = "Soup of the day"
 IN_FLIGHT = "ocrvl_engine_images_in_flight"
 
-Door = tuple[Protocol, type[Client] | type[AsyncClient]]
+Door = tuple[ProtocolName, type[Client] | type[AsyncClient]]
 DOORS: list[Door] = [("grpc", Client), ("http", Client), ("grpc", AsyncClient), ("http", AsyncClient)]
 PARTS = list[str | Reading | Page | Document]
 
 every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door[0]}-{door[1].__name__}")
 
 
-def url(server: TritonServer, protocol: Protocol) -> str:
+def url(server: TritonServer, protocol: ProtocolName) -> str:
     return server.grpc_url if protocol == "grpc" else server.http_url
 
 
@@ -88,7 +88,7 @@ def regions_at(server: TritonServer) -> set[str]:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_refusals_leave_no_shared_memory_behind(server: TritonServer, png: bytes, protocol: Protocol) -> None:
+def test_refusals_leave_no_shared_memory_behind(server: TritonServer, png: bytes, protocol: ProtocolName) -> None:
     with Client(url(server, protocol), protocol=protocol, shared_memory=True) as client:
         for _ in range(3):
             with pytest.raises(InvalidRequest):
@@ -139,7 +139,9 @@ def test_a_bad_file_is_refused_with_the_reason_through_every_door(server: Triton
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_a_cancelled_task_ends_its_request_in_the_engine(server: TritonServer, png: bytes, protocol: Protocol) -> None:
+def test_a_cancelled_task_ends_its_request_in_the_engine(
+    server: TritonServer, png: bytes, protocol: ProtocolName
+) -> None:
     async def give_up() -> None:
         async with AsyncClient(url(server, protocol), protocol=protocol) as client:
             task = asyncio.create_task(client.read(png, **LONG))
@@ -155,7 +157,7 @@ def test_a_cancelled_task_ends_its_request_in_the_engine(server: TritonServer, p
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_timeout_of_the_client_ends_its_request_in_the_engine(
-    server: TritonServer, png: bytes, protocol: Protocol
+    server: TritonServer, png: bytes, protocol: ProtocolName
 ) -> None:
     wait_for(lambda: metric(server, IN_FLIGHT) == 0)
     with Client(url(server, protocol), protocol=protocol) as client:

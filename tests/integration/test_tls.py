@@ -19,8 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from ocrvl_client import AsyncClient, Client, ServerUnavailable, Tls
-from ocrvl_client._calls import Protocol
+from ocrvl_client import AsyncClient, Client, ProtocolName, ServerUnavailable, Tls
 from tests.support.raw import texts
 from tests.support.small import small_server
 
@@ -122,7 +121,7 @@ Kind = type[Client] | type[AsyncClient]
 both_clients = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=["threads", "asyncio"])
 
 
-def cancel_by_client(kind: Kind, url: str, protocol: Protocol, tls: Tls | None, headers: dict[str, str]) -> int:
+def cancel_by_client(kind: Kind, url: str, protocol: ProtocolName, tls: Tls | None, headers: dict[str, str]) -> int:
     """The same through the SDK."""
     token = "0123456789abcdef"
     if kind is Client:

@@ -14,7 +14,7 @@ from ocrvl.control_channel.client import FaceChannel
 from ocrvl.control_channel.messages import Door, DoorState, Message
 from ocrvl.control_channel.server import EngineChannel
 from ocrvl.messages import PackedImages, encode_texts
-from ocrvl.metrics.definitions import CancelReason, EngineState, RestartReason
+from ocrvl.metrics.definitions import CancelReason, RestartReason
 from ocrvl.models.cancel_scope import WorkRegistry
 from ocrvl.models.engine.admission import Admission
 from ocrvl.models.engine.host import EngineHost
@@ -22,7 +22,7 @@ from ocrvl.models.engine.supervisor import RestartPolicy, RunningEngine, Supervi
 from ocrvl.models.request_record import RequestRecord
 from ocrvl.models.stream.streaming import StreamCall, StreamHost
 from ocrvl.triton.loop import LoopThread
-from ocrvl.wire import Tensor
+from ocrvl.wire import EngineState, Tensor
 from tests.support.doubles import GRID, MemoryCall, NoPostprocessing, ScriptedEngine, wait_until
 
 FOR_EVER = 3600.0

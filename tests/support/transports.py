@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ocrvl.wire import Model, Tensor
-from ocrvl_client._errors import ServerUnavailable
-from ocrvl_client._messages import Array, Request, ServerMetadata
+from ocrvl_client import Array, Request, ServerMetadata, ServerUnavailable
 
 
 def texts(*values: str) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -22,14 +22,6 @@ REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 
 
 IMAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 """Seconds of one image on one core: a crop takes a millisecond, 100 million pixels some seconds."""
-
-
-class EngineState(IntEnum):
-    """Values of `ocrvl_engine_state`."""
-
-    READY = 1
-    STARTING = 0
-    GAVE_UP = -1
 
 
 class RestartReason(StrEnum):

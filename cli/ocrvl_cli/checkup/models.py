@@ -48,7 +48,7 @@ def check_server(facts: Facts) -> Finding | None:
     healthy, reason = facts.server
     if healthy:
         return ok("server", reason)
-    return fail("server", reason, "look at its log; `ocrvl probe --verbose` tells all that was looked at")
+    return fail("server", reason, "look at its log; `ocrvl probe --verbose` prints all that was checked")
 
 
 def _absent(checkpoint: Checkpoint) -> Finding:

@@ -15,7 +15,7 @@ from ocrvl_cli.reading.reader import Reader, Result
 from ocrvl_cli.reading.record import modified_at
 from ocrvl_cli.reading.sources import Input, Nothing
 from ocrvl_cli.terminal import printable
-from ocrvl_client._errors import InvalidRequest, OcrvlError, RequestTimeout, ServerUnavailable
+from ocrvl_client import InvalidRequest, OcrvlError, RequestTimeout, ServerUnavailable
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from ocrvl_client._messages import Array, Request, ServerMetadata
 from ocrvl_client._transports.generate import decode_event, decode_refusal, encode_body, path_of
 from ocrvl_client._transports.protocol import Endpoint
 from ocrvl_client._transports.tensors import ask_outputs, fill_inputs, read_outputs
-from ocrvl_client._transports.translate import lost, no_answer, no_http_server, tls_mismatch, translate
+from ocrvl_client._transports.translate import error_from_triton, lost, no_answer, no_http_server, tls_mismatch
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class AsyncHttpTransport:
             async with asyncio.timeout(timeout):
                 return await asked
         except InferenceServerException as error:
-            raise translate(error) from error
+            raise error_from_triton(error) from error
         except (OSError, aiohttp.ClientError) as error:
             raise self._translate(error, timeout) from error
 

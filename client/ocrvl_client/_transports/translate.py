@@ -32,8 +32,8 @@ _TLS: Final = ("SSL_ERROR", "CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT", "WRONG_V
 """Words of gRPC for two ends that do not agree on how the connection is encrypted."""
 
 
-def translate(error: InferenceServerException) -> OcrvlError:
-    """What Triton answered."""
+def error_from_triton(error: InferenceServerException) -> OcrvlError:
+    """The error of this package for one of tritonclient's, by the tag in its message, Triton's words, or its status."""
     message = error.message() or ""
     if _is_untagged(error) and any(words in message for words in _REFUSED):
         return answered(ServerUnavailable(message))
@@ -42,7 +42,7 @@ def translate(error: InferenceServerException) -> OcrvlError:
 
 def translate_grpc(error: InferenceServerException, url: str, timeout: float) -> OcrvlError:
     """What Triton answered over gRPC, or what became of the connection."""
-    translated = translate(error)
+    translated = error_from_triton(error)
     text = str(translated)
     if isinstance(translated, RequestTimeout):
         return no_answer(url, timeout)

@@ -20,7 +20,7 @@ from ocrvl.control_channel.messages import (
 )
 from ocrvl.messages import Reading
 from ocrvl.wire import FinishReason
-from ocrvl_client._scrape import parse_samples
+from ocrvl_client.metrics import parse_samples
 from stress.fuzz.target import Target
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, private_folder, read_key, remove_key, write_key
-from ocrvl_client._transports.protocol import Endpoint
+from ocrvl_client import Endpoint
 
 
 @pytest.fixture(autouse=True)

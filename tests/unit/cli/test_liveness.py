@@ -11,7 +11,7 @@ import grpc
 from tritonclient.grpc import service_pb2
 
 from ocrvl_cli.liveness import liveness_check
-from ocrvl_client._scrape import Answer
+from ocrvl_client.metrics import Answer
 
 Stream = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
 

@@ -16,9 +16,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ocrvl.options import parse_options
+from ocrvl.wire import EngineState
 from ocrvl_cli import app
-from ocrvl_client._probe import ProbeSettings, Verdict, examine
-from ocrvl_client._scrape import Answer, EngineState, HttpFetch, Sample, parse_samples, read_engine_states
+from ocrvl_client.metrics import Answer, HttpFetch, Sample, parse_samples, read_engine_states
+from ocrvl_client.probe import ProbeResult, ProbeSettings, probe_server
 
 NOW = 1_800_000_000.0
 OK = Answer(200, "")
@@ -70,11 +71,11 @@ def metrics(*parts: str) -> FakeServer:
     return FakeServer({"/metrics": Answer(200, "\n".join(["nv_inference_count 3", *parts]))})
 
 
-def verdict_of(
+def result_of(
     fake: FakeServer, metrics: FakeServer | None, *, live: bool = False, heartbeat_age: float = 10
-) -> Verdict:
+) -> ProbeResult:
     settings = ProbeSettings(live=live, heartbeat_age=heartbeat_age)
-    return examine(settings, fake, metrics, wall_clock=lambda: NOW, clock=lambda: 7.0)
+    return probe_server(settings, fake, metrics, wall_clock=lambda: NOW, clock=lambda: 7.0)
 
 
 UNREACHABLE = FakeServer({"/metrics": REFUSED})
@@ -87,7 +88,7 @@ DEAD_STUB = Answer(400, "{\"error\":\"in ensemble 'ocr', Stub process 'engine_0_
 UNKNOWN_MODEL = Answer(404, '{"error":"Request for unknown model"}')
 
 TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
-    # what is so, the server, its metrics, ready, live, words of the readiness verdict
+    # what is so, the server, its metrics, ready, live, words of the readiness result
     ("it is idle and reads", server(), metrics(engine()), True, True, "a test image was read"),
     ("it is at work", server(TimeoutError()), metrics(BUSY), True, True, "engine_0_0 is at work: 3 images in flight"),
     ("it refuses while at work", server(FULL), metrics(BUSY), True, True, "at work"),
@@ -151,39 +152,39 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
 def test_readiness_and_liveness(
     case: str, fake: FakeServer, seen: FakeServer | None, ready: bool, live: bool, words: str
 ) -> None:
-    readiness = verdict_of(fake, seen)
+    readiness = result_of(fake, seen)
     assert readiness.healthy is ready
     assert words in readiness.reason
-    assert verdict_of(fake, seen, live=True).healthy is live
+    assert result_of(fake, seen, live=True).healthy is live
 
 
 def test_liveness_asks_whether_the_server_lives_and_not_whether_its_models_are_ready() -> None:
     fake = server()
     fake.answers["/v2/health/ready"] = Answer(400, "")
-    assert verdict_of(fake, metrics(engine()), live=True).healthy
-    assert not verdict_of(fake, metrics(engine())).healthy
+    assert result_of(fake, metrics(engine()), live=True).healthy
+    assert not result_of(fake, metrics(engine())).healthy
 
 
 def test_an_engine_at_work_is_not_given_a_test_image() -> None:
     fake = server()
-    verdict_of(fake, metrics(BUSY))
+    result_of(fake, metrics(BUSY))
     assert fake.asked == ["/v2/health/ready"]
 
 
 def test_the_age_of_a_heartbeat_is_a_setting() -> None:
     seen = metrics(engine(beat=20))
-    assert not verdict_of(server(), seen).healthy
-    assert verdict_of(server(), seen, heartbeat_age=30).healthy
+    assert not result_of(server(), seen).healthy
+    assert result_of(server(), seen, heartbeat_age=30).healthy
 
 
 def test_metrics_that_can_not_be_had_are_told() -> None:
-    (told,) = [line for line in verdict_of(server(), UNREACHABLE).seen if "metrics" in line]
+    (told,) = [line for line in result_of(server(), UNREACHABLE).details if "metrics" in line]
     assert "Connection refused" in told
 
 
 def test_the_test_image_is_a_small_image_with_options_that_the_server_knows() -> None:
     fake = server()
-    verdict_of(fake, None)
+    result_of(fake, None)
     (body,) = map(json.loads, fake.bodies)
     options = parse_options(body["options"].encode())
     assert options.max_tokens == 1
@@ -311,13 +312,13 @@ def test_the_command_tells_by_its_status_and_one_line(options: list[str], status
     assert done.output.splitlines() == lines
 
 
-def test_the_command_tells_all_that_was_looked_at() -> None:
+def test_the_command_prints_all_that_was_checked() -> None:
     with listening(triton) as port:
         url = f"127.0.0.1:{port}"
         done = CliRunner().invoke(app, ["probe", "--verbose", "--url", url, "--metrics-url", url])
     assert done.output.splitlines()[:2] == [
         "/v2/health/ready answers 200",
-        "metrics (status 200) have nothing of ours, so an image alone decides",
+        "metrics (status 200) have none of ours, so an image alone decides",
     ]
 
 

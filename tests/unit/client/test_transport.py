@@ -16,10 +16,18 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2
 
-from ocrvl_client import AsyncClient, Client, InvalidRequest, OcrvlError, RequestTimeout, ServerError, ServerUnavailable
-from ocrvl_client._calls import Protocol
+from ocrvl_client import (
+    AsyncClient,
+    Client,
+    InvalidRequest,
+    OcrvlError,
+    ProtocolName,
+    RequestTimeout,
+    ServerError,
+    ServerUnavailable,
+)
 
-Door = tuple[Protocol, type[Client] | type[AsyncClient]]
+Door = tuple[ProtocolName, type[Client] | type[AsyncClient]]
 GRPC: list[Door] = [("grpc", Client), ("grpc", AsyncClient)]
 HTTP: list[Door] = [("http", Client), ("http", AsyncClient)]
 DOORS = pytest.mark.parametrize("door", [*GRPC, *HTTP], ids=lambda door: f"{door[0]}-{door[1].__name__}")

@@ -21,7 +21,7 @@ from ocrvl_client._transports.balance import AsyncBalancedTransport, Balance, Ba
 from ocrvl_client._transports.generate import decode_event, decode_refusal, encode_body
 from ocrvl_client._transports.memory import AsyncSharedMemoryTransport, Regions, SharedMemoryTransport
 from ocrvl_client._transports.protocol import Transport
-from ocrvl_client._transports.translate import translate, translate_grpc
+from ocrvl_client._transports.translate import error_from_triton, translate_grpc
 from tests.support.transports import AsyncRecordingTransport, RecordingTransport, readings
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -123,7 +123,7 @@ class TestSharedMemory:
 
         below.answer = answer
         ask(transport, REQUEST)
-        assert seen == [b"\x07\x00\x00\x00image"]
+        assert seen == [b"\x05\x00\x00\x00image"]
         close(transport)
         assert regions() == before
 
@@ -158,9 +158,9 @@ class TestSharedMemory:
         "refusal",
         [
             InvalidRequest("no image"),
-            translate(InferenceServerException("[UNAVAILABLE] every engine is down", "StatusCode.INTERNAL")),
-            translate(InferenceServerException("[CANCELLED] its time is over", "StatusCode.INTERNAL")),
-            translate(InferenceServerException("Exceeds maximum queue size", "StatusCode.UNAVAILABLE")),
+            error_from_triton(InferenceServerException("[UNAVAILABLE] every engine is down", "StatusCode.INTERNAL")),
+            error_from_triton(InferenceServerException("[CANCELLED] its time is over", "StatusCode.INTERNAL")),
+            error_from_triton(InferenceServerException("Exceeds maximum queue size", "StatusCode.UNAVAILABLE")),
         ],
         ids=str,
     )

@@ -11,7 +11,7 @@ import prometheus_client
 
 from ocrvl.control_channel.address import channel_folder, socket_path
 from ocrvl.control_channel.server import EngineChannel
-from ocrvl.metrics.definitions import EngineMetrics, EngineState, Outcome
+from ocrvl.metrics.definitions import EngineMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics, repeat
 from ocrvl.models.cancel_scope import WorkRegistry
@@ -28,6 +28,7 @@ from ocrvl.processes import descendants, kill
 from ocrvl.settings import EngineModelSettings, parse_parameters
 from ocrvl.triton.context import Log, ModelContext
 from ocrvl.triton.loop import LoopThread
+from ocrvl.wire import EngineState
 
 _LOOK_SECONDS = 0.2
 """How often callers are looked at, whether they are still there."""

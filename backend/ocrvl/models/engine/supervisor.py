@@ -12,8 +12,9 @@ from typing import Final, Protocol
 
 from ocrvl.errors import Unavailable
 from ocrvl.messages import PackedImage, Reading
-from ocrvl.metrics.definitions import EngineState, RestartReason
+from ocrvl.metrics.definitions import RestartReason
 from ocrvl.models.engine.serve import Job
+from ocrvl.wire import EngineState
 
 _LOOK_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0

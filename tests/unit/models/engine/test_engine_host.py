@@ -13,10 +13,10 @@ import pytest
 from ocrvl.control_channel.messages import Delta, Done, Door, End, Taken
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, OcrError, Unavailable
 from ocrvl.messages import Reading
-from ocrvl.metrics.definitions import CancelReason, EngineState, Outcome
+from ocrvl.metrics.definitions import CancelReason, Outcome
 from ocrvl.models.engine.host import StreamAddress
 from ocrvl.options import Options
-from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER, FinishReason, Tensor
+from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER, EngineState, FinishReason, Tensor
 from tests.support.benches import HostBench
 from tests.support.doubles import PATIENCE, MemoryCall, assert_failed, pack, wait_until
 

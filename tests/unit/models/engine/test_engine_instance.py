@@ -13,12 +13,11 @@ import pytest
 from ocrvl.control_channel.address import channel_folder
 from ocrvl.errors import InvalidArgument
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.metrics.definitions import EngineState
 from ocrvl.metrics.mirror import Family, Kind
 from ocrvl.models.engine.model import EngineInstance
 from ocrvl.models.request_record import RequestRecord
 from ocrvl.triton.context import ModelContext
-from ocrvl.wire import Model
+from ocrvl.wire import EngineState, Model
 
 
 class Log:

@@ -9,10 +9,11 @@ import pytest
 
 from ocrvl.errors import InvalidArgument, Unavailable
 from ocrvl.messages import Reading
-from ocrvl.metrics.definitions import EngineState, RestartReason
+from ocrvl.metrics.definitions import RestartReason
 from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.supervisor import RestartPolicy, Supervisor
 from ocrvl.options import Options
+from ocrvl.wire import EngineState
 from tests.support.benches import FOR_EVER, Policy, Workshop
 from tests.support.doubles import ScriptedEngine, pack, until
 

@@ -1,4 +1,4 @@
-"""Asking a server over plain HTTP and reading its metrics, with nothing that is heavy to import."""
+"""A server's metrics, fetched over plain HTTP and parsed, with nothing that is heavy to import."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from enum import IntEnum
 from http.client import HTTPConnection, HTTPException
 from typing import Final, Protocol
 
 _PREFIX: Final = "ocrvl_"
 _SAMPLE: Final = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?[ \t]+(?P<value>\S+)")
 _LABEL: Final = re.compile(r'(?P<name>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*)"')
-
-
-class EngineState(IntEnum):
-    """Values of the gauge `ocrvl_engine_state`."""
-
-    READY = 1
-    STARTING = 0
-    GAVE_UP = -1
 
 
 @dataclass(frozen=True)
@@ -32,20 +23,21 @@ class Answer:
 
 
 class Fetch(Protocol):
-    """Asks one server."""
+    """Sends one HTTP request to a server."""
 
     def __call__(self, path: str, timeout: float, body: bytes | None = None) -> Answer:
         """GET the path, or POST a JSON body to it; `timeout` seconds bound each wait. Raises `OSError`."""
 
 
 class HttpFetch:
-    """Asks over HTTP, past any proxy, with a connection for each request."""
+    """Requests to one host and port, past any proxy, on a connection each."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
 
     def __call__(self, path: str, timeout: float, body: bytes | None = None) -> Answer:
+        """As `Fetch`. Raises `OSError`."""
         with closing(HTTPConnection(self._host, self._port, timeout=timeout)) as connection:
             try:
                 if body is None:
@@ -60,7 +52,7 @@ class HttpFetch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One line of a metrics endpoint."""
+    """One line of a metrics endpoint, in Prometheus's word."""
 
     name: str
     labels: Mapping[str, str]
@@ -88,7 +80,7 @@ def values_by_replica(samples: list[Sample], name: str) -> dict[str, float]:
 
 
 def read_engine_states(metrics: Fetch, timeout: float) -> dict[str, float]:
-    """The `EngineState` of every engine by its replica; empty where the metrics cannot be had."""
+    """The `ocrvl.wire.EngineState` of every engine by its replica; empty where the metrics are not available."""
     try:
         answer = metrics("/metrics", timeout)
     except OSError:
