@@ -18,10 +18,16 @@ from ocrvl_cli import app
 from ocrvl_cli.reading.problems import Exit
 from ocrvl_client._documents import DOCUMENT_OUTPUTS
 from ocrvl_client._messages import READ_OUTPUTS
+from tests.support.pages import anchors
 
 REQUESTS = Path("docs/requests.md").read_text("utf-8")
 COMMAND_LINE = Path("docs/command-line.md").read_text("utf-8")
 DOCUMENTS = Path("docs/documents.md").read_text("utf-8")
+PAGES = [
+    *(Path(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "perf/README.md")),
+    Path("perf/gpu/README.md"),
+    *Path("docs").rglob("*.md"),
+]
 
 
 def named_in_rows(text: str, pattern: str) -> set[str]:
@@ -73,11 +79,23 @@ def test_every_task_is_named() -> None:
     assert set(re.findall(r"`(\w+)`", row)) == {*Task, "task"}
 
 
-def test_the_links_of_the_documentation_lead_somewhere() -> None:
-    for page in [Path("README.md"), Path("CONTRIBUTING.md"), Path("examples/README.md"), *Path("docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+def test_the_links_of_the_documentation_lead_to_a_file_and_a_heading_of_it() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
             if "://" not in target:
-                assert (page.parent / target).exists(), f"{page}: {target}"
+                name, _, anchor = target.partition("#")
+                found = page.parent / name if name else page
+                assert found.exists(), f"{page}: {target}"
+                assert not anchor or anchor in anchors(found), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", sorted(Path("docs/decisions").glob("*.md")), ids=lambda page: page.stem)
+def test_every_decision_has_a_status_a_date_and_its_three_parts(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert re.search(
+        r"^\*\*Status\*\*: (accepted|superseded by .+)\. \*\*Date\*\*: \d{4}-\d\d-\d\d\.$", text, re.MULTILINE
+    )
+    assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
 
 
 def test_every_option_and_exit_status_of_the_command_read_is_in_the_documentation() -> None:

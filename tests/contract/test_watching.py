@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.pages import anchors
 from tests.support.promql import read_query
 from tests.support.watching import ALERTS, list_queries, read_alerts
 from tools.dashboard.__main__ import DASHBOARD, render
@@ -34,12 +35,6 @@ def promtool(*arguments: str) -> str:
 def alert_tests() -> list[dict[str, Any]]:
     tests = yaml.safe_load(ALERT_TESTS.read_text("utf-8"))["tests"]
     return [test for group in tests for test in group["alert_rule_test"]]
-
-
-def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_dashboard_is_what_the_script_makes() -> None:

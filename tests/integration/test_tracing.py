@@ -23,7 +23,7 @@ from tests.support.collector import Collector, Span
 from tests.support.raw import texts
 from tests.support.streams import Stream, fill, inputs, wait_for
 
-OPERATIONS = Path("docs/operations.md")
+OBSERVABILITY = Path("docs/observability.md")
 ENGINE_SPAN = "llm_request"
 CALLER = "00f067aa0ba902b7"
 
@@ -50,7 +50,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
 
 
 def documented_arguments(url: str) -> tuple[str, ...]:
-    _, _, section = OPERATIONS.read_text("utf-8").partition("## Tracing a request")
+    _, _, section = OBSERVABILITY.read_text("utf-8").partition("## Tracing a request")
     command = section.split("```")[1]
     found = re.findall(r"--trace-config=\S+", command)
     assert any("url=" in argument for argument in found)
