@@ -210,7 +210,7 @@ def test_parts_come_one_at_a_time_and_are_put_together(packed: Path, tmp_path: P
         check=True,
     ).stdout.strip()
     repository = INSTALL.parents[2]
-    paths = [*map(str, (site, repository / "backend", repository / "client", repository))]
+    paths = [*map(str, (site, repository / "backend", repository / "client", repository / "cli", repository))]
     assert shown.split(":") == [*paths, "/before"]
     # for an interpreter that does not look at PYTHONPATH
     assert (arrived / "ocrvl-gpu.pth").read_text() == f"import sys; sys.path[:0] = {paths}\n"
