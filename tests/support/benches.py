@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ocrvl.control_channel.client import FaceChannel
-from ocrvl.control_channel.messages import Door, DoorState, Message
-from ocrvl.control_channel.server import EngineChannel
+from ocrvl.control_channel.client import ControlClient
+from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Message
+from ocrvl.control_channel.server import ControlServer
 from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.metrics.definitions import CancelReason, RestartReason
 from ocrvl.models.cancel_scope import WorkRegistry
@@ -86,9 +86,9 @@ class Workshop:
 
 
 class HostBench:
-    """A host around a scripted engine, which takes `limit` images at a time, and a face on its side channel.
+    """A host around a scripted engine, which takes `limit` images at a time, and a client on its control channel.
 
-    `doors` is what the engine announces, `heard` what the face hears of streams. A restart makes a new `engine`.
+    `announced` is what the engine announces, `heard` what the client hears of streams. A restart makes a new `engine`.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -97,16 +97,16 @@ class HostBench:
         self.heard: list[Message] = []
         self.works = WorkRegistry()
         self.loop = LoopThread("engine")
-        self.channel = EngineChannel(folder / "e.sock", self.works.cancel)
-        self.doors: list[Door] = []
-        self.admission = Admission(limit, 0.0, self.doors.append)
+        self.channel = ControlServer(folder / "e.sock", self.works.cancel)
+        self.announced: list[Availability] = []
+        self.admission = Admission(limit, 0.0, self.announced.append)
         policy = Policy()
         self.supervisor = Supervisor(self._start, policy, on_state=self._on_state, look_seconds=0.01)
         self.loop.run(self.channel.start())
         self.loop.run(self.supervisor.run())
-        self.face = FaceChannel(folder, lambda _replica, message: self._hear(message))
-        self.loop.run(self.face.start())
-        wait_until(lambda: self.channel.knows(self.face.face))
+        self.client = ControlClient(folder, lambda _replica, message: self._hear(message))
+        self.loop.run(self.client.start())
+        wait_until(lambda: self.channel.knows(self.client.name))
         self.host = EngineHost(
             self.supervisor, self.admission, self.channel, self.works, NoPostprocessing(), GRID, self.records.append
         )
@@ -133,7 +133,7 @@ class HostBench:
 
     def stop(self) -> None:
         self.loop.drain()
-        for part in (self.face, self.channel, self.supervisor):
+        for part in (self.client, self.channel, self.supervisor):
             self.loop.run(part.stop())
         self.loop.stop()
 
@@ -145,7 +145,7 @@ class HostBench:
         self.admission.set_up(state is EngineState.READY)
 
     def _hear(self, message: Message) -> None:
-        if not isinstance(message, DoorState):
+        if not isinstance(message, AvailabilityChanged):
             self.heard.append(message)
 
 
@@ -153,13 +153,13 @@ Script = Callable[["Ocr", str], Awaitable[None]]
 
 
 class Ocr:
-    """The model `ocr`, the side channel, and a host of streams between them and its callers.
+    """The model `ocr`, the control channel, and a host of streams between them and its callers.
 
     For each stream it does what `script` says, and answers when that returns or raises. `asked` are the names of the
     streams, `cancelled` those that the host had ended. Scripts may wait for `may_answer`.
     """
 
-    face = "face"
+    name = "client"
 
     def __init__(self, script: Script, max_calls: int) -> None:
         self.script = script
@@ -205,8 +205,8 @@ class Ocr:
         return 1
 
     async def _ask(self, call: StreamCall, address: str) -> None:
-        face, _, stream = address.partition("/")
-        assert face == self.face
+        client, _, stream = address.partition("/")
+        assert client == self.name
         self.asked.append(stream)
         await self.script(self, stream)
 

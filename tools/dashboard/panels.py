@@ -150,7 +150,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
     ),
     "How long it takes": (
         Panel("A request, in the engine's model", "s", _quantiles("ocrvl_request_seconds"), "Without its queue."),
-        Panel("Waiting at the door", "s", _quantiles("ocrvl_door_wait_seconds"), "Before it is decoded."),
+        Panel("Waiting at the engine gate", "s", _quantiles("ocrvl_engine_gate_wait_seconds"), "Before it is decoded."),
         Panel(
             "Waiting in Triton's queue, mean",
             "s",

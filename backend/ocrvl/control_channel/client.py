@@ -1,4 +1,4 @@
-"""A face's end: one connection to every engine of this server, found again when one goes and another comes."""
+"""The client: one connection to every engine of this server, found again when one goes and another comes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class _Connection:
     answers: dict[int, asyncio.Future[int]] = field(default_factory=dict)
 
 
-class FaceChannel:
-    """Use from one event loop. `face` is the name by which engines address this face's streams.
+class ControlClient:
+    """Use from one event loop. `name` is what engines address its streams by.
 
     `on_message` gets every message with the replica it came from, `on_lost` every replica whose connection ended.
     """
@@ -46,7 +46,7 @@ class FaceChannel:
         on_message: Callable[[str, Message], None] = lambda _replica, _message: None,
         on_lost: Callable[[str], None] = lambda _replica: None,
     ) -> None:
-        self.face = uuid.uuid4().hex
+        self.name = uuid.uuid4().hex
         self._folder = folder
         self._on_message = on_message
         self._on_lost = on_lost
@@ -99,7 +99,7 @@ class FaceChannel:
                 with suppress(OSError):
                     reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE_BYTES)
                     self._connections[replica] = connection = _Connection(reader, writer)
-                    writer.write(encode_message(Hello(self.face)))
+                    writer.write(encode_message(Hello(self.name)))
                     self._spawn(self._listen(replica, connection))
 
     async def _listen(self, replica: str, connection: _Connection) -> None:

@@ -1,4 +1,4 @@
-"""What passes over a side channel, a JSON object a line; the key `kind` names the class."""
+"""What passes over the control channel, a JSON object a line; the key `kind` names the class."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of one message: an image's whole text, escaped, is far below."""
 
 
-class Door(StrEnum):
+class Availability(StrEnum):
     """Whether an engine can take requests: yes, not before another is done, or not before it has restarted."""
 
-    OPEN = "open"
+    READY = "ready"
     FULL = "full"
     DOWN = "down"
 
 
 @dataclass(frozen=True)
 class Hello:
-    """Face to engine, first: by this unguessable name the face's streams will be addressed."""
+    """Client to engine, first: by this unguessable name its streams will be addressed."""
 
-    face: str
+    client: str
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """Face to engine: end the requests that carry this token, and answer with `Cancelled` of this number."""
+    """Client to engine: end the requests that carry this token, and answer with `Cancelled` of this number."""
 
     token: str
     number: int
@@ -41,29 +41,29 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Engine to face: so many requests were ended."""
+    """Engine to client: so many requests were ended."""
 
     number: int
     count: int
 
 
 @dataclass(frozen=True)
-class DoorState:
-    """Engine to face: sent after `Hello` and whenever it changes."""
+class AvailabilityChanged:
+    """Engine to client: sent after `Hello` and whenever it changes."""
 
-    door: Door
+    availability: Availability
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Engine to face: this engine has the stream's request."""
+    """Engine to client: this engine has the stream's request."""
 
     stream: str
 
 
 @dataclass(frozen=True)
 class Delta:
-    """Engine to face: the next piece of an image's text, whole characters."""
+    """Engine to client: the next piece of an image's text, whole characters."""
 
     stream: str
     index: int
@@ -72,7 +72,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Done:
-    """Engine to face: an image is done. `reading.text` is its whole text, post-processed."""
+    """Engine to client: an image is done. `reading.text` is its whole text, post-processed."""
 
     stream: str
     reading: Reading
@@ -80,14 +80,15 @@ class Done:
 
 @dataclass(frozen=True)
 class End:
-    """Engine to face: nothing follows for this stream; its answer through Triton is on its way."""
+    """Engine to client: nothing follows for this stream; its answer through Triton is on its way."""
 
     stream: str
 
 
-Message = Hello | Cancel | Cancelled | DoorState | Taken | Delta | Done | End
+Message = Hello | Cancel | Cancelled | AvailabilityChanged | Taken | Delta | Done | End
 _KINDS: Final[dict[str, TypeAdapter[Any]]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (Hello, Cancel, Cancelled, DoorState, Taken, Delta, Done, End)
+    kind.__name__: TypeAdapter(kind)
+    for kind in (Hello, Cancel, Cancelled, AvailabilityChanged, Taken, Delta, Done, End)
 }
 
 
@@ -107,5 +108,5 @@ def decode_message(line: bytes) -> Message:
         fields = json.loads(line)
         message: Message = _KINDS[fields.pop("kind")].validate_python(fields)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise ValueError(f"not a message of the side channel: {line[:80]!r} ({error!r})") from None
+        raise ValueError(f"not a message of the control channel: {line[:80]!r} ({error!r})") from None
     return message

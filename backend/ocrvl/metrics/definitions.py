@@ -163,8 +163,8 @@ class PreprocessMetrics(ModelMetrics):
         self.pixels = self._counter("preprocess_pixels_total", "Pixels of the images as they were sent")
         self.bytes = self._counter("preprocess_bytes_total", "Bytes of the images as they were sent")
         self.refusals = self._counter("refusals_total", "Requests turned away at the door", "reason", RefusalReason)
-        self.door_wait = self._histogram(
-            "door_wait_seconds", "Time that a request waited until an engine had room for it", WAIT_BUCKETS
+        self.gate_wait = self._histogram(
+            "engine_gate_wait_seconds", "Time that a request waited until an engine had room for it", WAIT_BUCKETS
         )
 
 

@@ -1,7 +1,7 @@
 """What the engine's model is measured against: the same engine, and nothing between it and Triton.
 
-No admission, no side channel, no supervision, no metrics, no log: each request is answered once, through its response
-sender.
+No admission, no control channel, no supervision, no metrics, no log: each request is answered once, through its
+response sender.
 """
 
 import locale

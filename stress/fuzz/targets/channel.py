@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ocrvl.control_channel.messages import (
+    Availability,
+    AvailabilityChanged,
     Cancel,
     Cancelled,
     Delta,
     Done,
-    Door,
-    DoorState,
     End,
     Hello,
     Message,
@@ -42,7 +42,7 @@ def seeds() -> Sequence[bytes]:
     """Every kind of message, and a sample."""
     reading = Reading(0, "Soup", FinishReason.STOP, 30, 4, "", "a warning")
     messages: Sequence[Message] = (
-        *(Hello("f1"), Cancel("token", 3), Cancelled(3, 1), DoorState(Door.OPEN), Taken("s1")),
+        *(Hello("f1"), Cancel("token", 3), Cancelled(3, 1), AvailabilityChanged(Availability.READY), Taken("s1")),
         *(Delta("s1", 0, "So"), Done("s1", reading), End("s1")),
     )
     return [*map(encode_message, messages), b'ocrvl_engine_state{replica="x_0_0"} -1\nocrvl_pages_total 1e3\n']

@@ -1,4 +1,4 @@
-"""`ocrvl.control_channel`: what engines and faces say to each other, over real sockets."""
+"""`ocrvl.control_channel`: what engines and clients say to each other, over real sockets."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 import ocrvl.control_channel.server
 from ocrvl.control_channel.address import find_sockets, socket_path
-from ocrvl.control_channel.client import FaceChannel
+from ocrvl.control_channel.client import ControlClient
 from ocrvl.control_channel.messages import (
     MAX_LINE_BYTES,
+    Availability,
+    AvailabilityChanged,
     Cancel,
     Cancelled,
     Delta,
     Done,
-    Door,
-    DoorState,
     End,
     Hello,
     Message,
@@ -31,7 +31,7 @@ from ocrvl.control_channel.messages import (
     decode_message,
     encode_message,
 )
-from ocrvl.control_channel.server import EngineChannel
+from ocrvl.control_channel.server import ControlServer
 from ocrvl.messages import Reading
 from ocrvl.wire import FinishReason
 from tests.support.doubles import until
@@ -45,7 +45,7 @@ _MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(Hello, _TEXTS),
     st.builds(Cancel, _TEXTS, _NUMBERS),
     st.builds(Cancelled, _NUMBERS, _NUMBERS),
-    st.builds(DoorState, st.sampled_from(Door)),
+    st.builds(AvailabilityChanged, st.sampled_from(Availability)),
     st.builds(Taken, _TEXTS),
     st.builds(Delta, _TEXTS, _NUMBERS, _TEXTS),
     st.builds(Done, _TEXTS, _READINGS),
@@ -61,8 +61,8 @@ def test_every_message_is_one_line_and_survives_it(message: Message) -> None:
     assert decode_message(line) == message
 
 
-class Face(FaceChannel):
-    """A face that keeps what it hears."""
+class ListeningClient(ControlClient):
+    """A client that keeps what it hears."""
 
     def __init__(self, folder: Path) -> None:
         self.heard: list[tuple[str, Message]] = []
@@ -73,8 +73,8 @@ class Face(FaceChannel):
 @asynccontextmanager
 async def running_engine(
     folder: Path, name: str = "e", on_cancel: Callable[[str], int] = lambda _token: 0
-) -> AsyncIterator[EngineChannel]:
-    channel = EngineChannel(socket_path(folder, name), on_cancel)
+) -> AsyncIterator[ControlServer]:
+    channel = ControlServer(socket_path(folder, name), on_cancel)
     await channel.start()
     try:
         yield channel
@@ -83,26 +83,29 @@ async def running_engine(
 
 
 @asynccontextmanager
-async def running_face(folder: Path) -> AsyncIterator[Face]:
-    face = Face(folder)
-    await face.start()
+async def running_client(folder: Path) -> AsyncIterator[ListeningClient]:
+    client = ListeningClient(folder)
+    await client.start()
     try:
-        yield face
+        yield client
     finally:
-        await face.stop()
+        await client.stop()
 
 
 def test_a_face_is_told_the_door_at_once_and_whenever_it_changes(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running_engine(tmp_path) as engine, running_face(tmp_path) as face:
-            await until(lambda: face.heard)
-            for door in (Door.OPEN, Door.OPEN, Door.FULL):
-                await asyncio.to_thread(engine.set_door, door)
-            await until(lambda: len(face.heard) == 3)
-            assert face.heard == [("e", DoorState(door)) for door in (Door.DOWN, Door.OPEN, Door.FULL)]
-            async with running_face(tmp_path) as late:
+        async with running_engine(tmp_path) as engine, running_client(tmp_path) as client:
+            await until(lambda: client.heard)
+            for availability in (Availability.READY, Availability.READY, Availability.FULL):
+                await asyncio.to_thread(engine.set_availability, availability)
+            await until(lambda: len(client.heard) == 3)
+            assert client.heard == [
+                ("e", AvailabilityChanged(availability))
+                for availability in (Availability.DOWN, Availability.READY, Availability.FULL)
+            ]
+            async with running_client(tmp_path) as late:
                 await until(lambda: late.heard)
-                assert late.heard == [("e", DoorState(Door.FULL))]
+                assert late.heard == [("e", AvailabilityChanged(Availability.FULL))]
 
     asyncio.run(scenario())
 
@@ -116,13 +119,22 @@ def test_text_reaches_the_face_it_is_addressed_to_and_no_other(tmp_path: Path) -
     ]
 
     async def scenario() -> None:
-        async with running_engine(tmp_path) as engine, running_face(tmp_path) as one, running_face(tmp_path) as other:
-            await until(lambda: engine.knows(one.face) and engine.knows(other.face))
+        async with (
+            running_engine(tmp_path) as engine,
+            running_client(tmp_path) as one,
+            running_client(tmp_path) as other,
+        ):
+            await until(lambda: engine.knows(one.name) and engine.knows(other.name))
             for message in messages:
-                engine.send(one.face, message)
-                engine.send("a face that has gone", message)
-            engine.set_door(Door.OPEN)
-            await until(lambda: ("e", DoorState(Door.OPEN)) in one.heard and ("e", DoorState(Door.OPEN)) in other.heard)
+                engine.send(one.name, message)
+                engine.send("a client that has gone", message)
+            engine.set_availability(Availability.READY)
+            await until(
+                lambda: (
+                    ("e", AvailabilityChanged(Availability.READY)) in one.heard
+                    and ("e", AvailabilityChanged(Availability.READY)) in other.heard
+                )
+            )
             assert one.heard[1:-1] == [("e", message) for message in messages]
             assert len(other.heard) == 2
 
@@ -140,14 +152,14 @@ def test_a_cancel_goes_to_every_engine_and_their_counts_are_summed(tmp_path: Pat
         return cancel
 
     async def scenario() -> None:
-        async with running_face(tmp_path) as alone:
+        async with running_client(tmp_path) as alone:
             assert await alone.cancel("token") == 0
         async with (
             running_engine(tmp_path, "a", cancels(2)),
             running_engine(tmp_path, "b", cancels(3)),
-            running_face(tmp_path) as face,
+            running_client(tmp_path) as client,
         ):
-            assert set(await asyncio.gather(face.cancel("one"), face.cancel("two"))) == {5}
+            assert set(await asyncio.gather(client.cancel("one"), client.cancel("two"))) == {5}
 
     asyncio.run(scenario())
     assert sorted(tokens) == ["one", "one", "two", "two"]
@@ -161,23 +173,23 @@ def test_an_engine_that_goes_away_during_a_cancel_counts_nothing(tmp_path: Path)
 
     async def scenario() -> None:
         server = await asyncio.start_unix_server(leave, socket_path(tmp_path, "a"))
-        async with server, running_engine(tmp_path, "b", lambda _token: 3), running_face(tmp_path) as face:
-            assert await face.cancel("token") == 3
-            assert face.lost == ["a"]
+        async with server, running_engine(tmp_path, "b", lambda _token: 3), running_client(tmp_path) as client:
+            assert await client.cancel("token") == 3
+            assert client.lost == ["a"]
 
     asyncio.run(scenario())
 
 
 def test_an_engine_that_goes_away_is_reported_and_found_again_at_the_same_place(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running_face(tmp_path) as face:
+        async with running_client(tmp_path) as client:
             async with running_engine(tmp_path) as first:
-                await until(lambda: first.knows(face.face))
-            await until(lambda: face.lost == ["e"])
+                await until(lambda: first.knows(client.name))
+            await until(lambda: client.lost == ["e"])
             async with running_engine(tmp_path) as second:
-                await until(lambda: second.knows(face.face))
-                assert await face.cancel("token") == 0
-            await until(lambda: face.lost == ["e", "e"])
+                await until(lambda: second.knows(client.name))
+                assert await client.cancel("token") == 0
+            await until(lambda: client.lost == ["e", "e"])
 
     asyncio.run(scenario())
 
@@ -188,10 +200,10 @@ def test_what_a_killed_engine_leaves_does_no_harm(tmp_path: Path) -> None:
     left.close()
 
     async def scenario() -> None:
-        async with running_face(tmp_path) as face:
-            assert face.heard == []
+        async with running_client(tmp_path) as client:
+            assert client.heard == []
             async with running_engine(tmp_path) as engine:
-                await until(lambda: engine.knows(face.face))
+                await until(lambda: engine.knows(client.name))
 
     asyncio.run(scenario())
     assert find_sockets(tmp_path) == {}
@@ -205,9 +217,9 @@ def test_what_a_killed_engine_leaves_does_no_harm(tmp_path: Path) -> None:
         b"[]",
         b"null",
         b'{"kind":"Nothing"}',
-        b'{"face":"x"}',
+        b'{"client":"x"}',
         b'{"kind":"Cancel","token":"x"}',
-        b'{"kind":"DoorState","door":"ajar"}',
+        b'{"kind":"AvailabilityChanged","availability":"ajar"}',
         b'{"kind":"Done","stream":"x","reading":{"index":0,"finish_reason":"boredom"}}',
         b"x" * (MAX_LINE_BYTES + 1),
     ],
@@ -215,16 +227,16 @@ def test_what_a_killed_engine_leaves_does_no_harm(tmp_path: Path) -> None:
 )
 def test_a_face_that_sends_rubbish_loses_its_connection_and_no_other_does(tmp_path: Path, rubbish: bytes) -> None:
     async def scenario() -> None:
-        async with running_engine(tmp_path) as engine, running_face(tmp_path) as face:
+        async with running_engine(tmp_path) as engine, running_client(tmp_path) as client:
             reader, writer = await asyncio.open_unix_connection(socket_path(tmp_path, "e"))
             writer.write(encode_message(Hello("bad")) + rubbish + b"\n")
-            assert await reader.readline() == encode_message(DoorState(Door.DOWN))
+            assert await reader.readline() == encode_message(AvailabilityChanged(Availability.DOWN))
             assert await reader.read() == b""
             writer.close()
-            assert engine.knows(face.face)
+            assert engine.knows(client.name)
             assert not engine.knows("bad")
-            assert await face.cancel("token") == 0
-            assert face.lost == []
+            assert await client.cancel("token") == 0
+            assert client.lost == []
 
     asyncio.run(scenario())
 
@@ -236,7 +248,7 @@ def test_a_face_that_does_not_read_is_cut_off_before_its_text_fills_the_memory(
     monkeypatch.setattr(ocrvl.control_channel.server, "_MAX_UNREAD_BYTES", 2**22)
 
     async def scenario() -> None:
-        async with running_engine(tmp_path) as engine, running_face(tmp_path) as face:
+        async with running_engine(tmp_path) as engine, running_client(tmp_path) as client:
             with socket.socket(socket.AF_UNIX) as deaf:
                 deaf.connect(os.fspath(socket_path(tmp_path, "e")))
                 deaf.sendall(encode_message(Hello("deaf")))
@@ -248,7 +260,7 @@ def test_a_face_that_does_not_read_is_cut_off_before_its_text_fills_the_memory(
                     assert pieces < 64
                     await asyncio.sleep(0)
             assert pieces > 16
-            engine.set_door(Door.OPEN)
-            await until(lambda: ("e", DoorState(Door.OPEN)) in face.heard)
+            engine.set_availability(Availability.READY)
+            await until(lambda: ("e", AvailabilityChanged(Availability.READY)) in client.heard)
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Who is let in, who waits, who is refused, as the engines' doors open and shut."""
+"""Who is let in, who waits, who is refused, as the engines' availabilities open and shut."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from concurrent.futures import wait as wait_for
 
 import pytest
 
-from ocrvl.control_channel.engine_gate import Gate
-from ocrvl.control_channel.messages import Delta, Door, DoorState, End, Message
+from ocrvl.control_channel.engine_gate import EngineGate
+from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Delta, End, Message
 from ocrvl.errors import Cancelled, Unavailable
 from tests.support.doubles import PATIENCE
 
@@ -21,15 +21,15 @@ _MOMENT = 0.05
 class Visitors:
     """Requests at a gate, each in a thread of its own."""
 
-    def __init__(self, gate: Gate, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, gate: EngineGate, pool: ThreadPoolExecutor) -> None:
         self._gate = gate
         self._pool = pool
 
-    def come(self, deadline: float | None = None, patience: float = PATIENCE) -> Future[None]:
-        return self._pool.submit(self._gate.wait, deadline, patience)
+    def come(self, deadline: float | None = None, connect_timeout: float = PATIENCE) -> Future[None]:
+        return self._pool.submit(self._gate.wait, deadline, connect_timeout)
 
-    def come_and_wait(self, patience: float = PATIENCE) -> Future[None]:
-        visitor = self.come(patience=patience)
+    def come_and_wait(self, connect_timeout: float = PATIENCE) -> Future[None]:
+        visitor = self.come(connect_timeout=connect_timeout)
         assert not is_done(visitor)
         return visitor
 
@@ -39,71 +39,84 @@ def is_done(visitor: Future[None]) -> bool:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def gate() -> EngineGate:
+    return EngineGate()
 
 
 @pytest.fixture
-def visitors(gate: Gate) -> Iterator[Visitors]:
+def visitors(gate: EngineGate) -> Iterator[Visitors]:
     with ThreadPoolExecutor(8) as pool:
         yield Visitors(gate, pool)
         # so that a test that failed ends
-        gate.update("last", DoorState(Door.OPEN))
+        gate.update("last", AvailabilityChanged(Availability.READY))
 
 
-def set_doors(gate: Gate, *doors: Door) -> None:
-    for number, door in enumerate(doors):
-        gate.update(f"engine {number}", DoorState(door))
+def set_availabilities(gate: EngineGate, *availabilities: Availability) -> None:
+    for number, availability in enumerate(availabilities):
+        gate.update(f"engine {number}", AvailabilityChanged(availability))
 
 
 @pytest.mark.parametrize(
-    "doors", [(Door.OPEN,), (Door.FULL, Door.OPEN), (Door.DOWN, Door.OPEN), (Door.OPEN, Door.FULL, Door.DOWN)]
+    "availabilities",
+    [
+        (Availability.READY,),
+        (Availability.FULL, Availability.READY),
+        (Availability.DOWN, Availability.READY),
+        (Availability.READY, Availability.FULL, Availability.DOWN),
+    ],
 )
-def test_one_open_door_lets_in_even_those_whose_time_is_over(gate: Gate, doors: tuple[Door, ...]) -> None:
-    set_doors(gate, *doors)
-    gate.wait(deadline=time.monotonic() - 1, patience=0)
-
-
-@pytest.mark.parametrize("doors", [(Door.FULL,), (Door.FULL, Door.FULL), (Door.FULL, Door.DOWN)])
-def test_full_engines_are_waited_for_beyond_all_patience(
-    gate: Gate, visitors: Visitors, doors: tuple[Door, ...]
+def test_one_ready_engine_lets_in_even_those_whose_time_is_over(
+    gate: EngineGate, availabilities: tuple[Availability, ...]
 ) -> None:
-    set_doors(gate, *doors)
-    waiting = [visitors.come_and_wait(patience=0) for _ in range(3)]
-    gate.update("engine 0", DoorState(Door.OPEN))
+    set_availabilities(gate, *availabilities)
+    gate.wait(deadline=time.monotonic() - 1, connect_timeout=0)
+
+
+@pytest.mark.parametrize(
+    "availabilities",
+    [(Availability.FULL,), (Availability.FULL, Availability.FULL), (Availability.FULL, Availability.DOWN)],
+)
+def test_full_engines_are_waited_for_beyond_all_timeouts(
+    gate: EngineGate, visitors: Visitors, availabilities: tuple[Availability, ...]
+) -> None:
+    set_availabilities(gate, *availabilities)
+    waiting = [visitors.come_and_wait(connect_timeout=0) for _ in range(3)]
+    gate.update("engine 0", AvailabilityChanged(Availability.READY))
     assert [visitor.result(PATIENCE) for visitor in waiting] == [None] * 3
 
 
-@pytest.mark.parametrize("doors", [(Door.DOWN,), (Door.DOWN, Door.DOWN)])
-def test_requests_are_refused_at_once_where_every_engine_is_down(gate: Gate, doors: tuple[Door, ...]) -> None:
-    set_doors(gate, *doors)
+@pytest.mark.parametrize("availabilities", [(Availability.DOWN,), (Availability.DOWN, Availability.DOWN)])
+def test_requests_are_refused_at_once_where_every_engine_is_down(
+    gate: EngineGate, availabilities: tuple[Availability, ...]
+) -> None:
+    set_availabilities(gate, *availabilities)
     with pytest.raises(Unavailable, match="the engine is restarting"):
-        gate.wait(deadline=None, patience=PATIENCE)
+        gate.wait(deadline=None, connect_timeout=PATIENCE)
 
 
-def test_a_request_that_waits_is_refused_when_the_last_engine_goes_down(gate: Gate, visitors: Visitors) -> None:
-    set_doors(gate, Door.FULL, Door.FULL)
+def test_a_request_that_waits_is_refused_when_the_last_engine_goes_down(gate: EngineGate, visitors: Visitors) -> None:
+    set_availabilities(gate, Availability.FULL, Availability.FULL)
     waiting = visitors.come_and_wait()
-    gate.update("engine 0", DoorState(Door.DOWN))
+    gate.update("engine 0", AvailabilityChanged(Availability.DOWN))
     assert not is_done(waiting)
-    gate.update("engine 1", DoorState(Door.DOWN))
+    gate.update("engine 1", AvailabilityChanged(Availability.DOWN))
     with pytest.raises(Unavailable, match="the engine is restarting"):
         waiting.result(PATIENCE)
 
 
-def test_patience_ends_where_no_engine_comes(gate: Gate) -> None:
+def test_waiting_ends_where_no_engine_comes(gate: EngineGate) -> None:
     with pytest.raises(Unavailable, match="no engine is running"):
-        gate.wait(deadline=None, patience=_MOMENT)
+        gate.wait(deadline=None, connect_timeout=_MOMENT)
 
 
-def test_an_engine_that_comes_in_time_lets_in(gate: Gate, visitors: Visitors) -> None:
+def test_an_engine_that_comes_in_time_lets_in(gate: EngineGate, visitors: Visitors) -> None:
     waiting = visitors.come_and_wait()
-    gate.update("late", DoorState(Door.OPEN))
+    gate.update("late", AvailabilityChanged(Availability.READY))
     assert waiting.result(PATIENCE) is None
 
 
-def test_an_engine_that_is_lost_is_no_longer_counted(gate: Gate, visitors: Visitors) -> None:
-    set_doors(gate, Door.FULL, Door.DOWN)
+def test_an_engine_that_is_lost_is_no_longer_counted(gate: EngineGate, visitors: Visitors) -> None:
+    set_availabilities(gate, Availability.FULL, Availability.DOWN)
     waiting = visitors.come_and_wait()
     gate.lose("engine 0")
     with pytest.raises(Unavailable, match="the engine is restarting"):
@@ -111,29 +124,29 @@ def test_an_engine_that_is_lost_is_no_longer_counted(gate: Gate, visitors: Visit
     gate.lose("engine 1")
     gate.lose("one that never was")
     with pytest.raises(Unavailable, match="no engine is running"):
-        gate.wait(deadline=None, patience=0)
+        gate.wait(deadline=None, connect_timeout=0)
 
 
 def test_a_request_that_waits_when_all_engines_are_lost_waits_for_one_to_come_back(
-    gate: Gate, visitors: Visitors
+    gate: EngineGate, visitors: Visitors
 ) -> None:
-    set_doors(gate, Door.FULL)
+    set_availabilities(gate, Availability.FULL)
     waiting = visitors.come_and_wait()
     gate.lose("engine 0")
     assert not is_done(waiting)
-    gate.update("engine 0", DoorState(Door.OPEN))
+    gate.update("engine 0", AvailabilityChanged(Availability.READY))
     assert waiting.result(PATIENCE) is None
 
 
-@pytest.mark.parametrize("doors", [(), (Door.FULL,)])
-def test_a_deadline_ends_waiting(gate: Gate, doors: tuple[Door, ...]) -> None:
-    set_doors(gate, *doors)
+@pytest.mark.parametrize("availabilities", [(), (Availability.FULL,)])
+def test_a_deadline_ends_waiting(gate: EngineGate, availabilities: tuple[Availability, ...]) -> None:
+    set_availabilities(gate, *availabilities)
     with pytest.raises(Cancelled, match="timeout_ms has passed"):
-        gate.wait(deadline=time.monotonic() + _MOMENT, patience=PATIENCE)
+        gate.wait(deadline=time.monotonic() + _MOMENT, connect_timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("message", [Delta("s", 0, "Soup"), End("s")])
-def test_what_is_said_about_streams_opens_nothing(gate: Gate, message: Message) -> None:
+def test_what_is_said_about_streams_opens_nothing(gate: EngineGate, message: Message) -> None:
     gate.update("engine 0", message)
     with pytest.raises(Unavailable, match="no engine is running"):
-        gate.wait(deadline=None, patience=0)
+        gate.wait(deadline=None, connect_timeout=0)

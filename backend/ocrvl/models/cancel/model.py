@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from ocrvl.control_channel.address import channel_folder
-from ocrvl.control_channel.client import FaceChannel
+from ocrvl.control_channel.client import ControlClient
 from ocrvl.errors import InvalidArgument
 from ocrvl.metrics.definitions import ModelMetrics
 from ocrvl.metrics.mirror import FamilyFactory
@@ -20,7 +20,7 @@ class CancelInstance:
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
         self._loop = LoopThread("cancel")
-        self._channel = FaceChannel(channel_folder())
+        self._channel = ControlClient(channel_folder())
         end_with_server()
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(ModelMetrics(), context.replica, families, log)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 
 from ocrvl.control_channel.address import channel_folder
-from ocrvl.control_channel.client import FaceChannel
-from ocrvl.control_channel.engine_gate import Gate
+from ocrvl.control_channel.client import ControlClient
+from ocrvl.control_channel.engine_gate import EngineGate
 from ocrvl.errors import InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import cut_patches, resize_to_grid
@@ -74,8 +74,8 @@ class DocumentInstance:
         self._metrics = DocumentMetrics()
         # each call to another model holds a thread here until it is answered
         self._loop = LoopThread("documents", ThreadPoolExecutor(settings.max_calls))
-        gate = Gate()
-        self._channel = FaceChannel(channel_folder(), gate.update, gate.lose)
+        gate = EngineGate()
+        self._channel = ControlClient(channel_folder(), gate.update, gate.lose)
         engine = context.engine_settings()
         self._models = TritonModels(
             ask,
@@ -159,7 +159,9 @@ def to_blocks(texts: Sequence[str], errors: Sequence[str]) -> list[BlockText]:
 class TritonModels:
     """`layout` and `paddleocr_vl` of the same server."""
 
-    def __init__(self, ask: Ask, channel: FaceChannel, gate: Gate, grid: PixelGrid, room: Room, max_calls: int) -> None:
+    def __init__(
+        self, ask: Ask, channel: ControlClient, gate: EngineGate, grid: PixelGrid, room: Room, max_calls: int
+    ) -> None:
         self._ask = ask
         self._channel = channel
         self._gate = gate

@@ -1,4 +1,4 @@
-"""The engine's door: how many images are inside, and who waits in front of it."""
+"""Admission to the engine: how many images are inside, and who waits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ocrvl.control_channel.messages import Door
+from ocrvl.control_channel.messages import Availability
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.models.cancel_scope import Work
 
@@ -20,14 +20,14 @@ class Admission:
 
     It is called from the model's `execute`: while it blocks, Triton hands the instance nothing, and what waits is in
     Triton's queue under Triton's rules. While the engine is down a request is held for `hold_seconds`, during which
-    other instances take the others, and is then refused. `on_door` is told whenever the door opens or shuts; it
+    other instances take the others, and is then refused. `on_availability` is told every availability; it
     begins down.
     """
 
-    def __init__(self, limit: int, hold_seconds: float, on_door: Callable[[Door], None]) -> None:
+    def __init__(self, limit: int, hold_seconds: float, on_availability: Callable[[Availability], None]) -> None:
         self.limit = limit
         self._hold_seconds = hold_seconds
-        self._on_door = on_door
+        self._on_door = on_availability
         self._changed = threading.Condition()
         self._inside = 0
         self._is_up = False
@@ -49,7 +49,7 @@ class Admission:
         with self._changed:
             try:
                 while not self._is_up or self._inside + images > self.limit:
-                    self._on_door(Door.FULL if self._is_up else Door.DOWN)
+                    self._on_door(Availability.FULL if self._is_up else Availability.DOWN)
                     work.check()
                     now = time.monotonic()
                     down_since = None if self._is_up else down_since or now
@@ -61,7 +61,7 @@ class Admission:
                 work.check()
                 self._inside += images
             finally:
-                self._on_door(Door.OPEN if self._is_up else Door.DOWN)
+                self._on_door(Availability.READY if self._is_up else Availability.DOWN)
 
     def leave(self, images: int) -> None:
         """Give back the room of a request that has its answer."""
@@ -74,4 +74,4 @@ class Admission:
         with self._changed:
             self._is_up = is_up
             self._changed.notify_all()
-            self._on_door(Door.OPEN if is_up else Door.DOWN)
+            self._on_door(Availability.READY if is_up else Availability.DOWN)

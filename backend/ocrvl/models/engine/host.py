@@ -1,4 +1,4 @@
-"""One engine instance: what comes in through Triton and the side channel, and what goes back."""
+"""One engine instance: what comes in through Triton and the control channel, and what goes back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ocrvl.control_channel.messages import Delta, Done, End, Message, Taken
-from ocrvl.control_channel.server import EngineChannel
+from ocrvl.control_channel.server import ControlServer
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.messages import Array, PackedImages, Reading, encode_readings
 from ocrvl.metrics.definitions import CancelReason
@@ -58,16 +58,16 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class StreamAddress:
-    """Where a request's text goes as it is generated: a face of the side channel, and its name for the stream."""
+    """Where a request's text goes as it is generated: a client of the control channel, and its name for the stream."""
 
-    face: str
+    client: str
     stream: str
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> StreamAddress | None:
         """The address in a request's parameters; None where nobody asked for a stream."""
-        face, slash, stream = str(parameters.get(STREAM_PARAMETER, "")).partition("/")
-        return cls(face, stream) if slash else None
+        client, slash, stream = str(parameters.get(STREAM_PARAMETER, "")).partition("/")
+        return cls(client, stream) if slash else None
 
 
 @dataclass(eq=False)
@@ -94,7 +94,7 @@ class EngineHost:
         self,
         supervisor: Supervisor,
         admission: Admission,
-        channel: EngineChannel,
+        channel: ControlServer,
         works: WorkRegistry,
         paddle: PaddleFunctions,
         grid: PixelGrid,
@@ -112,7 +112,7 @@ class EngineHost:
         self._long_text = asyncio.Lock()
 
     def take(self, call: Call, loop: LoopThread) -> None:
-        """Take a request in, waiting at the door if need be; its answer follows from the event loop."""
+        """Take a request in, waiting to be admitted if need be; its answer follows from the event loop."""
         arrived = time.monotonic()
         try:
             packed = PackedImages.decode_tensors(call.read, self._grid)
@@ -182,10 +182,10 @@ class EngineHost:
             send(End(taken.stream.stream))
 
     def _sender(self, stream: StreamAddress | None) -> Callable[[Message], None] | None:
-        """What sends to the face that asked for this stream, if it is there."""
-        if stream is None or not self._channel.knows(stream.face):
+        """What sends to the client that asked for this stream, if it is there."""
+        if stream is None or not self._channel.knows(stream.client):
             return None
-        return partial(self._channel.send, stream.face)
+        return partial(self._channel.send, stream.client)
 
     async def _finish_reading(self, packed: PackedImages, reading: Reading) -> Reading:
         if packed.options.raw or is_quick(reading.text, packed.tasks[reading.index]):

@@ -1,4 +1,4 @@
-"""An instance of `paddleocr_vl`: an engine under supervision, its door, its side channel."""
+"""An instance of `paddleocr_vl`: an engine under supervision, its admission, its control channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 import prometheus_client
 
 from ocrvl.control_channel.address import channel_folder, socket_path
-from ocrvl.control_channel.server import EngineChannel
+from ocrvl.control_channel.server import ControlServer
 from ocrvl.metrics.definitions import EngineMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics, repeat
@@ -46,7 +46,7 @@ class EngineInstance:
         self._engine_settings = context.engine_settings()
         self._loop = LoopThread("engine")
         self._works = WorkRegistry()
-        self._channel = EngineChannel(socket_path(channel_folder(), context.replica), self._works.cancel)
+        self._channel = ControlServer(socket_path(channel_folder(), context.replica), self._works.cancel)
         self._supervisor = Supervisor(
             self._start_engine,
             RestartPolicy(
@@ -78,7 +78,7 @@ class EngineInstance:
             max_num_seqs + (max(1, max_num_seqs // 8) if reserve is None else reserve),
             # where this is the only engine, a request that is held could not be taken by another meanwhile
             hold_seconds=self._settings.hold_seconds if self._context.replicas > 1 else 0.0,
-            on_door=self._channel.set_door,
+            on_availability=self._channel.set_availability,
         )
         self._metrics.image_limit.set(self._admission.limit)
         end_with_server()

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from ocrvl.control_channel.address import channel_folder
-from ocrvl.control_channel.client import FaceChannel
-from ocrvl.control_channel.engine_gate import Gate
+from ocrvl.control_channel.client import ControlClient
+from ocrvl.control_channel.engine_gate import EngineGate
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.decoder import DecoderProcess
@@ -90,9 +90,9 @@ class PreprocessInstance:
             timer=lambda stage: self._metrics.seconds.labels(stage).time(),
         )
         self._warm_up()
-        self._gate = Gate()
-        self._loop = LoopThread("doors")
-        self._channel = FaceChannel(channel_folder(), self._gate.update, self._gate.lose)
+        self._gate = EngineGate()
+        self._loop = LoopThread("control")
+        self._channel = ControlClient(channel_folder(), self._gate.update, self._gate.lose)
         end_with_server()
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(self._metrics, context.replica, families, log)
@@ -127,7 +127,7 @@ class PreprocessInstance:
         deadline = None if options.timeout_ms is None else arrived + options.timeout_ms / 1000
         if caller.seconds is not None:
             deadline = min(filter(None, (deadline, arrived + caller.seconds)))
-        with self._metrics.door_wait.time():
+        with self._metrics.gate_wait.time():
             self._gate.wait(deadline)
         packed = self._preprocessor.preprocess(images, tasks, options, Watch(caller, deadline).look)
         self._count(images, packed)

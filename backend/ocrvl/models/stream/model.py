@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ocrvl.control_channel.address import channel_folder
-from ocrvl.control_channel.client import FaceChannel
+from ocrvl.control_channel.client import ControlClient
 from ocrvl.metrics.definitions import StreamMetrics
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
@@ -39,7 +39,7 @@ class StreamInstance:
             on_cancelled=lambda reason: self._metrics.cancellations.labels(reason).inc(),
             on_delta=self._metrics.deltas.inc,
         )
-        self._channel = FaceChannel(channel_folder(), self._host.on_message, self._host.on_lost)
+        self._channel = ControlClient(channel_folder(), self._host.on_message, self._host.on_lost)
         self._host.channel = self._channel
         end_with_server()
         self._loop.run(self._channel.start())

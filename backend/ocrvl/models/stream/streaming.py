@@ -1,4 +1,4 @@
-"""Text as it is generated: a request goes to `ocr` through Triton, its text comes back over the side channel."""
+"""Text as it is generated: a request goes to `ocr` through Triton, its text comes back over the control channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ocrvl.wire import Tensor
 
 _LOOK_SECONDS: Final = 0.1
 _LAST_MESSAGES_SECONDS: Final = 5.0
-"""How long the side channel may lag behind Triton: both come from one process, this one first."""
+"""How long the control channel may lag behind Triton: both come from one process, this one first."""
 
 
 class StreamCall(Protocol):
@@ -50,9 +50,9 @@ class StreamCall(Protocol):
 
 
 class Channel(Protocol):
-    """The face's end of the side channel."""
+    """The client's end of the control channel."""
 
-    face: str
+    name: str
 
     async def cancel(self, token: str) -> int:
         """End the requests that carry this token."""
@@ -164,7 +164,7 @@ class StreamHost:
         stream = _Stream(call, deadline, task=asyncio.current_task())
         assert self.channel is not None
         self._streams[stream.name] = stream
-        asking = asyncio.create_task(self._ask(call, f"{self.channel.face}/{stream.name}"))
+        asking = asyncio.create_task(self._ask(call, f"{self.channel.name}/{stream.name}"))
         asking.add_done_callback(lambda done: stream.events.put_nowait(_Answered(_outcome(done))))
         error = await self._end_of(stream)
         try:

@@ -1,4 +1,4 @@
-"""`ocrvl.models.engine.admission`: never more inside than the limit, and nobody in front of the door without an end."""
+"""`ocrvl.models.engine.admission`: never more inside than the limit, and nobody in front of it without an end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrvl.control_channel.messages import Door
+from ocrvl.control_channel.messages import Availability
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.models.cancel_scope import Work
@@ -25,11 +25,11 @@ _MOMENT = 0.1
 
 
 class Entrance:
-    """An admission of 4, what its door said, and requests in front of it, each in a thread of its own."""
+    """An admission of 4, what it announced, and requests in front of it, each in a thread of its own."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.doors: list[Door] = []
-        self.admission = Admission(4, PATIENCE, self.doors.append)
+        self.announced: list[Availability] = []
+        self.admission = Admission(4, PATIENCE, self.announced.append)
         self._pool = pool
 
     def come(self, images: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
@@ -37,9 +37,9 @@ class Entrance:
 
     def come_and_wait(self, images: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
         """A request that is not let in at once."""
-        self.doors.clear()
+        self.announced.clear()
         request = self.come(images, work, deadline)
-        wait_until(lambda: self.doors)
+        wait_until(lambda: self.announced)
         assert not wait_for([request], timeout=_MOMENT).done
         return request
 
@@ -77,14 +77,14 @@ def test_what_never_fits_is_refused_at_once_even_while_the_engine_is_down(entran
 
 @pytest.mark.parametrize("hold_seconds", [0.0, _MOMENT])
 def test_no_one_enters_an_engine_that_is_down_and_is_refused_when_holding_ends(hold_seconds: float) -> None:
-    admission = Admission(4, hold_seconds, lambda _door: None)
+    admission = Admission(4, hold_seconds, lambda _availability: None)
     with pytest.raises(Unavailable, match="the engine is restarting"):
         admission.enter(1, Work(), None)
     assert admission.inside == 0
 
 
 def test_a_full_engine_that_is_up_is_waited_for_beyond_all_holding() -> None:
-    admission = Admission(4, 0.0, lambda _door: None)
+    admission = Admission(4, 0.0, lambda _availability: None)
     admission.set_up(True)
     admission.enter(4, Work(), None)
     with pytest.raises(Cancelled, match="timeout_ms has passed"):
@@ -138,18 +138,18 @@ def test_a_deadline_ends_waiting(entrance: Entrance, is_up: bool) -> None:
     assert entrance.admission.inside == 4
 
 
-def told_last(entrance: Entrance, door: Door) -> bool:
-    return entrance.doors[-1:] == [door]
+def told_last(entrance: Entrance, availability: Availability) -> bool:
+    return entrance.announced[-1:] == [availability]
 
 
 def test_the_door_is_announced_full_while_a_request_waits_and_open_when_it_has_entered(entrance: Entrance) -> None:
     entrance.come(4).result(PATIENCE)
-    assert told_last(entrance, Door.OPEN)
+    assert told_last(entrance, Availability.READY)
     waiting = entrance.come_and_wait(1)
-    assert set(entrance.doors) == {Door.FULL}
+    assert set(entrance.announced) == {Availability.FULL}
     entrance.admission.leave(1)
     waiting.result(PATIENCE)
-    assert told_last(entrance, Door.OPEN)
+    assert told_last(entrance, Availability.READY)
 
 
 def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_those_who_wait(
@@ -157,15 +157,15 @@ def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_
 ) -> None:
     entrance.come(4).result(PATIENCE)
     entrance.admission.set_up(False)
-    assert told_last(entrance, Door.DOWN)
+    assert told_last(entrance, Availability.DOWN)
     work = Work()
     waiting = entrance.come_and_wait(1, work)
     work.end(CancelReason.CALLER)
     with pytest.raises(Cancelled):
         waiting.result(PATIENCE)
-    assert set(entrance.doors) == {Door.DOWN}
+    assert set(entrance.announced) == {Availability.DOWN}
     entrance.admission.set_up(True)
-    assert told_last(entrance, Door.OPEN)
+    assert told_last(entrance, Availability.READY)
 
 
 @settings(deadline=None)
@@ -173,7 +173,7 @@ def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_
 def test_a_request_that_can_not_wait_enters_exactly_when_it_fits_and_the_engine_is_up(
     steps: list[int | str],
 ) -> None:
-    admission = Admission(4, 0.0, lambda _door: None)
+    admission = Admission(4, 0.0, lambda _availability: None)
     inside: list[int] = []
     is_up = False
     for step in steps:

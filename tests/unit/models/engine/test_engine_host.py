@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ocrvl.control_channel.messages import Delta, Done, Door, End, Taken
+from ocrvl.control_channel.messages import Availability, Delta, Done, End, Taken
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, OcrError, Unavailable
 from ocrvl.messages import Reading
 from ocrvl.metrics.definitions import CancelReason, Outcome
@@ -59,7 +59,7 @@ def test_nothing_is_kept_of_a_request_that_has_its_answer(bench: HostBench) -> N
     bench.record()
     bench.host.end_abandoned()
     assert call.looks == 0
-    assert bench.loop.run(bench.face.cancel(_TOKEN)) == 0
+    assert bench.loop.run(bench.client.cancel(_TOKEN)) == 0
 
 
 def test_a_long_text_is_answered_like_any_other(bench: HostBench) -> None:
@@ -96,11 +96,11 @@ def test_an_error_of_the_engine_is_the_answer_and_ends_the_other_images(
 
 
 def end_by_token(bench: HostBench, call: MemoryCall) -> None:
-    assert bench.loop.run(bench.face.cancel(_TOKEN)) == 1
+    assert bench.loop.run(bench.client.cancel(_TOKEN)) == 1
 
 
 def end_by_stream(bench: HostBench, call: MemoryCall) -> None:
-    assert bench.loop.run(bench.face.cancel("stream")) == 1
+    assert bench.loop.run(bench.client.cancel("stream")) == 1
 
 
 def end_by_leaving(bench: HostBench, call: MemoryCall) -> None:
@@ -130,7 +130,7 @@ def test_a_request_that_is_ended_while_it_is_read_is_answered_so(
     message: str,
     cancelled_by: CancelReason | None,
 ) -> None:
-    call = bench.send_and_wait(pack(2, _WITH_TOKEN), **{STREAM_PARAMETER: f"{bench.face.face}/stream"})
+    call = bench.send_and_wait(pack(2, _WITH_TOKEN), **{STREAM_PARAMETER: f"{bench.client.name}/stream"})
     end(bench, call)
     assert_failed(call, error, message)
     assert (bench.record().outcome, bench.record().cancelled_by) == (Outcome.from_error(error()), cancelled_by)
@@ -144,7 +144,7 @@ def test_a_request_whose_time_is_over_is_ended(bench: HostBench) -> None:
 
 
 def test_a_token_ends_requests_that_come_after_it(bench: HostBench) -> None:
-    assert bench.loop.run(bench.face.cancel(_TOKEN)) == 0
+    assert bench.loop.run(bench.client.cancel(_TOKEN)) == 0
     assert_failed(bench.send(pack(1, _WITH_TOKEN)), Cancelled, "cancelled by its token")
     assert bench.record().cancelled_by is CancelReason.TOKEN
 
@@ -163,7 +163,7 @@ def test_a_request_that_is_ended_at_the_door_is_answered_and_was_never_inside(
     waiting = MemoryCall(pack(1, _WITH_TOKEN).encode_tensors())
     execute = threading.Thread(target=bench.host.take, args=(waiting, bench.loop), daemon=True)
     execute.start()
-    wait_until(lambda: Door.FULL in bench.doors)
+    wait_until(lambda: Availability.FULL in bench.announced)
     end(bench, waiting)
     assert_failed(waiting, Cancelled, message)
     execute.join(PATIENCE)
@@ -177,7 +177,7 @@ def test_an_engine_that_is_restarting_refuses(bench: HostBench) -> None:
 
 
 def test_a_stream_is_told_that_it_is_taken_then_its_text_then_that_it_is_done_and_at_the_end(bench: HostBench) -> None:
-    address = {STREAM_PARAMETER: f"{bench.face.face}/stream"}
+    address = {STREAM_PARAMETER: f"{bench.client.name}/stream"}
     assert bench.send(pack(), "Soup of", **address).texts() == ["Soup of"]
     done = Done("stream", Reading(0, "Soup of", FinishReason.STOP, 5, 2))
     wait_until(lambda: len(bench.heard) == 5)
@@ -185,7 +185,7 @@ def test_a_stream_is_told_that_it_is_taken_then_its_text_then_that_it_is_done_an
 
 
 def test_a_stream_hears_of_an_error_that_is_kept_and_not_of_one_that_is_the_answer(bench: HostBench) -> None:
-    address = {STREAM_PARAMETER: f"{bench.face.face}/stream"}
+    address = {STREAM_PARAMETER: f"{bench.client.name}/stream"}
     assert_failed(bench.send(pack(), Unavailable("gone"), **address), Unavailable, "image 0: gone")
     assert bench.send(pack(1, Options(on_error="keep")), Unavailable("gone"), **address).texts() == [""]
     kept = Done("stream", Reading(0, error="[UNAVAILABLE] image 0: gone"))
@@ -203,9 +203,9 @@ def test_a_stream_for_a_face_that_is_not_there_is_answered_all_the_same(bench: H
     [
         ({}, None),
         ({STREAM_PARAMETER: ""}, None),
-        ({STREAM_PARAMETER: "face"}, None),
+        ({STREAM_PARAMETER: "client"}, None),
         ({STREAM_PARAMETER: 7}, None),
-        ({STREAM_PARAMETER: "face/stream"}, StreamAddress("face", "stream")),
+        ({STREAM_PARAMETER: "client/stream"}, StreamAddress("client", "stream")),
     ],
 )
 def test_a_stream_s_address_is_a_face_and_a_name(parameters: dict[str, Any], address: StreamAddress | None) -> None:

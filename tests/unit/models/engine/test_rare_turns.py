@@ -12,8 +12,8 @@ import pytest
 
 import ocrvl.models.stream.streaming
 from ocrvl.control_channel.address import socket_path
-from ocrvl.control_channel.engine_gate import Gate
-from ocrvl.control_channel.messages import Door, DoorState, Hello, Taken, encode_message
+from ocrvl.control_channel.engine_gate import EngineGate
+from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Hello, Taken, encode_message
 from ocrvl.errors import Cancelled, Unavailable
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.models.engine.devices import device_environment
@@ -109,8 +109,8 @@ def test_a_time_limit_that_runs_out_over_postprocessing_is_named(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "rubbish",
-    [b'{"kind":"Cancel","token":[],"number":0}', b'{"kind":"Hello","face":[]}', b"[" * 100_000],
-    ids=["token", "face", "depth"],
+    [b'{"kind":"Cancel","token":[],"number":0}', b'{"kind":"Hello","client":[]}', b"[" * 100_000],
+    ids=["token", "client", "depth"],
 )
 def test_a_face_that_sends_wrong_types_is_forgotten(tmp_path: Path, rubbish: bytes) -> None:
     async def scenario() -> None:
@@ -131,12 +131,12 @@ def test_a_face_that_has_come_back_is_not_forgotten_when_its_old_connection_ends
             writers = []
             for _ in range(2):
                 reader, writer = await asyncio.open_unix_connection(socket_path(tmp_path, "e"))
-                writer.write(encode_message(Hello("face")))
+                writer.write(encode_message(Hello("client")))
                 await reader.readline()
                 writers.append(writer)
             writers[0].close()
             await asyncio.sleep(0.02)
-            is_known = engine.knows("face")
+            is_known = engine.knows("client")
             writers[1].close()
             assert is_known
 
@@ -144,14 +144,14 @@ def test_a_face_that_has_come_back_is_not_forgotten_when_its_old_connection_ends
 
 
 def test_patience_is_counted_from_when_the_last_engine_was_lost() -> None:
-    gate = Gate()
-    gate.update("e", DoorState(Door.FULL))
+    gate = EngineGate()
+    gate.update("e", AvailabilityChanged(Availability.FULL))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gate.wait, None, 0.5)
         time.sleep(0.7)
         gate.lose("e")
         time.sleep(0.1)
-        gate.update("e", DoorState(Door.OPEN))
+        gate.update("e", AvailabilityChanged(Availability.READY))
         assert waiting.result(5) is None
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import ocrvl.models.stream.streaming
-from ocrvl.control_channel.messages import Delta, Done, Door, DoorState, End, Message, Taken
+from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Delta, Done, End, Message, Taken
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.messages import Reading, encode_delta, encode_done
 from ocrvl.metrics.definitions import CancelReason
@@ -192,7 +192,13 @@ def test_an_answer_whose_end_is_never_heard_fails_the_stream(monkeypatch: pytest
 def test_what_is_said_to_nobody_is_heard_by_nobody() -> None:
     with running_ocr(wait_for_permission) as ocr:
         call = ocr.take()
-        for message in (DoorState(Door.OPEN), Taken("x"), Delta("x", 0, "Soup"), Done("x", _SOUP), End("x")):
+        for message in (
+            AvailabilityChanged(Availability.READY),
+            Taken("x"),
+            Delta("x", 0, "Soup"),
+            Done("x", _SOUP),
+            End("x"),
+        ):
             ocr.hear(message)
         ocr.may_answer = True
         assert call.wait() is None
