@@ -105,7 +105,11 @@ def serve(
             opened=_opened(allow or []),
             extra_arguments=_triton_arguments(triton_arguments or []),
         )
-        policy = RecoveryPolicy(recovery_drain, max_failures if recovery else 0, failure_window)
+        policy = RecoveryPolicy(
+            drain_seconds=recovery_drain,
+            max_failures=max_failures if recovery else 0,
+            failure_window_seconds=failure_window,
+        )
         if warning := _network_warning(host):
             console.print(warning, style="yellow")
         with _log_sink(console, log_file) as on_line, _Reports(console) as reports:

@@ -18,7 +18,7 @@ from ocrvl.metrics.definitions import CancelReason, RestartReason
 from ocrvl.models.cancel_scope import WorkRegistry
 from ocrvl.models.engine.admission import Admission
 from ocrvl.models.engine.host import EngineHost
-from ocrvl.models.engine.supervisor import RestartPolicy, RunningEngine, Supervisor
+from ocrvl.models.engine.supervisor import EnginePolicy, RunningEngine, Supervisor
 from ocrvl.models.request_record import RequestRecord
 from ocrvl.models.stream.streaming import StreamCall, StreamHost
 from ocrvl.triton.loop import LoopThread
@@ -29,8 +29,8 @@ FOR_EVER = 3600.0
 """Seconds that no test lasts."""
 
 
-@dataclass(frozen=True)
-class Policy(RestartPolicy):
+@dataclass(frozen=True, kw_only=True)
+class Policy(EnginePolicy):
     """Notes the failures for which a pause was asked, and takes none."""
 
     stall_seconds: float = FOR_EVER
@@ -67,7 +67,7 @@ class Workshop:
         self.returns += 1
 
     @asynccontextmanager
-    async def supervisor(self, policy: RestartPolicy, look_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
+    async def supervisor(self, policy: EnginePolicy, look_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
         self.may_start.set()
         supervisor = Supervisor(
             self.start,

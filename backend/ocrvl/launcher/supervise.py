@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from ocrvl.launcher.server import ServerFailed
+from ocrvl.restart import FailureHistory, RestartPolicy
 
 LOOK_SECONDS = 0.25
 """Between two looks at a running server: what dies is noticed well within the two seconds that are promised."""
 
-_LONGEST_PAUSE = 30.0
 _SLOWER = 3.0
 _SHORTEST_PATIENCE = 120.0
 """A recovery may take three times as long as the start before it, which may have had a checkpoint to fetch, and never
@@ -25,25 +24,14 @@ class GaveUp(Exception):
     """The server cannot be kept running; the message says what died and what was tried."""
 
 
-@dataclass(frozen=True)
-class RecoveryPolicy:
-    """How a server that broke is mended.
+@dataclass(frozen=True, kw_only=True)
+class RecoveryPolicy(RestartPolicy):
+    """How a server that broke is started again; after too many failures it ends, so that whoever runs it can act.
 
-    `drain`: seconds that requests which still work may take before the server is ended. More than `max_failures`
-    within `failure_window` seconds end it for good, so that whoever runs it can act; 0 failures are none at all.
+    `drain_seconds`: how long requests that still run may take before the server is ended.
     """
 
-    drain: float = 5.0
-    max_failures: int = 5
-    failure_window: float = 600.0
-
-    def pause(self, failures: int) -> float:
-        """Seconds before the next start, after so many failures within the window.
-
-        >>> [RecoveryPolicy().pause(failures) for failures in (1, 2, 3, 4, 9)]
-        [0.0, 1.0, 2.0, 4.0, 30.0]
-        """
-        return min(_LONGEST_PAUSE, 2.0 ** (failures - 2)) if failures > 1 else 0.0
+    drain_seconds: float = 5.0
 
 
 class Server(Protocol):
@@ -117,7 +105,7 @@ class Supervisor(Generic[S]):
         self._stops_asked = 0
         self._broken_at: float | None = None
         self._start_seconds = 0.0
-        self._failures: deque[float] = deque()
+        self._failures = FailureHistory(policy, clock)
 
     def ask_to_stop(self) -> None:
         """Let requests in flight finish and end; a second call kills. For signal handlers: returns at once."""
@@ -167,14 +155,14 @@ class Supervisor(Generic[S]):
                 if trouble := server.describe_end() or look():
                     self._broken_at = self._clock()
                     self._reports.broken(trouble)
-                    server.stop(self._policy.drain)
+                    server.stop(self._policy.drain_seconds)
                     if self._stops_asked:
                         return None
                     self._reports.ended(self._clock() - self._broken_at)
                     return trouble
                 self._sleep(LOOK_SECONDS)
         except GaveUp:
-            server.stop(self._policy.drain)
+            server.stop(self._policy.drain_seconds)
             raise
         self._reports.stopping()
         server.stop()
@@ -189,16 +177,10 @@ class Supervisor(Generic[S]):
         self._reports.waiting(models, seconds)
 
     def _count(self, trouble: str) -> None:
-        policy, now = self._policy, self._clock()
-        self._failures.append(now)
-        while self._failures[0] < now - policy.failure_window:
-            self._failures.popleft()
-        if policy.max_failures == 0:
-            raise GaveUp(trouble)
-        if len(self._failures) > policy.max_failures:
-            raise GaveUp(
-                f"{trouble}; that is more than {policy.max_failures} failures within {policy.failure_window:g} seconds"
-            )
+        policy = self._policy
+        if not policy.allows(self._failures.add()):
+            limit = f"{policy.max_failures} failures within {policy.failure_window_seconds:g} seconds"
+            raise GaveUp(f"{trouble}; that is more than {limit}" if policy.max_failures else trouble)
 
     def _pause(self) -> None:
         until = self._clock() + self._policy.pause(len(self._failures))

@@ -149,7 +149,7 @@ def test_a_server_that_is_asked_to_stop_finishes_and_is_not_started_again() -> N
 def test_a_stub_or_a_server_that_dies_is_told_stopped_within_bounds_and_started_again(ends: bool) -> None:
     world = World()
     broken = ScriptedServer(world, breaks_after=7, ends=ends, stopping=60)
-    supervisor = supervise(world, [broken, ScriptedServer(world)], RecoveryPolicy(drain=5))
+    supervisor = supervise(world, [broken, ScriptedServer(world)], RecoveryPolicy(drain_seconds=5))
     stop_after(world, supervisor, 100)
     supervisor.run()
     assert world.told == [

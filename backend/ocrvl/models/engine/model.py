@@ -19,7 +19,7 @@ from ocrvl.models.engine.admission import Admission
 from ocrvl.models.engine.devices import device_environment
 from ocrvl.models.engine.host import Call, EngineHost
 from ocrvl.models.engine.startup_lock import turn_to_start
-from ocrvl.models.engine.supervisor import RestartPolicy, Supervisor
+from ocrvl.models.engine.supervisor import EnginePolicy, Supervisor
 from ocrvl.models.engine.vllm_engine import VllmEngine, gpu_memory
 from ocrvl.models.engine.warmup import warm_up
 from ocrvl.models.request_record import RequestRecord
@@ -49,8 +49,10 @@ class EngineInstance:
         self._channel = ControlServer(socket_path(channel_folder(), context.replica), self._works.cancel)
         self._supervisor = Supervisor(
             self._start_engine,
-            RestartPolicy(
-                self._settings.stall_seconds, self._settings.max_failures, self._settings.failure_window_seconds
+            EnginePolicy(
+                stall_seconds=self._settings.stall_seconds,
+                max_failures=self._settings.max_failures,
+                failure_window_seconds=self._settings.failure_window_seconds,
             ),
             on_state=self._on_state,
             on_restart=lambda reason: self._metrics.restarts.labels(reason).inc(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,23 +13,17 @@ from ocrvl.errors import Unavailable
 from ocrvl.messages import PackedImage, Reading
 from ocrvl.metrics.definitions import RestartReason
 from ocrvl.models.engine.serve import Job
+from ocrvl.restart import FailureHistory, RestartPolicy
 from ocrvl.wire import EngineState
 
 _LOOK_SECONDS: Final = 0.5
-_LONGEST_PAUSE: Final = 30.0
 
 
-@dataclass(frozen=True)
-class RestartPolicy:
-    """When an engine is called stalled, and when restarting it is given up: times in seconds."""
+@dataclass(frozen=True, kw_only=True)
+class EnginePolicy(RestartPolicy):
+    """When an engine is restarted; one that has made no step for `stall_seconds` while it had work has stalled."""
 
-    stall_seconds: float
-    max_failures: int
-    failure_window_seconds: float
-
-    def pause(self, failures: int) -> float:
-        """How long to wait before the next start, after so many failures in the window: 0, 1, 2, 4 … 30 s."""
-        return 0.0 if failures <= 1 else min(2.0 ** (failures - 2), _LONGEST_PAUSE)
+    stall_seconds: float = 60.0
 
 
 class RunningEngine(Protocol):
@@ -67,7 +60,7 @@ class Supervisor:
     def __init__(
         self,
         start: Callable[[], Awaitable[RunningEngine]],
-        policy: RestartPolicy,
+        policy: EnginePolicy,
         *,
         on_state: Callable[[EngineState], None] = lambda _state: None,
         on_restart: Callable[[RestartReason], None] = lambda _reason: None,
@@ -91,7 +84,7 @@ class Supervisor:
         self._readers: set[asyncio.Task[object]] = set()
         self._forsaken: set[asyncio.Task[object]] = set()
         self._busy_since = 0.0
-        self._failures: deque[float] = deque()
+        self._failures = FailureHistory(policy)
         self._suspicion = asyncio.Event()
         self.state = EngineState.STARTING
 
@@ -185,8 +178,8 @@ class Supervisor:
         except Exception as error:
             self._log(f"the engine's processes could not all be ended: {error!r}")
         while self._engine is None:
-            failures = self._count_failure()
-            if failures > self._policy.max_failures:
+            failures = self._failures.add()
+            if not self._policy.allows(failures):
                 self._set_state(EngineState.GAVE_UP)
                 self._log(f"the engine failed {failures} times within the failure window: given up")
                 return
@@ -200,13 +193,6 @@ class Supervisor:
         self._log(f"the engine is ready again, {time.monotonic() - began:.1f} s after its restart began")
         self._has_worked = True
         self._set_state(EngineState.READY)
-
-    def _count_failure(self) -> int:
-        now = time.monotonic()
-        self._failures.append(now)
-        while self._failures[0] < now - self._policy.failure_window_seconds:
-            self._failures.popleft()
-        return len(self._failures)
 
     def _set_state(self, state: EngineState) -> None:
         self.state = state

@@ -11,7 +11,7 @@ from ocrvl.errors import InvalidArgument, Unavailable
 from ocrvl.messages import Reading
 from ocrvl.metrics.definitions import RestartReason
 from ocrvl.models.engine.serve import Job
-from ocrvl.models.engine.supervisor import RestartPolicy, Supervisor
+from ocrvl.models.engine.supervisor import Supervisor
 from ocrvl.options import Options
 from ocrvl.wire import EngineState
 from tests.support.benches import FOR_EVER, Policy, Workshop
@@ -31,13 +31,6 @@ async def be_busy(supervisor: Supervisor, engine: ScriptedEngine, readers: int) 
     reads = [read(supervisor) for _ in range(readers)]
     await until(lambda: engine.at_work == readers)
     return reads
-
-
-@pytest.mark.parametrize(
-    ("failures", "seconds"), [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (5, 8), (6, 16), (7, 30), (100, 30)]
-)
-def test_pauses_between_starts_double_up_to_half_a_minute(failures: int, seconds: float) -> None:
-    assert RestartPolicy(60, 5, 600).pause(failures) == seconds
 
 
 def test_an_engine_that_died_fails_what_it_was_reading_and_is_started_again() -> None:
