@@ -84,7 +84,7 @@ class PreprocessSettings(ModelSettings):
 class EngineModelSettings(ModelSettings):
     """Settings of `paddleocr_vl`: what surrounds its engine."""
 
-    reserve: int | None = Field(
+    prefetch_requests: int | None = Field(
         None,
         ge=0,
         description="images taken in beyond the `max_num_seqs` that the engine runs at once, so that it finds the "
@@ -110,11 +110,12 @@ class EngineModelSettings(ModelSettings):
         description="images go to the engine as bytes, and all images of a step are encoded together, by this "
         "project's plugin for vLLM; `false`: as floats and one by one, by vLLM's own class",
     )
-    give_back_seconds: float = Field(
+    trim_memory_seconds: float = Field(
         60.0,
         ge=0,
         allow_inf_nan=False,
-        description="how often an engine that has worked returns memory that it has freed, between two steps; 0: never",
+        description="how often an engine that has worked returns freed memory to the system, between two steps; "
+        "0: never",
     )
     gpus: Annotated[str, AfterValidator(_check_gpus)] | None = Field(
         None, description="the devices of an instance that has several (`tensor_parallel_size`)"
@@ -179,7 +180,7 @@ class DocumentSettings(ModelSettings):
         le=_MAX_STREAM_CALLS,
         description="calls to other models at a time in one instance, which share 32 threads with the responses",
     )
-    patience_seconds: Seconds = Field(
+    retry_timeout_seconds: Seconds = Field(
         120.0, description="how long a document waits for an engine that restarts, before it is given up"
     )
     draw_seconds: Seconds = Field(

@@ -18,7 +18,7 @@ from stress.endurance.traces import SHARED_MEMORY, mapped_regions
 MAX_GROWTH: Final = 0.05
 """Of a process between a tenth of the requests and all of them: what is kept for each request adds up to more."""
 
-_SETTLE_SECONDS: Final = EngineModelSettings().give_back_seconds + 5
+_SETTLE_SECONDS: Final = EngineModelSettings().trim_memory_seconds + 5
 """Until an engine has returned what it has freed."""
 _OWN_MEMORY: Final = re.compile(r"^Rss(?:Anon|File):\s+(\d+) kB$", re.MULTILINE)
 _PREFIX: Final = re.compile(r"ocrvl-[^-]+-")

@@ -33,7 +33,7 @@ from training.nano.world import World
 
 FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
 RESTART_SECONDS = 150.0
-SETTINGS = {"stall_seconds": "5", "max_failures": "1", "give_back_seconds": "2"}
+SETTINGS = {"stall_seconds": "5", "max_failures": "1", "trim_memory_seconds": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +125,10 @@ def test_both_engines_read_and_read_the_same(two_engines: TritonServer) -> None:
 
 def test_engines_return_the_memory_that_they_have_freed(two_engines: TritonServer) -> None:
     for replica in (FIRST, SECOND):
-        wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_returns_total", replica=replica) > 0)  # noqa: B023
+        wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_trims_total", replica=replica) > 0)  # noqa: B023
     with Load(two_engines):
-        before = metric(two_engines, "ocrvl_engine_memory_returns_total", replica=FIRST)
-        wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_returns_total", replica=FIRST) > before)
+        before = metric(two_engines, "ocrvl_engine_memory_trims_total", replica=FIRST)
+        wait_for(lambda: metric(two_engines, "ocrvl_engine_memory_trims_total", replica=FIRST) > before)
 
 
 def test_the_engine_s_spans_belong_to_the_caller_s_trace(two_engines: TritonServer, collector: Collector) -> None:
@@ -149,7 +149,7 @@ def test_one_engine_dies_the_other_goes_on_and_the_first_comes_back(two_engines:
         wait_for(lambda: state(two_engines, FIRST) == 1, RESTART_SECONDS)
         back = time.monotonic()
     assert set(load.outcomes) <= {"right", "unavailable"}
-    # at most what the engine had taken in, 8 and a reserve of 1, and what it held meanwhile
+    # at most what the engine had taken in, 8 and 1 prefetched, and what it held meanwhile
     assert load.outcomes["unavailable"] <= 16
     meanwhile = [moment for moment in load.answered_at if killed + 1 < moment < back - 1]
     assert len(meanwhile) > back - killed

@@ -51,7 +51,7 @@ class Workshop:
     starts: int = 0
     states: list[EngineState] = field(default_factory=list)
     restarts: list[RestartReason] = field(default_factory=list)
-    returns: int = 0
+    trims: int = 0
     log: list[str] = field(default_factory=list)
     may_start: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,8 +63,8 @@ class Workshop:
             raise engine
         return engine
 
-    def _count_return(self) -> None:
-        self.returns += 1
+    def _count_trim(self) -> None:
+        self.trims += 1
 
     @asynccontextmanager
     async def supervisor(self, policy: EnginePolicy, look_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
@@ -74,7 +74,7 @@ class Workshop:
             policy,
             on_state=self.states.append,
             on_restart=self.restarts.append,
-            on_returned=self._count_return,
+            on_trimmed=self._count_trim,
             log=self.log.append,
             look_seconds=look_seconds,
         )

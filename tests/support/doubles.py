@@ -137,7 +137,7 @@ class ScriptedEngine:
     The last reply is for all further images. `is_dying` makes it dead, which does not end what it is reading;
     `is_stepping` makes it do a step at any moment, otherwise its last one was when it was made. `looks` counts how
     often it was asked whether it is dead, `pieces` those of text that it was asked for, `ends` says who ended it. Asked
-    to return memory it counts that in `returns`, says whether it `has_freed` any, and raises `keeps` where that is set.
+    to trim its memory it counts that in `trims`, says whether it `has_freed` any, and raises `keeps` where that is set.
     """
 
     def __init__(self, *replies: Reply) -> None:
@@ -148,7 +148,7 @@ class ScriptedEngine:
         self.at_work = 0
         self.pieces = 0
         self.looks = 0
-        self.returns = 0
+        self.trims = 0
         self.has_freed = True
         self.keeps: Exception | None = None
         self.ends: list[str] = []
@@ -182,8 +182,8 @@ class ScriptedEngine:
         finally:
             self.at_work -= 1
 
-    async def give_back_memory(self) -> bool:
-        self.returns += 1
+    async def trim_memory(self) -> bool:
+        self.trims += 1
         if self.keeps:
             raise self.keeps
         return self.has_freed

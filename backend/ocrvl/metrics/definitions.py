@@ -129,8 +129,8 @@ class EngineMetrics(ModelMetrics):
         self.images_in_flight = self._gauge("engine_images_in_flight", "Images that the engine has taken")
         self.image_limit = self._gauge("engine_image_limit", "Images that the engine takes at a time")
         self.restarts = self._counter("engine_restarts_total", "Restarts of the engine", "reason", RestartReason)
-        self.memory_returns = self._counter(
-            "engine_memory_returns_total", "Times that the engine's processes returned memory that they had freed"
+        self.memory_trims = self._counter(
+            "engine_memory_trims_total", "Times that the engine's processes returned memory that they had freed"
         )
         self.requests = self._counter("requests_total", "Requests answered by the engine's model", "outcome", Outcome)
         self.cancellations = self._cancellations()

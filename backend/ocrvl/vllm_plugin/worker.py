@@ -14,14 +14,14 @@ EXTENSION: Final = "ocrvl.vllm_plugin.worker.MemoryExtension"
 WORKER: Final = "ocrvl.vllm_plugin.gpu_worker.EncoderWorker"
 """The plugin's worker for GPUs, by the name that the engine argument `worker_cls` takes."""
 
-GIVE_BACK: Final = "give_back_freed_memory"
+TRIM_MEMORY: Final = "trim_memory"
 """Its method, by the name that `collective_rpc` takes."""
 
 
 class MemoryExtension:
     """Mixed into a worker of vLLM's; has no state of its own."""
 
-    def give_back_freed_memory(self) -> bool:
+    def trim_memory(self) -> bool:
         """Return memory that was freed to the system; whether there was any.
 
         The C library keeps freed memory for its process, and the blocks of an image's activations on a CPU, each of

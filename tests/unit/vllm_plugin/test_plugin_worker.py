@@ -12,7 +12,7 @@ import psutil
 import pytest
 from vllm.v1.worker.worker_base import WorkerBase
 
-from ocrvl.vllm_plugin.worker import EXTENSION, GIVE_BACK, MemoryExtension
+from ocrvl.vllm_plugin.worker import EXTENSION, TRIM_MEMORY, MemoryExtension
 
 _BLOCKS, _BYTES = 4000, 64 * 1024
 """Blocks of which none is so large that the C library would return it by itself: 250 MiB in all."""
@@ -29,7 +29,7 @@ def leave_gaps() -> tuple[int, int, int]:
     for block in blocks[:-1]:
         libc.free(block)
     freed = psutil.Process().memory_info().rss
-    assert MemoryExtension().give_back_freed_memory()
+    assert MemoryExtension().trim_memory()
     return full, freed, psutil.Process().memory_info().rss
 
 
@@ -44,13 +44,13 @@ def test_memory_that_was_freed_is_returned_to_the_system() -> None:
     assert returned < full - blocks * 9 // 10
 
 
-def test_a_c_library_that_can_not_return_memory_returns_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_c_library_that_can_not_return_memory_trims_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    assert not MemoryExtension().give_back_freed_memory()
+    assert not MemoryExtension().trim_memory()
 
 
 def test_vllm_finds_the_extension_and_its_method_and_none_of_its_own_is_named_like_it() -> None:
     module, _, name = EXTENSION.rpartition(".")
     assert getattr(importlib.import_module(module), name) is MemoryExtension
-    assert callable(getattr(MemoryExtension, GIVE_BACK))
-    assert not hasattr(WorkerBase, GIVE_BACK)
+    assert callable(getattr(MemoryExtension, TRIM_MEMORY))
+    assert not hasattr(WorkerBase, TRIM_MEMORY)

@@ -113,7 +113,7 @@ class Drawers:
         with self._lock:
             return self._idle.pop() if self._idle else Drawer()
 
-    def give_back(self, drawer: Drawer) -> None:
+    def release(self, drawer: Drawer) -> None:
         """Take back one that works."""
         with self._lock:
             if len(self._idle) < _IDLE_MOST:
@@ -148,7 +148,7 @@ class PdfPages:
         except _Ended as error:
             raise InvalidArgument(f"the file {error}") from None
         except InvalidArgument:
-            drawers.give_back(drawer)
+            drawers.release(drawer)
             raise
         self._drawer: Drawer | None = drawer
 
@@ -184,6 +184,6 @@ class PdfPages:
             self._drawer = None
             self._lock.release()
             drawer.close()
-            self._drawers.give_back(drawer)
+            self._drawers.release(drawer)
         else:
             drawer.kill()

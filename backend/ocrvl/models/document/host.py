@@ -82,7 +82,7 @@ class Limits:
     max_page_pixels: int = 40_000_000
     max_blocks: int = 500
     pages_at_once: int = 4
-    patience_seconds: float = 120.0
+    retry_timeout_seconds: float = 120.0
     draw_times: DrawTimes = field(default_factory=DrawTimes)
     document_seconds: float = 3600.0
 
@@ -432,7 +432,7 @@ class DocumentHost:
 
     async def _patient(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again while the model is full or its engine restarts: what has been read is not given up for that."""
-        give_up = time.monotonic() + self._limits.patience_seconds
+        give_up = time.monotonic() + self._limits.retry_timeout_seconds
         while True:
             try:
                 return await ask()

@@ -92,7 +92,7 @@ class DocumentInstance:
             max_page_pixels=settings.max_page_pixels,
             max_blocks=settings.max_page_blocks,
             pages_at_once=settings.pages_at_once,
-            patience_seconds=settings.patience_seconds,
+            retry_timeout_seconds=settings.retry_timeout_seconds,
             draw_times=DrawTimes(settings.draw_seconds, settings.document_draw_seconds),
             document_seconds=settings.document_seconds,
         )

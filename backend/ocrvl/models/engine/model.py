@@ -56,7 +56,7 @@ class EngineInstance:
             ),
             on_state=self._on_state,
             on_restart=lambda reason: self._metrics.restarts.labels(reason).inc(),
-            on_returned=self._metrics.memory_returns.inc,
+            on_trimmed=self._metrics.memory_trims.inc,
             log=lambda line: log.warning(f"{context.replica}: {line}"),
         )
 
@@ -75,9 +75,9 @@ class EngineInstance:
         if not self._settings.packed_encoder:
             os.environ.setdefault("VLLM_PLUGINS", "")
         max_num_seqs = self._engine_settings.max_num_seqs
-        reserve = self._settings.reserve
+        prefetch_requests = self._settings.prefetch_requests
         self._admission = Admission(
-            max_num_seqs + (max(1, max_num_seqs // 8) if reserve is None else reserve),
+            max_num_seqs + (max(1, max_num_seqs // 8) if prefetch_requests is None else prefetch_requests),
             # where this is the only engine, a request that is held could not be taken by another meanwhile
             hold_seconds=self._settings.hold_seconds if self._context.replicas > 1 else 0.0,
             on_availability=self._channel.set_availability,
@@ -96,9 +96,9 @@ class EngineInstance:
             self._on_finished,
         )
         self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
-        seconds = self._settings.give_back_seconds
-        self._stop_giving_back = (
-            repeat(lambda: self._loop.run(self._supervisor.give_back_memory()), seconds, "memory")
+        seconds = self._settings.trim_memory_seconds
+        self._stop_trimming = (
+            repeat(lambda: self._loop.run(self._supervisor.trim_memory()), seconds, "memory")
             if seconds
             else lambda: None
         )
@@ -125,7 +125,7 @@ class EngineInstance:
         """Wait for what is in flight, then stop everything."""
         self._loop.drain()
         self._stop_looking()
-        self._stop_giving_back()
+        self._stop_trimming()
         self._publisher.stop()
         self._loop.run(self._channel.stop())
         self._loop.run(self._supervisor.stop())

@@ -130,7 +130,7 @@ class EngineSettings:
         return self.engine_args.get("kv_cache_memory_bytes") is None
 
     @property
-    def gives_back_memory(self) -> bool:
+    def can_trim_memory(self) -> bool:
         """Whether the engine's processes can be told to return memory that they have freed."""
         return bool(self.engine_args["worker_extension_cls"] == EXTENSION)
 

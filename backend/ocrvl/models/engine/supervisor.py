@@ -40,7 +40,7 @@ class RunningEngine(Protocol):
     async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
         """Read one image."""
 
-    async def give_back_memory(self) -> bool:
+    async def trim_memory(self) -> bool:
         """Return memory that was freed to the system; whether there was any."""
 
     def kill(self) -> None:
@@ -54,7 +54,7 @@ class Supervisor:
     """An engine that comes back. Its coroutines belong to one event loop.
 
     `start` starts an engine, ready for the first request; `on_state` is told every change, `on_restart` the reason
-    of every restart, `on_returned` that the engine has returned memory, `log` a line for the operator.
+    of every restart, `on_trimmed` that the engine has returned memory, `log` a line for the operator.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Supervisor:
         *,
         on_state: Callable[[EngineState], None] = lambda _state: None,
         on_restart: Callable[[RestartReason], None] = lambda _reason: None,
-        on_returned: Callable[[], None] = lambda: None,
+        on_trimmed: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda _line: None,
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
@@ -72,7 +72,7 @@ class Supervisor:
         self._policy = policy
         self._on_state = on_state
         self._on_restart = on_restart
-        self._on_returned = on_returned
+        self._on_trimmed = on_trimmed
         self._log = log
         self._look_seconds = look_seconds
         self._engine: RunningEngine | None = None
@@ -128,23 +128,23 @@ class Supervisor:
             self._readers.discard(task)
             self._forsaken.discard(task)
 
-    async def give_back_memory(self) -> None:
+    async def trim_memory(self) -> None:
         """Have the engine, where there is one that has worked since the last time, return memory that it has freed.
 
-        One that fails is not asked again.
+        One that fails is not told to again.
         """
         engine = self._engine
         if engine is None or engine is self._keeping or not self._has_worked:
             return
         self._has_worked = bool(self._readers)
         try:
-            if await engine.give_back_memory():
-                self._on_returned()
+            if await engine.trim_memory():
+                self._on_trimmed()
         except Exception as error:
             self._keeping = engine
             # of an engine that has died meanwhile there is more to say, elsewhere
             if engine is self._engine and not engine.is_dead:
-                self._log(f"the engine does not return memory, and is not asked again: {error!r}")
+                self._log(f"the engine cannot trim its memory, and is not told to again: {error!r}")
 
     @property
     def last_step(self) -> float | None:

@@ -29,7 +29,7 @@ from ocrvl.options import Options
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
 from ocrvl.vllm_plugin.scheduler import SCHEDULER
-from ocrvl.vllm_plugin.worker import GIVE_BACK, WORKER
+from ocrvl.vllm_plugin.worker import TRIM_MEMORY, WORKER
 from ocrvl.wire import DEFAULT_TOKENS, FinishReason, Task
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ _TABLE_REPETITION: Final = {**_REPETITION, "min_count": 64}
 PaddleOCR, which cuts texts only afterwards, gives tables a hundred times the length of other texts
 (`truncate_repetitive_content` in PaddleX's pipeline: 5,000 characters against 50).
 """
-_GIVE_BACK_SECONDS: Final = 5.0
+_TRIM_SECONDS: Final = 5.0
 """How long is waited for the engine to return memory. It is done between two steps, even where nobody waits any more.
 """
 _STOP_SECONDS = 20.0
@@ -185,15 +185,15 @@ class VllmEngine:
         """Tokens that it takes in one step, of prompts and of images."""
         return int(self.llm.vllm_config.scheduler_config.max_num_batched_tokens)
 
-    async def give_back_memory(self) -> bool:
+    async def trim_memory(self) -> bool:
         """Have the engine's processes return memory that they have freed, between two of its steps.
 
         Whether they had any, as far as they have said so within some seconds. Raises what vLLM raises where they can
         not.
         """
-        if self._settings.gives_back_memory:
+        if self._settings.can_trim_memory:
             with suppress(TimeoutError):
-                return any(await asyncio.wait_for(self.llm.collective_rpc(GIVE_BACK), _GIVE_BACK_SECONDS))
+                return any(await asyncio.wait_for(self.llm.collective_rpc(TRIM_MEMORY), _TRIM_SECONDS))
         return False
 
     async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:

@@ -426,7 +426,7 @@ def test_an_engine_that_restarts_is_waited_for(pipeline: PaddlePipeline) -> None
 def test_what_stays_away_too_long_fails_the_document_as_unavailable(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
     models.refusals = 1000
-    with running(models, pipeline, limits=Limits(patience_seconds=0.1)) as host:
+    with running(models, pipeline, limits=Limits(retry_timeout_seconds=0.1)) as host:
         call = host.ask(Call(tiff(DRAWN))).wait()
     assert isinstance(call.error, Unavailable)
     assert host.finished == [(Outcome.UNAVAILABLE, 0)]

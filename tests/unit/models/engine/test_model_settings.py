@@ -32,7 +32,7 @@ def test_parameters_are_read_from_their_texts() -> None:
     settings = parse_parameters(
         EngineModelSettings,
         {
-            "reserve": "0",
+            "prefetch_requests": "0",
             "stall_seconds": "2.5",
             "max_failures": "0",
             "failure_window_seconds": "60",
@@ -45,7 +45,7 @@ def test_parameters_are_read_from_their_texts() -> None:
         SOURCE,
     )
     assert settings == EngineModelSettings(
-        reserve=0,
+        prefetch_requests=0,
         stall_seconds=2.5,
         max_failures=0,
         failure_window_seconds=60.0,
@@ -65,8 +65,8 @@ def test_parameters_are_read_from_their_texts() -> None:
         (PreprocessSettings, "max_image_pixels", "0", "Input should be greater than or equal to 1"),
         (PreprocessSettings, "max_patch_bytes", "1e9", "Input should be a valid integer"),
         (PreprocessSettings, "max_request_bytes", "-1", "Input should be greater than or equal to 1"),
-        (EngineModelSettings, "reserve", "-1", "Input should be greater than or equal to 0"),
-        (EngineModelSettings, "reserve", "none", "Input should be a valid integer"),
+        (EngineModelSettings, "prefetch_requests", "-1", "Input should be greater than or equal to 0"),
+        (EngineModelSettings, "prefetch_requests", "none", "Input should be a valid integer"),
         (EngineModelSettings, "stall_seconds", "0", "Input should be greater than 0"),
         (EngineModelSettings, "stall_seconds", "inf", "Input should be a finite number"),
         (EngineModelSettings, "failure_window_seconds", "nan", "Input should be"),
@@ -100,7 +100,9 @@ def test_an_unknown_key_is_refused_with_those_that_there_are() -> None:
 
 def test_every_problem_has_a_line() -> None:
     with pytest.raises(ValueError, match="warm_up") as caught:
-        parse_parameters(EngineModelSettings, {"warm_up": "no", "reserve": "x", "spare": "1", "gpus": "0"}, SOURCE)
+        parse_parameters(
+            EngineModelSettings, {"warm_up": "no", "prefetch_requests": "x", "spare": "1", "gpus": "0"}, SOURCE
+        )
     lines = str(caught.value).splitlines()
     assert len(lines) == 3
     assert all(line.startswith(f"{SOURCE}: parameters: ") for line in lines)

@@ -269,7 +269,7 @@ def test_an_error_of_the_first_start_is_raised() -> None:
     asyncio.run(scenario())
 
 
-def test_an_engine_returns_memory_when_it_has_worked_since() -> None:
+def test_an_engine_trims_its_memory_when_it_has_worked_since() -> None:
     engine = ScriptedEngine("Soup")
 
     async def scenario() -> None:
@@ -277,26 +277,26 @@ def test_an_engine_returns_memory_when_it_has_worked_since() -> None:
         async with workshop.supervisor(Policy()) as supervisor:
             # the start was work, and since then there was none
             for _ in range(2):
-                await supervisor.give_back_memory()
-                assert (engine.returns, workshop.returns) == (1, 1)
+                await supervisor.trim_memory()
+                assert (engine.trims, workshop.trims) == (1, 1)
             await read(supervisor)
             engine.has_freed = False
             for _ in range(2):
-                await supervisor.give_back_memory()
-                assert (engine.returns, workshop.returns) == (2, 1)
+                await supervisor.trim_memory()
+                assert (engine.trims, workshop.trims) == (2, 1)
 
     asyncio.run(scenario())
 
 
-def test_an_engine_that_reads_all_the_while_returns_memory_each_time() -> None:
+def test_an_engine_that_reads_all_the_while_trims_its_memory_each_time() -> None:
     engine = ScriptedEngine(None)
 
     async def scenario() -> None:
         async with Workshop([engine]).supervisor(Policy()) as supervisor:
             (reading,) = await be_busy(supervisor, engine, 1)
             for number in (1, 2, 3):
-                await supervisor.give_back_memory()
-                assert engine.returns == number
+                await supervisor.trim_memory()
+                assert engine.trims == number
             reading.cancel()
 
     asyncio.run(scenario())
@@ -308,17 +308,17 @@ def test_memory_is_returned_by_the_engine_that_is_there() -> None:
     async def scenario() -> None:
         workshop = Workshop([first, second])
         async with workshop.supervisor(Policy()) as supervisor:
-            await supervisor.give_back_memory()
-            assert (first.returns, second.returns) == (1, 0)
+            await supervisor.trim_memory()
+            assert (first.trims, second.trims) == (1, 0)
             workshop.may_start.clear()
             first.is_dying = True
             await until(lambda: supervisor.state is EngineState.STARTING)
-            await supervisor.give_back_memory()
-            assert (first.returns, second.returns) == (1, 0)
+            await supervisor.trim_memory()
+            assert (first.trims, second.trims) == (1, 0)
             workshop.may_start.set()
             await until(lambda: supervisor.state is EngineState.READY)
-            await supervisor.give_back_memory()
-            assert (first.returns, second.returns) == (1, 1)
+            await supervisor.trim_memory()
+            assert (first.trims, second.trims) == (1, 1)
 
     asyncio.run(scenario())
 
@@ -331,10 +331,10 @@ def test_an_engine_that_can_not_return_memory_is_asked_once_and_goes_on() -> Non
         workshop = Workshop([engine])
         async with workshop.supervisor(Policy()) as supervisor:
             for _ in range(2):
-                await supervisor.give_back_memory()
-                assert engine.returns == 1
+                await supervisor.trim_memory()
+                assert engine.trims == 1
                 assert (await read(supervisor)).text == "Soup"
-        wanted = "the engine does not return memory, and is not asked again: AttributeError('no such method')"
+        wanted = "the engine cannot trim its memory, and is not told to again: AttributeError('no such method')"
         assert workshop.log == [wanted]
 
     asyncio.run(scenario())
@@ -348,8 +348,8 @@ def test_nothing_is_said_of_the_memory_of_an_engine_that_has_died() -> None:
         workshop = Workshop([engine])
         async with workshop.supervisor(Policy(), look_seconds=60) as supervisor:
             engine.is_dying = True
-            await supervisor.give_back_memory()
-        assert engine.returns == 1
+            await supervisor.trim_memory()
+        assert engine.trims == 1
         assert workshop.log == []
 
     asyncio.run(scenario())
