@@ -28,6 +28,15 @@ PAGES = [
     Path("perf/gpu/README.md"),
     *Path("docs").rglob("*.md"),
 ]
+FOLDERS = "|".join(path.name for path in Path().iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def module_file(name: str) -> Path | None:
+    """Where the source of a module or a package of ours is."""
+    path = Path(*name.split("."))
+    roots = [Path(), *(Path(root) for root in ("backend", "client", "cli", "gateway"))]
+    files = [root / file for root in roots for file in (path.with_suffix(".py"), path / "__init__.py")]
+    return next((file for file in files if file.exists()), None)
 
 
 def named_in_rows(text: str, pattern: str) -> set[str]:
@@ -87,6 +96,22 @@ def test_the_links_of_the_documentation_lead_to_a_file_and_a_heading_of_it() -> 
                 found = page.parent / name if name else page
                 assert found.exists(), f"{page}: {target}"
                 assert not anchor or anchor in anchors(found), f"{page}: {target}"
+
+
+def test_every_task_module_and_path_that_the_documentation_names_exists() -> None:
+    tasks = set(re.findall(r"^([a-z-]+):", Path("Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        named = set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", text, re.MULTILINE))
+        assert named <= tasks, f"{page}: {named - tasks}"
+        for path in re.findall(rf"(?<!\[)`((?:{FOLDERS})/[\w./-]+)`", text):
+            assert Path(path).exists(), f"{page}: {path}"
+        for name in re.findall(r"python3? -m ((?:ocrvl|perf|stress|training|tools)[\w.]*)", text):
+            assert module_file(name), f"{page}: {name}"
+        for name in re.findall(r"`(ocrvl(?:_\w+)?(?:\.\w+)+)`", text):
+            parent, _, attribute = name.rpartition(".")
+            source = module_file(parent)
+            assert module_file(name) or (source and attribute in source.read_text("utf-8")), f"{page}: {name}"
 
 
 @pytest.mark.parametrize("page", sorted(Path("docs/decisions").glob("*.md")), ids=lambda page: page.stem)
