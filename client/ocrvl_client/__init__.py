@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ocrvl_client._client import Client
     from ocrvl_client._documents import Block, Document, Page
     from ocrvl_client._messages import Array, Outcome, Reading, Request, ServerMetadata, Source, Spot
+    from ocrvl_client._options import DocumentOptions, ReadOptions
     from ocrvl_client._transports.protocol import AsyncTransport, Endpoint, Tls, Transport
     from ocrvl_client._transports.translate import error_from_triton
 
@@ -35,6 +36,7 @@ __all__ = [
     "Block",
     "Client",
     "Document",
+    "DocumentOptions",
     "Endpoint",
     "FinishReason",
     "InvalidRequest",
@@ -42,6 +44,7 @@ __all__ = [
     "Outcome",
     "Page",
     "ProtocolName",
+    "ReadOptions",
     "Reading",
     "Request",
     "RequestCancelled",
@@ -66,10 +69,12 @@ _LAZY = {
     "Block": "_documents",
     "Client": "_client",
     "Document": "_documents",
+    "DocumentOptions": "_options",
     "Endpoint": "_transports.protocol",
     "Outcome": "_messages",
     "Page": "_documents",
     "ProtocolName": "_calls",
+    "ReadOptions": "_options",
     "Reading": "_messages",
     "Request": "_messages",
     "ServerMetadata": "_messages",

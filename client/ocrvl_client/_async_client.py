@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._calls import (
@@ -38,6 +38,7 @@ from ocrvl_client._messages import (
     encode_read,
     encode_stream,
 )
+from ocrvl_client._options import DocumentOptions, ReadOptions
 from ocrvl_client._retry import Retry
 from ocrvl_client._transports.balance import AsyncBalancedTransport
 from ocrvl_client._transports.grpc_aio import AsyncGrpcTransport
@@ -72,7 +73,12 @@ class AsyncClient:
         self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
 
     async def read(
-        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self,
+        image: Source,
+        *,
+        task: Task | str = Task.OCR,
+        timeout: float | None = None,
+        **options: Unpack[ReadOptions],
     ) -> Reading:
         """As `Client.read`."""
         (reading,) = await self.read_batch([image], task=task, timeout=timeout, **options)
@@ -84,7 +90,7 @@ class AsyncClient:
         *,
         task: Task | str | Sequence[Task | str] = Task.OCR,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[ReadOptions],
     ) -> list[Reading]:
         """As `Client.read_batch`."""
         began = time.monotonic()
@@ -99,7 +105,7 @@ class AsyncClient:
         concurrency: int | None = None,
         ordered: bool = True,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[Outcome, None]:
         """As `Client.read_many`; a task that is cancelled meanwhile, or `aclose`, ends what is in flight."""
         concurrency = check_concurrency(concurrency, self._concurrency)
@@ -153,7 +159,12 @@ class AsyncClient:
         return Outcome(index, image, reading, None)
 
     async def stream(
-        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self,
+        image: Source,
+        *,
+        task: Task | str = Task.OCR,
+        timeout: float | None = None,
+        **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[str | Reading, None]:
         """As `Client.stream`."""
         began = time.monotonic()
@@ -170,14 +181,16 @@ class AsyncClient:
         if reading is not None:
             yield reading
 
-    async def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
+    async def document(
+        self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
+    ) -> Document:
         """As `Client.document`."""
         began = time.monotonic()
         answer = await self._infer(await _encode(encode_document, file, options), timeout)
         return decode_document(answer, time.monotonic() - began)
 
     async def document_stream(
-        self, file: Source, *, timeout: float | None = None, **options: Any
+        self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
     ) -> AsyncGenerator[Page | Document, None]:
         """As `Client.document_stream`."""
         began = time.monotonic()

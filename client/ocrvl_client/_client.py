@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client._calls import (
@@ -40,6 +40,7 @@ from ocrvl_client._messages import (
     encode_read,
     encode_stream,
 )
+from ocrvl_client._options import DocumentOptions, ReadOptions
 from ocrvl_client._retry import Retry
 from ocrvl_client._transports.balance import BalancedTransport
 from ocrvl_client._transports.grpc_sync import GrpcTransport
@@ -79,7 +80,12 @@ class Client:
         self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
 
     def read(
-        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self,
+        image: Source,
+        *,
+        task: Task | str = Task.OCR,
+        timeout: float | None = None,
+        **options: Unpack[ReadOptions],
     ) -> Reading:
         """Read one image: bytes, or the path of a file.
 
@@ -93,7 +99,7 @@ class Client:
         *,
         task: Task | str | Sequence[Task | str] = Task.OCR,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[ReadOptions],
     ) -> list[Reading]:
         """Read up to 64 images in one request; one task for all, or one an image.
 
@@ -112,7 +118,7 @@ class Client:
         concurrency: int | None = None,
         ordered: bool = True,
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[ReadOptions],
     ) -> Generator[Outcome, None, None]:
         """Read any number of images, `concurrency` of them in flight, each in a request of its own.
 
@@ -163,7 +169,12 @@ class Client:
             pool.shutdown(cancel_futures=True)
 
     def stream(
-        self, image: Source, *, task: Task | str = Task.OCR, timeout: float | None = None, **options: Any
+        self,
+        image: Source,
+        *,
+        task: Task | str = Task.OCR,
+        timeout: float | None = None,
+        **options: Unpack[ReadOptions],
     ) -> Generator[str | Reading, None, None]:
         """Read one image and yield its text as it is generated, then the whole `Reading`, post-processed.
 
@@ -182,7 +193,7 @@ class Client:
         if reading is not None:
             yield reading
 
-    def document(self, file: Source, *, timeout: float | None = None, **options: Any) -> Document:
+    def document(self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]) -> Document:
         """Read a whole file, a PDF, a TIFF of several pages or an image: its bytes, or its path.
 
         `options` are the server's (`pages`, `dpi`, `use_chart_recognition`, …). What could not be read is said in its
@@ -193,7 +204,7 @@ class Client:
         return decode_document(answer, time.monotonic() - began)
 
     def document_stream(
-        self, file: Source, *, timeout: float | None = None, **options: Any
+        self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
     ) -> Generator[Page | Document, None, None]:
         """As `document`, page by page, each as soon as it and those before it are done.
 

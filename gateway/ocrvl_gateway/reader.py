@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 if TYPE_CHECKING:
     from ocrvl.wire import Task
-    from ocrvl_client import Document, Page, Reading
+    from ocrvl_client import Document, DocumentOptions, Page, Reading, ReadOptions
     from ocrvl_gateway.settings import GatewaySettings
 
 
 class Reader(Protocol):
     """Reads images and documents. Its methods raise `OcrvlError`; cancelling one ends its work in the engine."""
 
-    async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
+    async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Unpack[ReadOptions]) -> Reading:
         """Read one image; `options` are the server's."""
 
     def stream(
-        self, image: bytes, *, task: Task, timeout: float | None, **options: Any
+        self, image: bytes, *, task: Task, timeout: float | None, **options: Unpack[ReadOptions]
     ) -> AsyncGenerator[str | Reading, None]:
         """Pieces of the text as they are generated, last the reading."""
 
     def document_stream(
-        self, file: bytes, *, timeout: float | None, **options: Any
+        self, file: bytes, *, timeout: float | None, **options: Unpack[DocumentOptions]
     ) -> AsyncGenerator[Page | Document, None]:
         """Pages as they are done, last the document without its pages."""
 

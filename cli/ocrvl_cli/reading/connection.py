@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Unpack
 
 from ocrvl_cli.reading.problems import NoServer
 
 if TYPE_CHECKING:
-    from ocrvl_client import Document, Page, Reading
+    from ocrvl.wire import Task
+    from ocrvl_client import Document, DocumentOptions, Page, Reading, ReadOptions
 
 _SECONDS = 3.0
 """For each of the few questions by which a server's absence is explained."""
@@ -22,10 +23,10 @@ _SECONDS = 3.0
 class ReadingClient(Protocol):
     """What the command needs of `ocrvl_client.AsyncClient`."""
 
-    async def read(self, image: bytes, **options: Any) -> Reading:
+    async def read(self, image: bytes, *, task: Task, **options: Unpack[ReadOptions]) -> Reading:
         """Read an image as a whole."""
 
-    def document_stream(self, file: bytes, **options: Any) -> AsyncGenerator[Page | Document, None]:
+    def document_stream(self, file: bytes, **options: Unpack[DocumentOptions]) -> AsyncGenerator[Page | Document, None]:
         """Read a document page by page."""
 
     async def is_ready(self) -> bool:

@@ -96,7 +96,19 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
 def test_options_that_are_no_json_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="options: "):
-        Client(transport=RecordingTransport()).read(b"x", stop=[b"bytes"])
+        Client(transport=RecordingTransport()).read(b"x", stop=[b"bytes"])  # type: ignore[list-item]
+
+
+def test_a_type_checker_refuses_an_unknown_option_which_the_server_decides_about() -> None:
+    transport = RecordingTransport()
+    with Client(transport=transport) as client:
+        # mypy fails where it lets one of these through: an ignore that nothing needs is an error
+        client.read(b"x", colour="red")  # type: ignore[call-arg]
+        client.read(b"x", max_tokens="7")  # type: ignore[arg-type]
+    assert [options_of(request) | {"cancel_token": ""} for request in transport.sent] == [
+        {"cancel_token": "", "colour": "red"},
+        {"cancel_token": "", "max_tokens": "7"},
+    ]
 
 
 @pytest.mark.parametrize(
