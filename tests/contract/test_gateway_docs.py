@@ -33,5 +33,5 @@ def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
 def test_every_endpoint_is_in_the_table() -> None:
     app = create_app(GatewaySettings(), ScriptedReader())
     served = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
-    documented = {name for row in rows("What it answers") for name in re.findall(r"`((?:GET|POST) [^`]+)`", row[0])}
+    documented = {name for row in rows("Endpoints") for name in re.findall(r"`((?:GET|POST) [^`]+)`", row[0])}
     assert documented == served | {"GET /", "GET /openapi.json"}
