@@ -18,7 +18,8 @@ from pydantic import (
 )
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.structured_output import MAX_CHARACTERS, check_pattern, check_schema, shorten
+from ocrvl.structured_output import MAX_CHARACTERS, check_pattern, check_schema
+from ocrvl.validation import find_problems
 
 MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
@@ -128,15 +129,8 @@ def parse_object(kind: type[T], raw: bytes | None) -> T:
 
 def _describe(error: ValidationError, kind: type[BaseModel]) -> str:
     """One clause a problem, each beginning with the key."""
-    problems = error.errors(include_url=False)
-    clauses = []
-    for problem in problems[:_PROBLEMS_TOLD]:
-        key = ".".join(shorten(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            clauses.append(f"unknown key {key!r} (known: {', '.join(kind.model_fields)})")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            clauses.append(f"{key}: {message}" if key else message)
+    problems = find_problems(error)
+    clauses = [problem.describe(kind.model_fields) for problem in problems[:_PROBLEMS_TOLD]]
     if (untold := len(problems) - _PROBLEMS_TOLD) > 0:
         clauses.append(f"and {untold} more")
     return "; ".join(clauses)

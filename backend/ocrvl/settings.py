@@ -5,13 +5,14 @@ vLLM's own settings are in `model.json`, see `ocrvl.models.engine.settings`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ocrvl.validation import find_problems
 
 _MAX_STREAM_CALLS: Final = 30
 """Of 32 threads: a call that ends needs one for its last response."""
@@ -206,12 +207,5 @@ def parse_parameters(cls: type[T], parameters: Mapping[str, str], source: Path) 
     try:
         return cls.model_validate(dict(parameters))
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False):
-            key = str(problem["loc"][0])
-            if problem["type"] == "extra_forbidden":
-                lines.append(f"{source}: parameters: unknown key {key!r} (known: {', '.join(cls.model_fields)})")
-            else:
-                message = problem["msg"].removeprefix("Value error, ")
-                lines.append(f"{source}: parameters: {key}: {json.dumps(parameters[key])}: {message}")
-        raise ValueError("\n".join(lines)) from None
+        problems = (problem.describe(cls.model_fields, with_value=True) for problem in find_problems(error))
+        raise ValueError("\n".join(f"{source}: parameters: {problem}" for problem in problems)) from None

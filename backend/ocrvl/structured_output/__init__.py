@@ -5,7 +5,6 @@ last word here, so that what it cannot express is refused at the door, in the sa
 """
 
 from ocrvl.structured_output.pattern import MAX_CHARACTERS, check_pattern
-from ocrvl.structured_output.references import shorten
 from ocrvl.structured_output.schema import check_schema
 
-__all__ = ["MAX_CHARACTERS", "check_pattern", "check_schema", "shorten"]
+__all__ = ["MAX_CHARACTERS", "check_pattern", "check_schema"]

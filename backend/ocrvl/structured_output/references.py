@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
+from ocrvl.validation import shorten
+
 MAX_ALTERNATIVES: Final = 32
 """Alternatives of a schema: `anyOf` and `oneOf` add them, `allOf` multiplies them.
 
 With 48 that are objects, llguidance 1.7.6 can give up while generating.
 """
-
-_SHORT: Final = 100
-"""Characters of a caller's own text that a message repeats."""
 
 Schema = Mapping[str, Any]
 
@@ -68,7 +67,7 @@ class References:
             try:
                 node = node[int(name) if isinstance(node, list) else name]
             except (LookupError, ValueError, TypeError):
-                raise ValueError(f"{path}.$ref: {quote(reference)} is not there") from None
+                raise ValueError(f"{path}.$ref: {quote(reference)} not found") from None
         if isinstance(node, bool):
             return node
         if id(node) not in self._found:
@@ -76,12 +75,6 @@ class References:
         return self._found[id(node)][1]
 
 
-def shorten(value: object) -> str:
-    """A caller's own text, as far as a message repeats it."""
-    text = str(value)
-    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
-
-
 def quote(value: object) -> str:
-    """The same, quoted."""
+    """A caller's own text in quotation marks, as far as a message repeats it."""
     return repr(shorten(value))

@@ -180,8 +180,8 @@ REFUSED_SCHEMAS = [
     ({"properties": {f"p{number}": TEXT for number in range(300)}}, "301 schemas are in it, at most 300"),
     (closed(a={"$ref": "https://example.com/a"}), "$.properties.a.$ref: 'https://example.com/a' is not in this schema"),
     ({"$defs": {"a": {"$anchor": "x"}}, "$ref": "#x"}, "$.$ref: '#x' is not in this schema: write #/$defs/"),
-    ({"$ref": "#/$defs/a"}, "$.$ref: '#/$defs/a' is not there"),
-    ({"anyOf": [TEXT], "$ref": "#/anyOf/7"}, "$.$ref: '#/anyOf/7' is not there"),
+    ({"$ref": "#/$defs/a"}, "$.$ref: '#/$defs/a' not found"),
+    ({"anyOf": [TEXT], "$ref": "#/anyOf/7"}, "$.$ref: '#/anyOf/7' not found"),
     ({"enum": [{}], "$ref": "#/enum/0"}, "$.$ref: '#/enum/0' is not a schema"),
     ({"$defs": {"a": {"$id": "b", **TEXT}}, "$ref": "#/$defs/a"}, "$.$defs.a.$id: only the whole schema"),
     (chain(3, {"$ref": "#/$defs/d1"}), "$.$defs.d1: refers to itself"),
@@ -289,7 +289,7 @@ def test_schemas_that_can_not_guide_generation_are_refused_with_the_place(schema
     [
         ({"regex": "("}, "options: regex: missing ), unterminated subpattern at position 0"),
         ({"json_schema": {"type": "strin"}}, "options: json_schema: $.type: \"'strin' is not valid"),
-        ({"json_schema": {"$ref": "#/a"}, "raw": 1}, "json_schema: $.$ref: '#/a' is not there; raw: Input should be"),
+        ({"json_schema": {"$ref": "#/a"}, "raw": 1}, "json_schema: $.$ref: '#/a' not found; raw: Input should be"),
     ],
 )
 def test_the_caller_is_told_the_key_and_what_is_wrong(options: Schema, reason: str) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.imaging.grid import PixelGrid
+from ocrvl.validation import find_problems
 from ocrvl.vllm_plugin.scheduler import GatherSettings
 from ocrvl.vllm_plugin.settings import EncoderGraphSettings
 from ocrvl.vllm_plugin.worker import EXTENSION
@@ -144,9 +145,5 @@ def _check_arguments(args: Mapping[str, Any], source: Path) -> None:
     try:
         _Arguments.model_validate(args)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False):
-            key = ".".join(map(str, problem["loc"]))
-            message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{source}: {key}: {json.dumps(problem['input'])}: {message}")
-        raise ValueError("\n".join(lines)) from None
+        problems = (problem.describe(with_value=True) for problem in find_problems(error))
+        raise ValueError("\n".join(f"{source}: {problem}" for problem in problems)) from None
