@@ -1,6 +1,6 @@
 """Settings of our own models: `parameters` in their `config.pbtxt`, read once when a model loads.
 
-vLLM's own settings are in `model.json`, see `ocrvl.models.engine.settings`.
+vLLM's own settings are in `model.json`, see `ocrvl.engine_settings`.
 """
 
 from __future__ import annotations

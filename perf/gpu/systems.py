@@ -20,12 +20,12 @@ import tritonclient.grpc.aio as triton_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from ocrvl import vllm_plugin as plugin
+from ocrvl.engine_settings import SETTINGS_FILE, EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl.messages import PackedImages
 from ocrvl.models.engine.serve import Job
-from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options

@@ -18,11 +18,11 @@ from typing import Annotated
 import typer
 
 from ocrvl.checkpoint import resolve_checkpoint
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.messages import Reading
 from ocrvl.models.engine.serve import Job
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from transformers.utils import logging as transformers_logging
 
+from ocrvl.engine_settings import SETTINGS_FILE, EngineSettings
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
-from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.wire import Model
 from perf.parity.figures import Comparison, Figure, summarize
 from perf.parity.images import draw_samples

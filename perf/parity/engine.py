@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.messages import PackedImage
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from perf.parity.reference import FloatArray
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.messages import PackedImage
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
 from ocrvl.wire import Task

@@ -11,9 +11,9 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.launcher.interfaces import Interface, models_of
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.wire import Model
 
 

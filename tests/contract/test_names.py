@@ -14,7 +14,7 @@ from tritonclient.utils import np_to_triton_dtype
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.messages import PackedImages, Reading, encode_delta, encode_done, encode_readings
 from ocrvl.models.document.results import Page, encode_pages, encode_whole
-from ocrvl.models.layout.regions import Region, encode_regions
+from ocrvl.models.regions import Region, encode_regions
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client._documents import DOCUMENT_OUTPUTS, encode_document

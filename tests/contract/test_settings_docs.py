@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from ocrvl.models.engine import settings, vllm_engine
+from ocrvl import engine_settings
+from ocrvl.models.engine import vllm_engine
 from ocrvl.settings import (
     DocumentSettings,
     EngineModelSettings,
@@ -97,8 +98,8 @@ def test_the_values_that_the_tables_name_are_those_that_are_taken(
 def test_what_is_set_for_vllm_is_in_the_table_and_nothing_else() -> None:
     ours, others = section("`model.json`: vLLM's arguments").split("These matter most")
     documented = {literal(argument): json.loads(str(literal(value))) for argument, value, _ in rows(ours)}
-    assert documented == settings._OURS
-    assert not {literal(argument) for argument, _ in rows(others)} & set(settings._OURS)
+    assert documented == engine_settings._OURS
+    assert not {literal(argument) for argument, _ in rows(others)} & set(engine_settings._OURS)
 
 
 def test_every_argument_that_is_named_is_one_of_the_installed_vllm() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
-from ocrvl.models.layout.regions import decode_regions
+from ocrvl.models.regions import decode_regions
 from ocrvl.wire import Model, Tensor
 from tests.support.layout_models import Found, write_model
 from tests.support.raw import PROTOCOLS, infer, texts

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ocrvl.engine_settings import SETTINGS_FILE, EngineSettings
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import TritonServer
 from ocrvl.messages import PackedImage
-from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.wire import FinishReason, Model, Task
 from ocrvl_client import Reading
 from perf.parity.engine import EngineView

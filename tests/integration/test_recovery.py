@@ -20,9 +20,9 @@ import tritonclient.grpc as triton_grpc
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import ServerOptions, TritonServer
-from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, Parallel, RepositoryOptions
 from ocrvl.wire import Model

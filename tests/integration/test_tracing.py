@@ -15,9 +15,9 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
+from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerOptions, TritonServer
-from ocrvl.models.engine.settings import SETTINGS_FILE
 from ocrvl.wire import Model, Tensor
 from tests.support.collector import Collector, Span
 from tests.support.raw import texts

@@ -19,7 +19,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from paddlex.modules.base.utils.pdparams2safetensors.inference_meta import build_inference_meta
 
-from ocrvl.models.layout.regions import LABELS
+from ocrvl.models.regions import LABELS
 
 Box = tuple[float, float, float, float]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from ocrvl.engine_settings import GPU_MEMORY
 from ocrvl.launcher.interfaces import models_of
-from ocrvl.models.engine.settings import GPU_MEMORY
 from ocrvl.repository.checks import Checkpoint
 from ocrvl.repository.engine_args import parse_engine_args
 from ocrvl.repository.options import Device, OptionRefused, Parallel, RepositoryOptions

@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from ocrvl.models.engine.settings import SETTINGS_FILE
+from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.repository.options import Device
 from ocrvl.repository.plan import Plan
 from ocrvl.wire import Model

@@ -21,13 +21,13 @@ import triton_python_backend_utils as pb_utils
 from ocrvl.errors import InternalError, InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.messages import Array
 from ocrvl.metrics.mirror import Family, Kind
-from ocrvl.triton.log_writer import SpreadLines
-from ocrvl.wire import NO_SHARED_MEMORY, PART_PARAMETER, Model, Tensor
+from ocrvl.triton.log_writer import LogWriter
+from ocrvl.wire import NO_SHARED_MEMORY, Model, Tensor
 
-_WAY = threading.Lock()
-"""The one way to the server that lines for its log and questions about callers have, see `SpreadLines`."""
+_SERVER_LOCK = threading.Lock()
+"""Held by whoever writes to the server's log or asks it about a caller, see `LogWriter`."""
 
-_LINES = SpreadLines(_WAY)
+_LOG_WRITER = LogWriter(_SERVER_LOCK)
 
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
@@ -55,54 +55,23 @@ class Tensors:
         return None if tensor is None else tensor.as_numpy()
 
 
-class Caller:
-    """The one who sent a request that is answered by what `execute` returns."""
+class InferenceRequest:
+    """A request that is answered by what `execute` returns."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
-
-    @property
-    def seconds(self) -> float | None:
-        """How long the request may take; None where it does not say."""
-        microseconds = int(self._request.timeout())
-        return microseconds / 1e6 if microseconds else None
-
-    def is_gone(self) -> bool:
-        """Whether he has gone away, as far as Triton knows: not for requests inside an ensemble."""
-        with _WAY:
-            return bool(self._request.is_cancelled())
-
-
-def response(tensors: Mapping[Tensor, Array]) -> Response:
-    """A response with these output tensors."""
-    return pb_utils.InferenceResponse([pb_utils.Tensor(name.value, array) for name, array in tensors.items()])
-
-
-def error_response(error: Exception) -> Response:
-    """A response that carries an error: ours with its code, anything else as INTERNAL with an id for the log."""
-    known = error if isinstance(error, OcrError) else unexpected(error)
-    return pb_utils.InferenceResponse(
-        error=pb_utils.TritonError(known.tagged, getattr(pb_utils.TritonError, known.code.name))
-    )
-
-
-class Call:
-    """One request and the way back to its caller. Any thread may use it; after the last answer nothing is sent.
-
-    The lock keeps a look at the caller apart from the last answer: the server frees what it would look at.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._sender = request.get_response_sender()
-        self._lock = threading.Lock()
-        self._is_answered = False
         self.read = Tensors(request)
 
     @property
     def request_id(self) -> str:
         """The caller's id, empty where it gave none."""
         return str(self._request.request_id())
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the request may take; None where it does not say."""
+        microseconds = int(self._request.timeout())
+        return microseconds / 1e6 if microseconds else None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -119,18 +88,49 @@ class Call:
             key.lower(): str(value) for key, value in self.parameters.items() if key.lower() in _TRACE_HEADERS
         }
 
-    def _own_trace(self) -> dict[str, str]:
-        trace = self._request.trace() if hasattr(self._request, "trace") else None
-        context = trace.get_context() if trace is not None and hasattr(trace, "get_context") else None
-        return {key: str(value) for key, value in json.loads(context or "{}").items() if key in _TRACE_HEADERS}
-
     def inputs(self) -> list[Any]:
         """The tensors as Triton gave them."""
         return list(self._request.inputs())
 
     def is_abandoned(self) -> bool:
         """Whether the caller has gone away, as far as Triton knows: not for requests inside an ensemble."""
-        with _WAY, self._lock:
+        with _SERVER_LOCK:
+            return bool(self._request.is_cancelled())
+
+    def _own_trace(self) -> dict[str, str]:
+        trace = self._request.trace() if hasattr(self._request, "trace") else None
+        context = trace.get_context() if trace is not None and hasattr(trace, "get_context") else None
+        return {key: str(value) for key, value in json.loads(context or "{}").items() if key in _TRACE_HEADERS}
+
+
+def response(tensors: Mapping[Tensor, Array]) -> Response:
+    """A response with these output tensors."""
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name.value, array) for name, array in tensors.items()])
+
+
+def error_response(error: Exception) -> Response:
+    """A response that carries an error: ours with its code, anything else as INTERNAL with an id for the log."""
+    known = error if isinstance(error, OcrError) else unexpected(error)
+    return pb_utils.InferenceResponse(
+        error=pb_utils.TritonError(known.tagged, getattr(pb_utils.TritonError, known.code.name))
+    )
+
+
+class Call(InferenceRequest):
+    """A request that is answered through its response sender, by any thread; after the last answer nothing is sent.
+
+    The lock keeps a look at the caller apart from the last answer: the server frees what it would look at.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._sender = request.get_response_sender()
+        self._lock = threading.Lock()
+        self._is_answered = False
+
+    def is_abandoned(self) -> bool:
+        """Whether the caller has gone away, as far as Triton knows: not for requests inside an ensemble."""
+        with _SERVER_LOCK, self._lock:
             return not self._is_answered and bool(self._sender.is_cancelled())
 
     def send(self, tensors: Mapping[Tensor, Array]) -> None:
@@ -168,49 +168,37 @@ def finish() -> None:
     Left to the interpreter's end they would be freed after the memory that they share with the server, and those that
     had been asked whether they are cancelled then end the stub with a segmentation fault (seen with Triton 2.51).
     """
-    _LINES.flush()
+    _LOG_WRITER.flush()
     gc.collect()
 
 
-async def ask_model(
-    call: Call, model: Model, tensors: Mapping[Tensor, Array], outputs: Sequence[Tensor]
+async def call_model(
+    call: Call,
+    model: Model,
+    inputs: Mapping[Tensor, Array] | None,
+    outputs: Sequence[Tensor],
+    parameters: Mapping[str, str | bool],
 ) -> Callable[[Tensor], Array]:
-    """Have another model of this server work on tensors for `call`, as part of its trace; its outputs by their names.
+    """Call another model of this server for `call`, as part of its trace; its outputs by their names.
 
-    Raises `OcrError`. Each call holds a thread of the event loop's default executor here and one of the server's until
-    it is answered.
+    Without `inputs` it gets those of `call`, as they are. Raises `OcrError`. Each call holds a thread of the event
+    loop's default executor here and one of the server's until it is answered.
     """
+    tensors = (
+        [pb_utils.Tensor(name.value, array) for name, array in inputs.items()] if inputs is not None else call.inputs()
+    )
     # Triton is not handed the trace as such: the request it began with may be released by now, and its trace freed
     request = pb_utils.InferenceRequest(
         model_name=model.value,
         requested_output_names=[output.value for output in outputs],
-        inputs=[pb_utils.Tensor(name.value, array) for name, array in tensors.items()],
+        inputs=tensors,
         request_id=call.request_id,
-        parameters={**call.trace_headers, PART_PARAMETER: True},
+        parameters={**call.trace_headers, **parameters},
     )
     answer = await request.async_exec()
     if answer.has_error():
         raise error_from_message(answer.error().message())
-    found = {output: pb_utils.get_output_tensor_by_name(answer, output.value) for output in outputs}
-    return lambda name: found[name].as_numpy()
-
-
-async def call_model(call: Call, model: Model, parameters: Mapping[str, str], output: Tensor) -> None:
-    """Send a request on to another model, with its tensors as they are, and wait until it is answered.
-
-    `output` is what is asked for; it is not looked at. Raises `OcrError`. Each call holds a thread of the event
-    loop's default executor here and one of the server's until it is answered.
-    """
-    onward = pb_utils.InferenceRequest(
-        model_name=model.value,
-        requested_output_names=[output.value],
-        inputs=call.inputs(),
-        request_id=call.request_id,
-        parameters={**call.trace_headers, **parameters},
-    )
-    answer = await onward.async_exec()
-    if answer.has_error():
-        raise error_from_message(answer.error().message())
+    return lambda name: pb_utils.get_output_tensor_by_name(answer, name.value).as_numpy()
 
 
 class Logger:
@@ -218,11 +206,11 @@ class Logger:
 
     def verbose(self, line: str) -> None:
         """A line for those who look for something; Triton leaves it out unless `log_verbose_level` is 1 or more."""
-        _LINES.add(pb_utils.Logger.log_verbose, line)
+        _LOG_WRITER.add(pb_utils.Logger.log_verbose, line)
 
     def info(self, line: str) -> None:
         """A line about what is as it should be."""
-        _LINES.add(pb_utils.Logger.log_info, line)
+        _LOG_WRITER.add(pb_utils.Logger.log_info, line)
 
     def warning(self, line: str) -> None:
         """A line that an operator should see."""

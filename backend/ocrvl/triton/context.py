@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ocrvl.messages import Array
-from ocrvl.models.engine.settings import SETTINGS_FILE, EngineSettings
 from ocrvl.wire import Model, Tensor
 
 
@@ -36,15 +35,64 @@ class TensorReader(Protocol):
         """The tensor of this name, None where the caller left it out."""
 
 
-class Caller(Protocol):
-    """The one who sent a request, as far as Triton tells: not whether the caller of an ensemble has gone."""
+class InferenceRequest(Protocol):
+    """A request from Triton, as a model needs it."""
 
     @property
-    def seconds(self) -> float | None:
-        """How long the request may take (its parameter `timeout`); None where it does not say."""
+    def request_id(self) -> str:
+        """The caller's id, empty where it gave none."""
 
-    def is_gone(self) -> bool:
-        """Whether it has gone away or cancelled. It asks the server."""
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Triton's request parameters."""
+
+    @property
+    def trace_headers(self) -> Mapping[str, str]:
+        """W3C trace context."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the request may take (its parameter `timeout`); None where it does not say."""
+
+    @property
+    def read(self) -> TensorReader:
+        """Its input tensors."""
+
+    def is_abandoned(self) -> bool:
+        """Whether its caller has gone away or cancelled, as far as Triton knows. It asks the server."""
+
+
+class Call(InferenceRequest, Protocol):
+    """A request and the way back to its caller: several responses, or one. After the last one nothing is sent."""
+
+    def send(self, tensors: Mapping[Tensor, Array]) -> None:
+        """Send one of several responses (decoupled models alone)."""
+
+    def answer(self, tensors: Mapping[Tensor, Array]) -> None:
+        """Send the last response."""
+
+    def fail(self, error: Exception) -> None:
+        """Send an error, which is the last response."""
+
+    def end(self) -> None:
+        """End without a further response (decoupled models alone)."""
+
+
+class CallModel(Protocol):
+    """Calls another model of this server."""
+
+    def __call__(
+        self,
+        call: Any,
+        model: Model,
+        inputs: Mapping[Tensor, Array] | None,
+        outputs: Sequence[Tensor],
+        parameters: Mapping[str, str | bool],
+    ) -> Coroutine[Any, Any, Callable[[Tensor], Array]]:
+        """Its outputs, by their names. Raises `OcrError`.
+
+        `call` is the request that it is called for, whose inputs it gets where `inputs` is None.
+        """
 
 
 @dataclass(frozen=True)
@@ -90,6 +138,6 @@ class ModelContext:
         """Where the model's `parameters` are written."""
         return self.folder / "config.pbtxt"
 
-    def engine_settings(self) -> EngineSettings:
-        """The engine's settings, which live beside its model: the other models of the repository read them there."""
-        return EngineSettings.from_file(self.folder.parent / Model.ENGINE / self.version / SETTINGS_FILE)
+    def version_folder(self, model: Model) -> Path:
+        """The folder of another model's version that goes with this one."""
+        return self.folder.parent / model / self.version

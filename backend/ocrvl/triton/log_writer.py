@@ -19,18 +19,18 @@ _MOST_WAITING: Final = 10_000
 _FULL_LOOK_SECONDS: Final = 0.01
 
 
-class SpreadLines:
+class LogWriter:
     """Writes lines in a thread of its own, five times a second those that have come; any thread may add them.
 
-    A stub of Triton 2.51 has one way to its server for lines and questions. Who comes while it is taken waits with
-    Python's lock held, and nothing else of this process runs in Python: lines of requests that are done together, as
-    an engine's batch often is, would hold each other up and the next batch too. So they are written 1 ms apart, and
-    `way` is held while one is on its way: others that go there can wait without Python's lock. Of more than 100 lines
-    that wait each gets less time. With 10,000 waiting, who adds another waits as well.
+    A stub of Triton 2.51 has one connection to its server for lines and questions. Who comes while it is in use waits
+    with Python's lock held, and nothing else of this process runs in Python: lines of requests that are done together,
+    as an engine's batch often is, would hold each other up and the next batch too. So they are written 1 ms apart, and
+    `lock` is held while one is sent: others that use the connection can wait without Python's lock. Of more than 100
+    lines that wait each gets less time. With 10,000 waiting, who adds another waits as well.
     """
 
-    def __init__(self, way: threading.Lock) -> None:
-        self._way = way
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
         self._lines: SimpleQueue[tuple[Write, str]] = SimpleQueue()
         self._is_flushed = threading.Event()
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
@@ -58,7 +58,7 @@ class SpreadLines:
                 self._write(*self._lines.get())
 
     def _write(self, write: Write, line: str) -> None:
-        with self._way:
+        with self._lock:
             try:
                 write(line)
             except Exception:  # a line that is lost must not cost those that follow

@@ -5,7 +5,7 @@ import locale
 # The stub's interpreter has an ASCII locale whatever its environment says, and libraries read files in it.
 locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
-from ocrvl.models.document.model import DocumentInstance
+from ocrvl.models.document.model import DocumentModel
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext
 
@@ -15,14 +15,14 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         context = ModelContext.from_args(args)
-        self._instance = DocumentInstance(
-            context, backend.ask_model, backend.unexpected, backend.metric_family, backend.Logger(), streams=True
+        self._model = DocumentModel(
+            context, backend.call_model, backend.unexpected, backend.metric_family, backend.Logger(), streams=True
         )
 
     def execute(self, requests: list[backend.Request]) -> None:
         for request in requests:
-            self._instance.take(backend.Call(request))
+            self._model.take(backend.Call(request))
 
     def finalize(self) -> None:
-        self._instance.stop()
+        self._model.stop()
         backend.finish()

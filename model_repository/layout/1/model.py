@@ -5,7 +5,7 @@ import locale
 # The stub's interpreter has an ASCII locale whatever its environment says, and libraries read files in it.
 locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
-from ocrvl.models.layout.model import LayoutInstance
+from ocrvl.models.layout.model import LayoutModel
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext
 
@@ -14,15 +14,15 @@ class TritonPythonModel:
     """`execute` gets the pages that Triton's batcher brought together; each fails alone."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        self._instance = LayoutInstance(ModelContext.from_args(args), backend.metric_family, backend.Logger())
+        self._model = LayoutModel(ModelContext.from_args(args), backend.metric_family, backend.Logger())
 
     def execute(self, requests: list[backend.Request]) -> list[backend.Response]:
-        answers = self._instance.find_blocks([backend.Tensors(request) for request in requests])
+        answers = self._model.find_blocks([backend.Tensors(request) for request in requests])
         return [
             backend.error_response(answer) if isinstance(answer, Exception) else backend.response(answer)
             for answer in answers
         ]
 
     def finalize(self) -> None:
-        self._instance.stop()
+        self._model.stop()
         backend.finish()

@@ -11,6 +11,7 @@ locale.setlocale(locale.LC_ALL, "C.UTF-8")
 
 import asyncio
 
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.messages import PackedImages, encode_readings
 from ocrvl.models.engine.results import finish_reading, order_readings
 from ocrvl.models.engine.serve import Job, read_images
@@ -19,13 +20,14 @@ from ocrvl.postprocess import load_paddle_functions
 from ocrvl.triton import backend
 from ocrvl.triton.context import ModelContext
 from ocrvl.triton.loop import LoopThread
+from ocrvl.wire import Model
 
 
 class TritonPythonModel:
     """Answers each request when its images are done."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        self._settings = ModelContext.from_args(args).engine_settings()
+        self._settings = EngineSettings.from_folder(ModelContext.from_args(args).version_folder(Model.ENGINE))
         self._loop = LoopThread("engine")
         self._engine = VllmEngine.start(self._settings)
         self._paddle = load_paddle_functions()

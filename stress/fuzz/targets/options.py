@@ -1,4 +1,4 @@
-"""`ocrvl.options`, `ocrvl.models.document.options`, `ocrvl.models.layout.options`: what a request asks for, as JSON."""
+"""`ocrvl.options`, `ocrvl.models.document.options`, `ocrvl.models.layout_options`: what a request asks for, as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.models.document.options import DocumentOptions, choose_pages
-from ocrvl.models.layout.options import LayoutOptions
+from ocrvl.models.layout_options import LayoutOptions
 from ocrvl.options import Options, parse_object
 from stress.fuzz.target import Target
 

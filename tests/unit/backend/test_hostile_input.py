@@ -25,8 +25,8 @@ from ocrvl.models.document.drawing import Drawers
 from ocrvl.models.document.pages import open_pages
 from ocrvl.models.layout.detectors import Pixels
 from ocrvl.models.layout.model import detect_each
-from ocrvl.models.layout.options import LayoutOptions
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import Region
 from ocrvl.models.request_record import quote_value
 from ocrvl.options import parse_options
 from ocrvl.wire import FinishReason, Tensor

@@ -1,4 +1,4 @@
-"""`ocrvl.models.engine.settings` and `ocrvl.checkpoint`: read once, wrong ones refused by name."""
+"""`ocrvl.engine_settings` and `ocrvl.checkpoint`: read once, wrong ones refused by name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ocrvl.checkpoint import nano_path, resolve_checkpoint
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.engine.vllm_engine import check_engine_args
 
 

@@ -17,11 +17,11 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from typer.testing import CliRunner, Result
 
 from ocrvl.checkpoint import nano_path
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging import decoder_process
 from ocrvl.launcher.interfaces import Interface, models_of
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.models.document import pdfium
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.repository.checks import Checkpoint, CheckpointShape
 from ocrvl.repository.folder import MARKER
 from ocrvl.repository.memory import DECODER_BYTES, request_bytes

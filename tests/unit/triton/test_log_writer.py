@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from ocrvl.triton import log_writer as lines
-from ocrvl.triton.log_writer import SpreadLines
+from ocrvl.triton.log_writer import LogWriter
 
 
 def test_all_lines_are_written_in_order_by_one_thread_of_its_own() -> None:
     written: list[tuple[str, str]] = []
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     for number in range(50):
         spread.add(lambda line: written.append((line, threading.current_thread().name)), str(number))
     spread.flush()
@@ -25,7 +25,7 @@ def test_all_lines_are_written_in_order_by_one_thread_of_its_own() -> None:
 
 def test_lines_that_come_together_are_written_apart() -> None:
     times: list[float] = []
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     for _ in range(10):
         spread.add(lambda _line: times.append(time.monotonic()), "")
     while len(times) < 10:
@@ -37,9 +37,9 @@ def test_lines_that_come_together_are_written_apart() -> None:
 def test_of_many_lines_each_gets_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(lines, "time", SimpleNamespace(sleep=slept.append))
-    way = threading.Lock()
-    spread = SpreadLines(way)
-    with way:
+    lock = threading.Lock()
+    spread = LogWriter(lock)
+    with lock:
         for _ in range(1000):
             spread.add(str, "")
     while len(slept) < 1000:
@@ -51,7 +51,7 @@ def test_of_many_lines_each_gets_less_time(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_line_waits_a_fifth_of_a_second_for_others() -> None:
     woken: list[float] = []
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     began = time.monotonic()
     spread.add(lambda _line: woken.append(time.monotonic()), "")
     while not woken:
@@ -60,11 +60,11 @@ def test_a_line_waits_a_fifth_of_a_second_for_others() -> None:
 
 
 def test_nothing_else_is_on_its_way_together_with_a_line() -> None:
-    way = threading.Lock()
-    spread = SpreadLines(way)
+    lock = threading.Lock()
+    spread = LogWriter(lock)
     written: list[bool] = []
-    with way:
-        spread.add(lambda _line: written.append(way.locked()), "")
+    with lock:
+        spread.add(lambda _line: written.append(lock.locked()), "")
         time.sleep(0.3)
         assert written == []
     spread.flush()
@@ -73,7 +73,7 @@ def test_nothing_else_is_on_its_way_together_with_a_line() -> None:
 
 def test_who_adds_a_line_does_not_wait_for_the_log() -> None:
     free = threading.Event()
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     written: list[str] = []
 
     def write_slowly(line: str) -> None:
@@ -92,7 +92,7 @@ def test_who_adds_a_line_does_not_wait_for_the_log() -> None:
 def test_memory_is_bounded_where_the_log_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "_MOST_WAITING", 3)
     free, added = threading.Event(), threading.Event()
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     written: list[str] = []
     spread.add(lambda _line: free.wait(30), "slow")
 
@@ -112,7 +112,7 @@ def test_memory_is_bounded_where_the_log_stands_still(monkeypatch: pytest.Monkey
 
 def test_a_line_that_can_not_be_written_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
     written: list[str] = []
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     spread.add(partial(int, base=10), "no number")
     spread.add(written.append, "next")
     spread.flush()
@@ -121,7 +121,7 @@ def test_a_line_that_can_not_be_written_costs_no_other(capfd: pytest.CaptureFixt
 
 
 def test_after_the_end_lines_are_written_at_once() -> None:
-    spread = SpreadLines(threading.Lock())
+    spread = LogWriter(threading.Lock())
     spread.flush()
     written: list[str] = []
     spread.add(written.append, "late")

@@ -20,10 +20,10 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.metrics.loggers import StatLoggerBase
 
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.messages import PackedImage
 from ocrvl.models.engine.serve import Job
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options

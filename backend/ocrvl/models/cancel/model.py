@@ -15,7 +15,7 @@ from ocrvl.triton.context import Log, ModelContext
 from ocrvl.triton.loop import LoopThread
 
 
-class CancelInstance:
+class CancelModel:
     """Ends requests by the token that their callers chose."""
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:

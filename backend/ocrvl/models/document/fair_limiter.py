@@ -1,4 +1,4 @@
-"""Room in front of the engine, shared fairly: documents take turns, however many blocks each has waiting."""
+"""Limits the blocks of documents at the engine, fairly: documents alternate, however many blocks each has waiting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Room:
+class FairLimiter:
     """So many blocks may be on their way at a time. Use from one event loop."""
 
     def __init__(self, size: int) -> None:
@@ -23,7 +23,7 @@ class Room:
 
     @asynccontextmanager
     async def enter(self, document: object, blocks: int) -> AsyncIterator[None]:
-        """Wait until there is room for this many blocks of a document, and hold it."""
+        """Wait until this many blocks of a document are admitted; they leave with the context."""
         blocks = min(blocks, self._size)
         granted = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(document, deque()).append((blocks, granted))

@@ -32,8 +32,8 @@ from ocrvl.models.document.options import DocumentOptions, choose_pages, parse_d
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.models.document.pages import PageImage, Pages, open_pages
 from ocrvl.models.document.results import Page, draw_blocks, encode_jpeg, encode_pages, encode_whole, files_as_base64
-from ocrvl.models.layout.options import LayoutOptions
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import Region
 from ocrvl.models.stream.streaming import StreamCall
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Tensor

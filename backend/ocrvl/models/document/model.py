@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,53 +13,45 @@ import torch
 from ocrvl.control_channel.address import channel_folder
 from ocrvl.control_channel.client import ControlClient
 from ocrvl.control_channel.engine_gate import EngineGate
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.errors import InvalidArgument, OcrError, Unavailable, error_from_message
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import cut_patches, resize_to_grid
-from ocrvl.messages import Array, PackedImages, decode_texts, encode_texts
+from ocrvl.messages import PackedImages, decode_texts, encode_texts
 from ocrvl.metrics.definitions import DocumentMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
 from ocrvl.models.document.drawing import DrawTimes
-from ocrvl.models.document.fair_limiter import Room
+from ocrvl.models.document.fair_limiter import FairLimiter
 from ocrvl.models.document.host import DocumentCall, DocumentHost, Limits
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline
-from ocrvl.models.engine.settings import EngineSettings
-from ocrvl.models.layout.options import LayoutOptions
-from ocrvl.models.layout.regions import Region, decode_regions
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import Region, decode_regions
 from ocrvl.models.request_record import logfmt
 from ocrvl.options import Options
 from ocrvl.settings import DocumentSettings, parse_parameters
-from ocrvl.triton.context import Log, ModelContext
+from ocrvl.triton.context import CallModel, Log, ModelContext
 from ocrvl.triton.loop import LoopThread
-from ocrvl.wire import Model, Tensor
+from ocrvl.wire import PART_PARAMETER, Model, Tensor
 
 _LOOK_SECONDS = 0.1
 """How often callers are looked at, whether they are still there."""
 
+_PART = {PART_PARAMETER: True}
+_READING = (Tensor.TEXT, Tensor.ERROR)
+
 _TOGETHER = 4
 """Blocks of one page in one call to the engine: it lets them in together, so a few are let in sooner than many."""
 
-Answer = Callable[[Tensor], Array]
 
-
-class Ask(Protocol):
-    """Calls another model of this server for a request."""
-
-    def __call__(
-        self, call: Any, model: Model, tensors: Mapping[Tensor, Array], outputs: Sequence[Tensor]
-    ) -> Awaitable[Answer]:
-        """Its outputs. Raises `OcrError`."""
-
-
-class DocumentInstance:
+class DocumentModel:
     """Several documents at a time. `streams` says whether their pages are sent one by one."""
 
     def __init__(
         self,
         context: ModelContext,
-        ask: Ask,
+        call_model: CallModel,
         unexpected: Callable[[Exception], OcrError],
         families: FamilyFactory,
         log: Log,
@@ -76,13 +67,13 @@ class DocumentInstance:
         self._loop = LoopThread("documents", ThreadPoolExecutor(settings.max_calls))
         gate = EngineGate()
         self._channel = ControlClient(channel_folder(), gate.update, gate.lose)
-        engine = context.engine_settings()
+        engine = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
         self._models = TritonModels(
-            ask,
+            call_model,
             self._channel,
             gate,
             engine.grid,
-            Room(settings.max_blocks or default_room(engine)),
+            FairLimiter(settings.max_blocks or default_max_blocks(engine)),
             settings.max_calls,
         )
         limits = Limits(
@@ -138,7 +129,7 @@ class DocumentInstance:
             self._log.info(logfmt("document", fields))
 
 
-def default_room(engine: EngineSettings) -> int:
+def default_max_blocks(engine: EngineSettings) -> int:
     """Half of what an engine runs at once: enough to keep it busy, and room for others beside it."""
     return max(2 * _TOGETHER, engine.max_num_seqs // 2)
 
@@ -160,13 +151,19 @@ class TritonModels:
     """`layout` and `paddleocr_vl` of the same server."""
 
     def __init__(
-        self, ask: Ask, channel: ControlClient, gate: EngineGate, grid: PixelGrid, room: Room, max_calls: int
+        self,
+        call_model: CallModel,
+        channel: ControlClient,
+        gate: EngineGate,
+        grid: PixelGrid,
+        limiter: FairLimiter,
+        max_calls: int,
     ) -> None:
-        self._ask = ask
+        self._call_model = call_model
         self._channel = channel
         self._gate = gate
         self._grid = grid
-        self._room = room
+        self._limiter = limiter
         # a call that waited for a thread would hold room for nothing
         self._calls = asyncio.Semaphore(max_calls)
         self._threads = ThreadPoolExecutor(max_calls, "blocks")
@@ -174,7 +171,7 @@ class TritonModels:
     @property
     def blocks_in_flight(self) -> int:
         """Blocks on their way to the engines."""
-        return self._room.inside
+        return self._limiter.inside
 
     async def find_blocks(
         self, page: npt.NDArray[np.uint8], options: LayoutOptions, call: DocumentCall
@@ -186,7 +183,7 @@ class TritonModels:
         }
         async with self._calls:
             found = [Tensor.LABEL, Tensor.SCORE, Tensor.BOX, Tensor.POLYGON]
-            answer = await self._ask(call, Model.LAYOUT, tensors, found)
+            answer = await self._call_model(call, Model.LAYOUT, tensors, found, _PART)
         return decode_regions(answer)
 
     async def read_blocks(
@@ -219,11 +216,11 @@ class TritonModels:
 
     async def _read_group(self, crops: Sequence[Crop], options: Options, call: DocumentCall) -> list[BlockText]:
         run = asyncio.get_running_loop().run_in_executor
-        async with self._room.enter(call, len(crops)):
+        async with self._limiter.enter(call, len(crops)):
             packed = await run(self._threads, self._pack, crops, options)
             async with self._calls:
                 await run(self._threads, self._gate.wait, None)
-                answer = await self._ask(call, Model.ENGINE, packed.encode_tensors(), [Tensor.TEXT, Tensor.ERROR])
+                answer = await self._call_model(call, Model.ENGINE, packed.encode_tensors(), _READING, _PART)
         texts, errors = (decode_texts(answer(name), name) for name in (Tensor.TEXT, Tensor.ERROR))
         return to_blocks(texts, errors)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.models.layout.options import LayoutOptions
+from ocrvl.models.layout_options import LayoutOptions
 from ocrvl.options import CancelToken, parse_object
 from ocrvl.wire import Task, check_pages
 

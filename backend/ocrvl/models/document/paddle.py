@@ -19,7 +19,7 @@ from ocrvl.markup import PRINTED_DOLLAR, mark_written
 from ocrvl.models.document.markdown import to_json, to_markdown, to_word
 from ocrvl.models.document.options import DocumentOptions, task_of
 from ocrvl.models.document.tables import can_merge_tables
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.regions import Region
 from ocrvl.postprocess import PaddleFunctions, load_paddle_functions, postprocess_text
 from ocrvl.wire import Task
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ocrvl.models.engine.settings import EngineSettings
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.processes import descendants, kill
 
 _LOOK_SECONDS = 2.0
@@ -40,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not {"master_addr", "master_port"} <= args.keys():
         parser.error(f"{options.settings}: master_addr and master_port of the first machine are wanted")
     watch_leader(str(args["master_addr"]), int(args["master_port"]), _end)
-    from ocrvl.models.engine.vllm_engine import follow_engine
+    from ocrvl.models.engine.vllm_engine import run_headless_worker
 
-    follow_engine(settings, options.node_rank)
+    run_headless_worker(settings, options.node_rank)
     return 1
 
 

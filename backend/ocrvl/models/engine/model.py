@@ -11,6 +11,7 @@ import prometheus_client
 
 from ocrvl.control_channel.address import channel_folder, socket_path
 from ocrvl.control_channel.server import ControlServer
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.metrics.definitions import EngineMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics, repeat
@@ -18,7 +19,7 @@ from ocrvl.models.cancel_scope import WorkRegistry
 from ocrvl.models.engine.admission import Admission
 from ocrvl.models.engine.devices import device_environment
 from ocrvl.models.engine.host import Call, EngineHost
-from ocrvl.models.engine.startup_lock import turn_to_start
+from ocrvl.models.engine.startup_lock import startup_lock
 from ocrvl.models.engine.supervisor import EnginePolicy, Supervisor
 from ocrvl.models.engine.vllm_engine import VllmEngine, gpu_memory
 from ocrvl.models.engine.warmup import warm_up
@@ -28,13 +29,13 @@ from ocrvl.processes import descendants, kill
 from ocrvl.settings import EngineModelSettings, parse_parameters
 from ocrvl.triton.context import Log, ModelContext
 from ocrvl.triton.loop import LoopThread
-from ocrvl.wire import EngineState
+from ocrvl.wire import EngineState, Model
 
-_LOOK_SECONDS = 0.2
+_ABANDONED_SECONDS = 0.2
 """How often callers are looked at, whether they are still there."""
 
 
-class EngineInstance:
+class EngineModel:
     """One engine. `take` is for `execute`; the other methods are called once each, `start` before everything."""
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
@@ -43,7 +44,7 @@ class EngineInstance:
         self._log = log
         self._metrics = EngineMetrics()
         self._settings = parse_parameters(EngineModelSettings, context.parameters, context.config_file)
-        self._engine_settings = context.engine_settings()
+        self._engine_settings = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
         self._loop = LoopThread("engine")
         self._works = WorkRegistry()
         self._channel = ControlServer(socket_path(channel_folder(), context.replica), self._works.cancel)
@@ -95,7 +96,7 @@ class EngineInstance:
             self._engine_settings.grid,
             self._on_finished,
         )
-        self._stop_looking = look_after_callers(self._host.end_abandoned, _LOOK_SECONDS)
+        self._stop_looking = look_after_callers(self._host.end_abandoned, _ABANDONED_SECONDS)
         seconds = self._settings.trim_memory_seconds
         self._stop_trimming = (
             repeat(lambda: self._loop.run(self._supervisor.trim_memory()), seconds, "memory")
@@ -134,16 +135,16 @@ class EngineInstance:
         self._loop.stop()
 
     async def _start_engine(self) -> VllmEngine:
-        async with self._turn_to_start():
+        async with self._startup_lock():
             engine = await asyncio.to_thread(VllmEngine.start, self._engine_settings)
             if self._settings.warm_up:
                 await warm_up(engine, self._engine_settings.grid, engine.max_num_batched_tokens)
             return engine
 
-    def _turn_to_start(self) -> AbstractAsyncContextManager[None]:
+    def _startup_lock(self) -> AbstractAsyncContextManager[None]:
         if self._context.kind != "GPU" or not self._engine_settings.measures_memory:
             return nullcontext()
-        return turn_to_start(channel_folder() / f"start-gpu{self._context.device}.lock")
+        return startup_lock(channel_folder() / f"start-gpu{self._context.device}.lock")
 
     def _on_state(self, state: EngineState) -> None:
         self._metrics.state.set(state)

@@ -14,7 +14,7 @@ _LOOK_SECONDS: Final = 0.2
 
 
 @asynccontextmanager
-async def turn_to_start(file: Path) -> AsyncIterator[None]:
+async def startup_lock(file: Path) -> AsyncIterator[None]:
     """Have the file to oneself among the processes of this machine; wait for as long as another has it.
 
     vLLM measures what its model takes of the GPU, and counts as its own what anyone else takes meanwhile: of two

@@ -20,11 +20,11 @@ import numpy as np
 import psutil
 
 from ocrvl import vllm_plugin as plugin
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.messages import PackedImage, Reading
 from ocrvl.models.engine.serve import Job
-from ocrvl.models.engine.settings import EngineSettings
 from ocrvl.options import Options
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
@@ -85,7 +85,7 @@ def check_engine_args(settings: EngineSettings) -> None:
         raise ValueError(f"{settings.source}: unknown engine arguments: {', '.join(unknown)}")
 
 
-def follow_engine(settings: EngineSettings, node_rank: int) -> None:
+def run_headless_worker(settings: EngineSettings, node_rank: int) -> None:
     """Be the ranks of an engine on one more machine, until the engine ends; its first machine is number 0.
 
     The settings are those of the first machine, with `nnodes`, `master_addr` and `master_port`. This is what

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ocrvl.models.layout.options import LayoutOptions, MergeMode
 from ocrvl.models.layout.order import order_regions
-from ocrvl.models.layout.regions import LABELS, Region
+from ocrvl.models.layout_options import LayoutOptions, MergeMode
+from ocrvl.models.regions import LABELS, Region
 
 Pixels = npt.NDArray[np.uint8]
 """A page in RGB: uint8 [height, width, 3]."""

@@ -15,9 +15,9 @@ from ocrvl.metrics.definitions import LayoutMetrics
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, publish_metrics
 from ocrvl.models.layout.detectors import EMBEDDED, Detector, EmbeddedDetector, Pixels
-from ocrvl.models.layout.options import LayoutOptions
 from ocrvl.models.layout.paddle import PaddleDetector, default_engine
-from ocrvl.models.layout.regions import encode_regions
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import encode_regions
 from ocrvl.options import parse_object
 from ocrvl.settings import LayoutSettings, parse_parameters
 from ocrvl.triton.context import Log, ModelContext, TensorReader
@@ -26,7 +26,7 @@ from ocrvl.wire import Tensor
 _WARM_UP_PAGE = (1170, 827, 3)
 
 
-class LayoutInstance:
+class LayoutModel:
     """Finds the blocks of pages that Triton's batcher brought together."""
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.regions import Region
 
 Box = tuple[float, float, float, float]
 

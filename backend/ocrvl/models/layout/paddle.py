@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from ocrvl.models.layout.detectors import MERGE_MODES, Pixels, threshold_of
-from ocrvl.models.layout.options import LayoutOptions
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import Region
 
 Engine = Literal["transformers", "onnxruntime"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
@@ -16,6 +16,7 @@ from PIL import Image
 from ocrvl.control_channel.address import channel_folder
 from ocrvl.control_channel.client import ControlClient
 from ocrvl.control_channel.engine_gate import EngineGate
+from ocrvl.engine_settings import EngineSettings
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.decoder import DecoderProcess
@@ -27,10 +28,10 @@ from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.models.request_record import RequestRecord
 from ocrvl.options import Options, parse_options
 from ocrvl.settings import PreprocessSettings, parse_parameters
-from ocrvl.triton.context import Caller, Log, ModelContext, TensorReader
+from ocrvl.triton.context import InferenceRequest, Log, ModelContext
 from ocrvl.triton.loop import LoopThread
-from ocrvl.triton.room import check_room
-from ocrvl.wire import Task, Tensor
+from ocrvl.triton.shared_memory import check_shared_memory
+from ocrvl.wire import Model, Task, Tensor
 
 _REFUSALS: Mapping[type[Exception], RefusalReason] = {
     InvalidArgument: RefusalReason.INVALID,
@@ -45,8 +46,8 @@ _LOOK_SECONDS: Final = 0.25
 class Watch:
     """Whether a request is still wanted, while it is worked on. `every` is in seconds."""
 
-    def __init__(self, caller: Caller, deadline: float | None, every: float = _LOOK_SECONDS) -> None:
-        self._caller = caller
+    def __init__(self, is_abandoned: Callable[[], bool], deadline: float | None, every: float = _LOOK_SECONDS) -> None:
+        self._is_abandoned = is_abandoned
         self._deadline = deadline
         self._every = every
         self._next_look = time.monotonic() + every
@@ -57,12 +58,12 @@ class Watch:
         if self._deadline is not None and now >= self._deadline:
             raise Cancelled("its time has passed while its images were decoded")
         if now >= self._next_look:
-            if self._caller.is_gone():
+            if self._is_abandoned():
                 raise Cancelled("its caller went away")
             self._next_look = time.monotonic() + self._every
 
 
-class PreprocessInstance:
+class PreprocessModel:
     """Turns requests to `ocr` into packed images."""
 
     def __init__(self, context: ModelContext, families: FamilyFactory, log: Log) -> None:
@@ -79,7 +80,7 @@ class PreprocessInstance:
         )
         self._metrics = PreprocessMetrics()
         self._decoder = DecoderProcess()
-        engine = context.engine_settings()
+        engine = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
         self._preprocessor = Preprocessor(
             engine.grid,
             limits,
@@ -97,16 +98,16 @@ class PreprocessInstance:
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(self._metrics, context.replica, families, log)
 
-    def preprocess(self, read: TensorReader, request_id: str, caller: Caller) -> Mapping[Tensor, Array]:
+    def preprocess(self, request: InferenceRequest) -> Mapping[Tensor, Array]:
         """The tensors for the engine. Raises `OcrError`, of which the log has a line: the engine never hears of it."""
         arrived = time.monotonic()
         try:
-            return self._preprocess(read, arrived, caller)
+            return self._preprocess(request, arrived)
         except Exception as error:
             if reason := _REFUSALS.get(type(error)):
                 self._metrics.refusals.labels(reason).inc()
             if self._settings.log_requests:
-                self._log.info(RequestRecord.of(request_id, arrived, error=error).line())
+                self._log.info(RequestRecord.of(request.request_id, arrived, error=error).line())
             raise
 
     def stop(self) -> None:
@@ -116,7 +117,8 @@ class PreprocessInstance:
         self._loop.run(self._channel.stop())
         self._loop.stop()
 
-    def _preprocess(self, read: TensorReader, arrived: float, caller: Caller) -> Mapping[Tensor, Array]:
+    def _preprocess(self, request: InferenceRequest, arrived: float) -> Mapping[Tensor, Array]:
+        read = request.read
         tasks = [Task.OCR]
         if (task := read.optional(Tensor.TASK)) is not None:
             tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]
@@ -125,14 +127,14 @@ class PreprocessInstance:
         images = read(Tensor.IMAGE).tolist()
         self._check_size(images)
         deadline = None if options.timeout_ms is None else arrived + options.timeout_ms / 1000
-        if caller.seconds is not None:
-            deadline = min(filter(None, (deadline, arrived + caller.seconds)))
+        if request.timeout is not None:
+            deadline = min(filter(None, (deadline, arrived + request.timeout)))
         with self._metrics.gate_wait.time():
             self._gate.wait(deadline)
-        packed = self._preprocessor.preprocess(images, tasks, options, Watch(caller, deadline).look)
+        packed = self._preprocessor.preprocess(images, tasks, options, Watch(request.is_abandoned, deadline).look)
         self._count(images, packed)
         tensors = replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
-        check_room(packed.patches.nbytes)
+        check_shared_memory(packed.patches.nbytes)
         return tensors
 
     def _count(self, images: list[bytes], packed: PackedImages) -> None:

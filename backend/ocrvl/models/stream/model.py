@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from ocrvl.control_channel.address import channel_folder
 from ocrvl.control_channel.client import ControlClient
@@ -13,7 +11,7 @@ from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
 from ocrvl.models.stream.streaming import StreamCall, StreamHost
 from ocrvl.settings import StreamSettings, parse_parameters
-from ocrvl.triton.context import Log, ModelContext
+from ocrvl.triton.context import CallModel, Log, ModelContext
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import STREAM_PARAMETER, Model, Tensor
 
@@ -21,20 +19,17 @@ _LOOK_SECONDS = 0.1
 """How often callers are looked at, whether they are still there."""
 
 
-Ask = Callable[[Any, Model, dict[str, str], Tensor], Awaitable[None]]
+class StreamModel:
+    """Several streams at a time. `call_model` calls another model of this server."""
 
-
-class StreamInstance:
-    """Several streams at a time. `ask` calls another model of this server."""
-
-    def __init__(self, context: ModelContext, ask: Ask, families: FamilyFactory, log: Log) -> None:
+    def __init__(self, context: ModelContext, call_model: CallModel, families: FamilyFactory, log: Log) -> None:
         settings = parse_parameters(StreamSettings, context.parameters, context.config_file)
-        self._ask = ask
+        self._call_model = call_model
         self._metrics = StreamMetrics()
         # each call to another model holds a thread here until it is answered
         self._loop = LoopThread("streams", ThreadPoolExecutor(settings.max_calls))
         self._host = StreamHost(
-            self._ask_ocr,
+            self._call_ocr,
             settings.max_calls,
             on_cancelled=lambda reason: self._metrics.cancellations.labels(reason).inc(),
             on_delta=self._metrics.deltas.inc,
@@ -64,5 +59,5 @@ class StreamInstance:
         self._loop.run(self._channel.stop())
         self._loop.stop()
 
-    async def _ask_ocr(self, call: StreamCall, address: str) -> None:
-        await self._ask(call, Model.OCR, {STREAM_PARAMETER: address}, Tensor.NUM_OUTPUT_TOKENS)
+    async def _call_ocr(self, call: StreamCall, address: str) -> None:
+        await self._call_model(call, Model.OCR, None, [Tensor.NUM_OUTPUT_TOKENS], {STREAM_PARAMETER: address})

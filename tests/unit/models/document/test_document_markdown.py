@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.regions import Region
 from ocrvl_cli.reading.html import render_page
 
 PRINTED = 'List<String> and <recv r="200"/>, 2**3 of 4**5, US$ and CA$'

@@ -23,14 +23,14 @@ from PIL import Image, ImageDraw
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, OcrError, Unavailable
 from ocrvl.messages import Array, encode_texts
 from ocrvl.metrics.definitions import Outcome
-from ocrvl.models.document.fair_limiter import Room
+from ocrvl.models.document.fair_limiter import FairLimiter
 from ocrvl.models.document.host import DocumentCall, DocumentHost, Limits
 from ocrvl.models.document.ink import find_ink
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
 from ocrvl.models.document.results import Page
-from ocrvl.models.layout.options import LayoutOptions
-from ocrvl.models.layout.regions import Region
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import Region
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Task, Tensor
 from ocrvl_client._documents import decode_document, decode_pages
@@ -637,7 +637,7 @@ def test_images_of_two_documents_have_names_of_their_own(pipeline: PaddlePipelin
 
 def test_documents_take_turns_in_front_of_the_engine() -> None:
     async def run() -> list[str]:
-        room = Room(2)
+        room = FairLimiter(2)
         order: list[str] = []
 
         async def read(document: str, number: int) -> None:
@@ -659,7 +659,7 @@ def test_documents_take_turns_in_front_of_the_engine() -> None:
 
 def test_who_stops_waiting_for_room_leaves_none_taken() -> None:
     async def run() -> int:
-        room = Room(4)
+        room = FairLimiter(4)
         async with room.enter("a", 100):
             waiting = asyncio.create_task(_enter(room))
             await asyncio.sleep(0)
@@ -671,7 +671,7 @@ def test_who_stops_waiting_for_room_leaves_none_taken() -> None:
     assert asyncio.run(run()) == 4
 
 
-async def _enter(room: Room) -> None:
+async def _enter(room: FairLimiter) -> None:
     async with room.enter("b", 2):
         pass
 

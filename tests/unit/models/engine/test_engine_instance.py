@@ -14,7 +14,7 @@ from ocrvl.control_channel.address import channel_folder
 from ocrvl.errors import InvalidArgument
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.metrics.mirror import Family, Kind
-from ocrvl.models.engine.model import EngineInstance
+from ocrvl.models.engine.model import EngineModel
 from ocrvl.models.request_record import RequestRecord
 from ocrvl.triton.context import ModelContext
 from ocrvl.wire import EngineState, Model
@@ -44,7 +44,7 @@ def log() -> Log:
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[EngineInstance]:
+def instance(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[EngineModel]:
     """An instance as Triton makes it, whose engine has not been started."""
     context = ModelContext(
         name=Model.ENGINE,
@@ -60,13 +60,13 @@ def instance(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[EngineInstan
     # pytest's folders make paths that are too long for sockets
     with TemporaryDirectory(prefix="o-") as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
-        instance = EngineInstance(context, no_metrics, log)
+        instance = EngineModel(context, no_metrics, log)
         yield instance
         instance._loop.stop()
 
 
 @pytest.mark.parametrize("state", EngineState)
-def test_an_instance_is_ready_while_its_engine_is(instance: EngineInstance, state: EngineState) -> None:
+def test_an_instance_is_ready_while_its_engine_is(instance: EngineModel, state: EngineState) -> None:
     assert not instance.is_ready
     instance._supervisor.state = state
     assert instance.is_ready is (state is EngineState.READY)
@@ -77,7 +77,7 @@ def test_an_instance_is_ready_while_its_engine_is(instance: EngineInstance, stat
     [(False, None, "info"), (True, None, "verbose"), (True, InvalidArgument("no"), "info")],
 )
 def test_a_request_has_its_line_and_a_document_s_blocks_only_where_they_went_wrong(
-    instance: EngineInstance, log: Log, is_part: bool, error: Exception | None, level: str
+    instance: EngineModel, log: Log, is_part: bool, error: Exception | None, level: str
 ) -> None:
     record = RequestRecord.of("id-7", time.monotonic(), error=error, is_part=is_part)
     instance._on_finished(record)
@@ -89,14 +89,14 @@ def test_a_request_has_its_line_and_a_document_s_blocks_only_where_they_went_wro
     [("GPU", {}, True), ("GPU", {"kv_cache_memory_bytes": 2**30}, False), ("CPU", {}, False)],
 )
 def test_engines_that_measure_a_gpu_s_memory_start_one_after_another(
-    instance: EngineInstance, kind: str, arguments: dict[str, int], takes_turns: bool
+    instance: EngineModel, kind: str, arguments: dict[str, int], takes_turns: bool
 ) -> None:
     settings = instance._engine_settings
     instance._context = replace(instance._context, kind=kind)
     instance._engine_settings = replace(settings, engine_args={**settings.engine_args, **arguments})
 
     async def locks() -> list[str]:
-        async with instance._turn_to_start():
+        async with instance._startup_lock():
             return [file.name for file in channel_folder().glob("*.lock")]
 
     assert asyncio.run(locks()) == (["start-gpu0.lock"] if takes_turns else [])

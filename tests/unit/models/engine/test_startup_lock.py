@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ocrvl.models.engine.startup_lock import turn_to_start
+from ocrvl.models.engine.startup_lock import startup_lock
 
 _HOLD = """
 import asyncio, os, sys, time
 from pathlib import Path
-from ocrvl.models.engine.startup_lock import turn_to_start
+from ocrvl.models.engine.startup_lock import startup_lock
 
 async def hold():
-    async with turn_to_start(Path(sys.argv[1])):
+    async with startup_lock(Path(sys.argv[1])):
         # a child has the file open too
         child = os.fork()
         if child:
@@ -30,7 +30,7 @@ asyncio.run(hold())
 
 
 async def take(file: Path, seconds: float) -> None:
-    async with asyncio.timeout(seconds), turn_to_start(file):
+    async with asyncio.timeout(seconds), startup_lock(file):
         pass
 
 
@@ -54,7 +54,7 @@ def test_another_process_waits_for_its_turn_and_has_it_once_the_first_is_dead(tm
 
 def test_a_turn_ends_when_it_is_done_or_failed(tmp_path: Path) -> None:
     async def fail() -> None:
-        async with turn_to_start(tmp_path / "lock"):
+        async with startup_lock(tmp_path / "lock"):
             raise RuntimeError("no memory")
 
     with pytest.raises(RuntimeError, match="no memory"):

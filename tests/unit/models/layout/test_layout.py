@@ -10,9 +10,9 @@ import pytest
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.models.layout.detectors import _CDLA_LABELS, EmbeddedDetector
-from ocrvl.models.layout.options import LayoutOptions
 from ocrvl.models.layout.order import Box, order_regions, reading_order
-from ocrvl.models.layout.regions import LABELS, Region, decode_regions, encode_regions
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import LABELS, Region, decode_regions, encode_regions
 from ocrvl.options import parse_object
 from tools.documents import DrawnPage, draw_document
 

@@ -15,10 +15,10 @@ import pytest
 from paddlex.inference.models.layout_analysis.processors import LayoutAnalysisProcess
 
 from ocrvl.models.layout.detectors import Pixels
-from ocrvl.models.layout.model import LayoutInstance
-from ocrvl.models.layout.options import LayoutOptions
+from ocrvl.models.layout.model import LayoutModel
 from ocrvl.models.layout.paddle import Engine, PaddleDetector, _Process, default_engine
-from ocrvl.models.layout.regions import LABELS, Region
+from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.regions import LABELS, Region
 from ocrvl.triton.context import ModelContext
 from tests.support.layout_models import MASK_SIDE, Found, write_model
 
@@ -277,4 +277,4 @@ def test_what_is_wrong_is_said_with_the_file_and_the_setting(
 ) -> None:
     context = ModelContext("layout", tmp_path, "1", parameters, "layout_0_0", "CPU", 0, 1, 8)
     with pytest.raises(ValueError, match=reason):
-        LayoutInstance(context, lambda *_: None, None)  # type: ignore[arg-type] # it fails before their use
+        LayoutModel(context, lambda *_: None, None)  # type: ignore[arg-type] # it fails before their use

@@ -16,28 +16,27 @@ class Caller:
     def __init__(self, *, gone: bool = False) -> None:
         self.gone = gone
         self.asked = 0
-        self.seconds = None
 
-    def is_gone(self) -> bool:
+    def is_abandoned(self) -> bool:
         self.asked += 1
         return self.gone
 
 
 def test_past_its_time_a_request_is_ended() -> None:
-    Watch(Caller(), time.monotonic() + 1000).look()
+    Watch(Caller().is_abandoned, time.monotonic() + 1000).look()
     with pytest.raises(Cancelled, match="its time has passed"):
-        Watch(Caller(), time.monotonic()).look()
+        Watch(Caller().is_abandoned, time.monotonic()).look()
 
 
 def test_a_request_whose_caller_has_gone_is_ended_at_the_next_look() -> None:
-    watch = Watch(Caller(gone=True), None, every=0)
+    watch = Watch(Caller(gone=True).is_abandoned, None, every=0)
     with pytest.raises(Cancelled, match="its caller went away"):
         watch.look()
 
 
 def test_the_server_is_not_asked_about_the_caller_of_a_request_that_is_soon_done() -> None:
     caller = Caller(gone=True)
-    watch = Watch(caller, None, every=1000)
+    watch = Watch(caller.is_abandoned, None, every=1000)
     for _ in range(64):
         watch.look()
     assert caller.asked == 0

@@ -120,6 +120,11 @@ class EngineSettings:
         _check_arguments(args, path)
         return cls(source=path, checkpoint=checkpoint, grid=grid, engine_args=MappingProxyType(args))
 
+    @classmethod
+    def from_folder(cls, folder: Path) -> EngineSettings:
+        """Those of a version of the engine's model, where its other models read them too. Raises `ValueError`."""
+        return cls.from_file(folder / SETTINGS_FILE)
+
     @property
     def max_num_seqs(self) -> int:
         """Images that the engine runs at once."""

@@ -17,7 +17,7 @@ _REGION_ARGUMENT: Final = 2
 """Where a stub's command line names its region."""
 
 
-def check_room(needed: int, folder: Path = _SHARED_MEMORY, region: Path | None = None) -> None:
+def check_shared_memory(needed: int, folder: Path = _SHARED_MEMORY, region: Path | None = None) -> None:
     """Raise `Unavailable` where a region would have to grow for so many bytes, and what is free is not enough.
 
     `region` is this stub's own unless given. A region that is large enough may hold other things as well: what is told
