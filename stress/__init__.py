@@ -1,1 +1,1 @@
-"""Tests that take minutes to hours: faults under load, attacks, fuzzing."""
+"""Tests that take minutes to hours: `python -m stress --help`."""

@@ -1,1 +1,1 @@
-"""Training of the embedded checkpoints."""
+"""Training of the embedded checkpoints: `python -m training --help`."""

@@ -1,4 +1,4 @@
-"""Kill engines, stubs and clients under load, account for every request: `python -m stress.endurance.faults --help`."""
+"""Kill engines, stubs and clients under load, account for every request: `python -m stress faults`."""
 
 from __future__ import annotations
 
@@ -111,7 +111,3 @@ def _how(kill: Kill) -> str:
 def _reconcile(client: Client) -> list[Request]:
     events = read_events(client.journal.read_bytes()) if client.journal.exists() else iter(())
     return reconcile(client, events, _TIMEOUT + _GRACE)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -24,7 +24,7 @@ _MIX: Final = (
 )
 """Doors of ten requests in flight."""
 
-_PRELOADED: Final = ["stress.endurance.client", "stress.endurance.faults"]
+_PRELOADED: Final = ["stress.endurance.client", "stress.__main__"]
 """What clients import, and the command, which every process of its own imports as well: a client that takes the place
 of a killed one costs a fork then, not seconds of a core."""
 

@@ -1,4 +1,4 @@
-"""What `make faults` found: figures for a machine, tables for a person."""
+"""What `python -m stress faults` found: figures for a machine, tables for a person."""
 
 from __future__ import annotations
 

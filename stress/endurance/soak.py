@@ -1,4 +1,4 @@
-"""Many requests of every kind, and what the server's processes grow by: `python -m stress.endurance.soak --help`."""
+"""Many requests of every kind, and what the server's processes grow by: `python -m stress soak`."""
 
 from __future__ import annotations
 
@@ -139,7 +139,3 @@ def _as_json(outcomes: Outcomes, growths: Sequence[Growth], before: Memory, afte
         ],
         "shared_bytes": {"at_10_percent": before.shared, "at_100_percent": after.shared},
     }
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,1 +1,1 @@
-"""Attacks on a real server, and what they cost those who mean well: `python -m stress.hostile`."""
+"""Attacks on a real server, and what they cost those who mean well: `python -m stress hostile`."""

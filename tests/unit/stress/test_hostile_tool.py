@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stress.endurance.images import ReferenceImage
-from stress.hostile.__main__ import STAGES, Result
 from stress.hostile.attack import Attack
+from stress.hostile.command import STAGES, Result
 from stress.hostile.request_audit import Account, Ending, Ledger, Recovery
 
 ANSWERED = Attack("a", "", lambda _scene: Counter())

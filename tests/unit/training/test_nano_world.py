@@ -148,7 +148,7 @@ def test_a_perfect_reader_scores_full_and_a_mute_one_nothing(tmp_path: Path) -> 
     assert {result.right for result in mute if result.images} == {0.0}
 
     card = tmp_path / "README.md"
-    card.write_text("# Card\n\n<!-- score: written by `python -m training.score_nano --write-card` -->\nold\n")
+    card.write_text("# Card\n\n<!-- score: written by `python -m training nano score --write-card` -->\nold\n")
     with pytest.raises(ValueError, match="no lines"):
         write_card(card, perfect)
     card.write_text(card.read_text() + "<!-- end of score -->\nafter\n")

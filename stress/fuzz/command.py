@@ -1,4 +1,4 @@
-"""Fuzz the parsers, one after the other: `python -m stress.fuzz --help`."""
+"""Fuzz the parsers, one after the other: `python -m stress fuzz`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,3 @@ def _table(outcomes: list[Outcome]) -> Table:
     seconds, executed = sum(one.seconds for one in outcomes), sum(one.executed for one in outcomes)
     table.add_row("all", f"{seconds:.0f}", f"{executed:,}", "", "", "", "")
     return table
-
-
-if __name__ == "__main__":
-    typer.run(main)

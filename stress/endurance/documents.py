@@ -1,7 +1,7 @@
-"""`make documents`: documents that others have made, end to end: Debian's manuals as PDF, a scanned page as an image.
+"""Documents that others have made, end to end: `python -m stress documents`.
 
-They are fetched from Debian's packages and from PyPI into a temporary folder. What nano reads in them is not the point:
-pages, blocks, seconds and memory are.
+Debian's manuals as PDF and a scanned page as an image, from Debian's packages and PyPI into a temporary folder. What
+nano reads in them is not the point: pages, blocks, seconds and memory are.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _manuals(folder: Path) -> Iterator[Path]:
             check=False,
         )
         if fetched.returncode:
-            raise SystemExit(f"{package} could not be fetched: run `make system` and try again")
+            raise SystemExit(f"{package} could not be fetched: run `make install` and try again")
         (deb,) = folder.glob(f"{package}_*.deb")
         subprocess.run(["dpkg-deb", "-x", deb.name, package], cwd=folder, check=True)  # noqa: S607
         for path in sorted((folder / package).rglob("*.pdf*")):
@@ -120,7 +120,3 @@ def _scan(folder: Path) -> Iterator[Path]:
     (wheel,) = folder.glob("scikit_image-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         yield Path(archive.extract(_SCAN, folder))
-
-
-if __name__ == "__main__":
-    typer.run(main)

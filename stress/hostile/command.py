@@ -1,4 +1,4 @@
-"""Attack a real server and account for every good request meanwhile: `python -m stress.hostile --help`."""
+"""Attack a real server and account for every good request meanwhile: `python -m stress hostile`."""
 
 from __future__ import annotations
 
@@ -183,7 +183,3 @@ def _figures(result: Result) -> dict[str, object]:
         "restarted": result.restarted,
         "faults": result.faults(),
     }
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,0 +1,13 @@
+"""Training and scoring of the embedded checkpoints: `python -m training --help`."""
+
+from __future__ import annotations
+
+import typer
+
+from training.nano import commands as nano
+
+app = typer.Typer(help="The embedded checkpoints.", add_completion=False, no_args_is_help=True)
+app.add_typer(nano.app, name="nano")
+
+if __name__ == "__main__":
+    app()
