@@ -1,4 +1,4 @@
-"""`make simulate-autoscaling`: print and draw what settings of the autoscaler do to a day, and write them down."""
+"""`python -m perf.autoscaling`: print and draw what settings of the autoscaler do to a day, and write them down."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perf.autoscaling.simulation import simulate
 from perf.measured import Work, read_measured
 from tools.docs import write_part
 
-COMMAND = "make simulate-autoscaling"
+COMMAND = "python -m perf.autoscaling"
 PAGE = Path("docs/autoscaling.md")
 IMAGES = Path("docs/images")
 DRAWN = (DEFAULTS_ROW, "Kubernetes' own rules: all at once after 300 s")
