@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ocrvl.address import split_address
 from ocrvl_client.metrics import HttpFetch
 from perf.measurement import EngineTime
 
@@ -69,8 +70,7 @@ class MetricsReader:
     """Looks at a server's metrics. `address` is host and port."""
 
     def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        self._fetch = HttpFetch(host, int(port))
+        self._fetch = HttpFetch(*split_address(address))
 
     def settle(self, within: float = 60.0) -> EngineCounts:
         """The counts once the engines have answered all they had: what one measurement leaves must not be the next's.

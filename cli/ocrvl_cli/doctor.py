@@ -9,10 +9,10 @@ from typing import Annotated, Final
 
 import typer
 
+from ocrvl.address import split_address
 from ocrvl_cli.checkup import hardware, models, packages
 from ocrvl_cli.checkup.facts import Facts
 from ocrvl_cli.checkup.findings import Finding, Level
-from ocrvl_cli.reading.connection import split_url
 from ocrvl_cli.terminal import Console, dump_json, echo
 from ocrvl_client.metrics import HttpFetch
 from ocrvl_client.probe import ProbeSettings, probe_server
@@ -110,6 +110,6 @@ def _probe(url: str, metrics_url: str) -> tuple[bool, str]:
 
 def _fetch(url: str, option: str) -> HttpFetch:
     try:
-        return HttpFetch(*split_url(url))
+        return HttpFetch(*split_address(url))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ocrvl.address import split_address
 from ocrvl_cli.terminal import echo
 from ocrvl_client.metrics import Fetch, HttpFetch
 from ocrvl_client.probe import ProbeSettings, probe_server
@@ -49,7 +50,7 @@ def probe(
 
 
 def _fetch(url: str, option: str) -> Fetch:
-    host, _, port = url.rpartition(":")
-    if not host or not port.isdecimal() or "/" in url:
-        raise typer.BadParameter(f"{url!r}: host and port are wanted, without a scheme", param_hint=option)
-    return HttpFetch(host.strip("[]"), int(port))
+    try:
+        return HttpFetch(*split_address(url))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

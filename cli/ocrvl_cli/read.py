@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from ocrvl.address import split_address
 from ocrvl.wire import Task, check_pages
-from ocrvl_cli.reading.connection import Server, split_url
+from ocrvl_cli.reading.connection import Server
 from ocrvl_cli.reading.problems import Exit
 from ocrvl_cli.reading.read_plan import Asked, Format
 
@@ -238,7 +239,7 @@ def _checked_pages(pages: str) -> str:
 
 def _checked_url(url: str) -> str:
     try:
-        split_url(url)
+        split_address(url)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--url") from None
     return url

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import psutil
 
+from ocrvl.address import split_address
 from ocrvl.launcher.watch import parse_instance
 from ocrvl_client.metrics import HttpFetch, parse_samples, values_by_replica
 from ocrvl_client.probe import ProbeResult, ProbeSettings, probe_server
@@ -154,5 +155,4 @@ def classify(name: str, arguments: list[str]) -> tuple[Role, str]:
 
 
 def _fetch(url: str) -> HttpFetch:
-    host, _, port = url.rpartition(":")
-    return HttpFetch(host, int(port))
+    return HttpFetch(*split_address(url))

@@ -14,6 +14,7 @@ from typing import Any, Final
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
+from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor, untag_message
 from stress.endurance.asking import ask_tensors, fill
 from stress.endurance.images import ReferenceImage
@@ -41,15 +42,13 @@ class Scene:
 
     def connect(self, url: str) -> socket.socket:
         """A connection of its own."""
-        host, _, port = url.rpartition(":")
-        return socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS)
+        return socket.create_connection(split_address(url), timeout=ANSWER_SECONDS)
 
     def post(
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None, seconds: float = ANSWER_SECONDS
     ) -> str:
         """POST it to HTTP as it is; the status, and our code where the answer has one."""
-        host, _, port = self.endpoints.http.rpartition(":")
-        connection = HTTPConnection(host, int(port), timeout=seconds)
+        connection = HTTPConnection(*split_address(self.endpoints.http), timeout=seconds)
         try:
             connection.request("POST", path, body, dict(headers or {"Content-Type": "application/json"}))
             answer = connection.getresponse()

@@ -17,6 +17,7 @@ from typing import Any, Final
 import grpc
 from tritonclient.grpc import service_pb2_grpc
 
+from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor
 from stress.endurance.asking import ask_tensors
 from stress.hostile.attack import Attack
@@ -111,7 +112,7 @@ def _many_clients(scene: Scene) -> Counter[str]:
 
 
 async def _ask_all(scene: Scene) -> Counter[str]:
-    host, _, port = scene.endpoints.http.rpartition(":")
+    host, port = split_address(scene.endpoints.http)
     body = _body(scene)
     whole = _http_head(scene, len(body)) + body
     start = asyncio.Event()
@@ -119,7 +120,7 @@ async def _ask_all(scene: Scene) -> Counter[str]:
     async def ask() -> str:
         try:
             async with asyncio.timeout(_CLIENT_SECONDS):
-                reader, writer = await asyncio.open_connection(host, int(port))
+                reader, writer = await asyncio.open_connection(host, port)
                 await start.wait()
                 writer.write(whole)
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Unpack
 
+from ocrvl.address import split_address
 from ocrvl_cli.reading.problems import NoServer
 
 if TYPE_CHECKING:
@@ -48,28 +49,16 @@ class Server:
 
     def connect(self) -> AbstractAsyncContextManager[ReadingClient]:
         """A client; closing it ends what is under way. Needs an event loop."""
-        # it brings NumPy and gRPC along, which `split_url` does not need
+        # it brings NumPy and gRPC along, which checking the options does not need
         from ocrvl_client import AsyncClient, Tls
 
         tls = Tls(ca=self.ca, certificate=self.certificate, key=self.key) if self.tls else None
         return AsyncClient(self.url, protocol=self.protocol, timeout=self.timeout, tls=tls, headers=self.headers)
 
 
-def split_url(url: str) -> tuple[str, int]:
-    """Host and port of `host:port`. Raises `ValueError` that says what is wanted.
-
-    >>> split_url("localhost:8001"), split_url("[::1]:8001")
-    (('localhost', 8001), ('::1', 8001))
-    """
-    host, _, port = url.rpartition(":")
-    if not host or not port.isdecimal() or "/" in url or int(port) > 65535:
-        raise ValueError(f"{url!r}: host and port are wanted, without a scheme, such as localhost:8001")
-    return host.strip("[]"), int(port)
-
-
 def explain(url: str, protocol: str, *, tls: bool) -> NoServer:
     """Why no request gets through to this server, found out by asking its port in other ways; takes seconds at most."""
-    host, port = split_url(url)
+    host, port = split_address(url)
     usual = {"grpc": 8001, "http": 8000}
     other = "http" if protocol == "grpc" else "grpc"
     try:

@@ -16,6 +16,7 @@ import gevent.ssl
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from ocrvl.address import split_address
 from ocrvl.wire import Tensor
 from ocrvl_client._errors import OcrvlError
 from ocrvl_client._messages import Array, Request, ServerMetadata
@@ -50,12 +51,12 @@ class HttpTransport:
         return read_outputs(request, self._call(ask, timeout))
 
     def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
-        host, _, port = self._endpoint.url.rpartition(":")
+        host, port = split_address(self._endpoint.url)
         tls = self._endpoint.tls
         connection = (
-            HTTPConnection(host.strip("[]"), int(port), timeout=timeout)
+            HTTPConnection(host, port, timeout=timeout)
             if tls is None
-            else HTTPSConnection(host.strip("[]"), int(port), timeout=timeout, context=tls.context())
+            else HTTPSConnection(host, port, timeout=timeout, context=tls.context())
         )
         try:
             headers = {"Content-Type": "application/json", **self._endpoint.headers}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from ocrvl.address import split_address
 from ocrvl.local_keys import GRPC_PREFIX, KEY_HEADER, read_key
 from ocrvl.wire import Tensor
 from ocrvl_client._errors import InvalidRequest
@@ -59,17 +60,16 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if "://" in self.url:
-            raise InvalidRequest(f"url {self.url!r}: host and port are wanted, without a scheme")
-        host, colon, port = self.url.rpartition(":")
-        if not host or not colon or not port.isdecimal():
-            raise InvalidRequest(f"url {self.url!r}: host and port are wanted, such as localhost:8001")
+        try:
+            split_address(self.url)
+        except ValueError as error:
+            raise InvalidRequest(f"url {error}") from None
 
     @property
     def shared_memory_headers(self) -> dict[str, str]:
         """The headers, and the key to the shared memory of a server that this user runs on this machine."""
-        host, _, port = self.url.rpartition(":")
-        key = read_key(int(port)) if host.strip("[]") in _THIS_MACHINE else None
+        host, port = split_address(self.url)
+        key = read_key(port) if host in _THIS_MACHINE else None
         return {**self.headers, **({KEY_HEADER: key, GRPC_PREFIX + KEY_HEADER: key} if key else {})}
 
 

@@ -26,7 +26,7 @@ OCRVL = str(Path(sys.executable).parent / "ocrvl")
         (["--certificate", __file__], "--certificate and --key go together"),
         (["--ca", "/nowhere.pem"], "does not exist"),
         (["--url", "http://localhost:8001"], "without a scheme"),
-        (["--url", "localhost"], "host and port are wanted"),
+        (["--url", "localhost"], "expected host and port"),
         (["--header", "token"], "NAME:VALUE is wanted"),
         (["--options", "{"], "not JSON"),
         (["--options", "[]"], "a JSON object is wanted"),

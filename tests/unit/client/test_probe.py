@@ -326,4 +326,4 @@ def test_the_command_prints_all_that_was_checked() -> None:
 def test_a_url_that_is_no_host_and_port_is_refused(url: str) -> None:
     done = CliRunner().invoke(app, ["probe", "--url", url])
     assert done.exit_code == 2
-    assert "host and port are wanted" in done.output
+    assert "expected host and port" in done.output
