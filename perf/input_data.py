@@ -17,6 +17,7 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 import typer
 
+from ocrvl.files import is_pdf
 from ocrvl.wire import Model, Tensor
 from perf.images import SizeClass, draw_files
 from perf.requests import encode_inputs, encode_text
@@ -41,7 +42,7 @@ def image_request(data: bytes, max_tokens: int | None = None) -> dict[str, objec
 
     `max_tokens` bounds the text of an image or block.
     """
-    if data.startswith(b"%PDF"):
+    if is_pdf(data):
         elements = {Tensor.FILE: data} | _options(max_tokens, "max_new_tokens")
     else:
         elements = {Tensor.IMAGE: data} | _options(max_tokens)

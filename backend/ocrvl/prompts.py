@@ -21,9 +21,20 @@ TASK_PROMPTS: Final[dict[Task, str]] = {
 }
 """The prompts the model was trained on (PaddleOCR-VL's model card)."""
 
+_TASKS: Final = {prompt: task for task, prompt in TASK_PROMPTS.items()}
+
 IMAGE_TOKEN: Final = "<|IMAGE_PLACEHOLDER|>"  # noqa: S105 - a token of text
 _FALLBACK = f"<|begin_of_sentence|>User: <|IMAGE_START|>{IMAGE_TOKEN}<|IMAGE_END|>{{prompt}}\nAssistant: "
 _CACHED_PROMPTS = 256
+
+
+def find_task(prompt: str) -> Task | None:
+    """The task that a prompt stands for; None for a prompt of the caller's own.
+
+    >>> find_task("Table Recognition:"), find_task("What is the total?")
+    (<Task.TABLE: 'table'>, None)
+    """
+    return _TASKS.get(prompt)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
+from ocrvl.prompts import TASK_PROMPTS
+from ocrvl.wire import Task
+
 SPECIAL_TOKENS = (
     "<unk>",
     "<s>",
@@ -31,13 +34,7 @@ FIRST_CHARACTER_ID = len(SPECIAL_TOKENS) + 256
 PROMPT_HEAD = "<|begin_of_sentence|>User: <|IMAGE_START|>"
 """What stands before an image's tokens."""
 
-OTHER_PROMPTS = (
-    "Table Recognition:",
-    "Formula Recognition:",
-    "Chart Recognition:",
-    "Seal Recognition:",
-    "Spotting:",
-)
+OTHER_PROMPTS = tuple(prompt for task, prompt in TASK_PROMPTS.items() if task is not Task.OCR)
 """Asked one time in ten, with the plain text as the answer, so that these tasks give sane output too."""
 
 CHARACTER_IDS = {character: FIRST_CHARACTER_ID + place for place, character in enumerate(CHARACTERS)}

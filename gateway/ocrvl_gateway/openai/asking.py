@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ocrvl.prompts import TASK_PROMPTS
+from ocrvl.prompts import find_task
 from ocrvl.wire import DEFAULT_TOKENS, Task
 from ocrvl_gateway.encoding import decode_base64
 from ocrvl_gateway.fetch import Fetcher
 from ocrvl_gateway.openai.schemas import ChatRequest
 
 _LONGEST_SCHEME: Final = 16
-
-_TASKS: Final = {prompt: task for task, prompt in TASK_PROMPTS.items()}
 
 
 def task_of(text: str) -> tuple[Task, str | None]:
@@ -21,7 +19,8 @@ def task_of(text: str) -> tuple[Task, str | None]:
     >>> task_of("Table Recognition:"), task_of("What is the total?"), task_of("")
     ((<Task.TABLE: 'table'>, None), (<Task.OCR: 'ocr'>, 'What is the total?'), (<Task.OCR: 'ocr'>, None))
     """
-    return (_TASKS[text], None) if text in _TASKS else (Task.OCR, text or None)
+    task = find_task(text)
+    return (task, None) if task else (Task.OCR, text or None)
 
 
 def output_budget(wanted: int | None, limit: int | None) -> int | None:

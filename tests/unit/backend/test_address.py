@@ -18,7 +18,8 @@ def test_an_address_is_a_host_and_a_port(address: str, parts: tuple[str, int]) -
 
 
 @pytest.mark.parametrize(
-    "address", ["", "localhost", ":8001", "localhost:", "localhost:http", "localhost:65536", "localhost:٣", "http://a:1"]
+    "address",
+    ["", "localhost", ":8001", "localhost:", "localhost:http", "localhost:65536", "localhost:٣", "http://a:1"],
 )
 def test_what_is_no_host_and_port_is_refused_with_an_example(address: str) -> None:
     expected = f"{address!r}: expected host and port without a scheme, such as localhost:8001"

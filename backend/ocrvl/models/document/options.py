@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import chain
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from ocrvl.errors import InvalidArgument
 from ocrvl.models.layout_options import LayoutOptions
 from ocrvl.options import CancelToken, parse_object
+from ocrvl.prompts import find_task
 from ocrvl.wire import Task, check_pages
 
 MIN_DPI, MAX_DPI = 36, 600
@@ -170,16 +170,9 @@ def _without_overlaps(ranges: Sequence[range]) -> list[range]:
     return parts
 
 
-_TASKS = {
-    "OCR:": Task.OCR,
-    "Table Recognition:": Task.TABLE,
-    "Formula Recognition:": Task.FORMULA,
-    "Chart Recognition:": Task.CHART,
-    "Seal Recognition:": Task.SEAL,
-    "Spotting:": Task.SPOTTING,
-}
-
-
 def task_of(query: str) -> Task:
     """The task of a prompt as PaddleOCR's pipeline writes it."""
-    return _TASKS[re.sub(r"\s+$", "", query)]
+    task = find_task(query.rstrip())
+    if task is None:
+        raise ValueError(f"PaddleOCR's pipeline sends a prompt of no task: {query!r}")
+    return task
