@@ -24,7 +24,7 @@ def gateway(context: typer.Context) -> None:
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         console.print(f"not installed: {', '.join(missing)}; for the gateway, install ocrvl with its extra 'gateway'")
         raise typer.Exit(1)
-    from ocrvl_gateway.settings import BadSettings, read_settings
+    from ocrvl_gateway.settings import InvalidSettings, read_settings
 
     said = StringIO()
     try:
@@ -34,7 +34,7 @@ def gateway(context: typer.Context) -> None:
         # argparse repeats what it does not know
         console.print(said.getvalue(), end="")
         raise
-    except BadSettings as error:
+    except InvalidSettings as error:
         console.print(str(error), style="red")
         raise typer.Exit(2) from None
     from ocrvl_gateway.serve import serve

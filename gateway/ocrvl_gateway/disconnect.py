@@ -1,4 +1,4 @@
-"""Work that ends with its caller: when the connection is closed, so is what was asked of the engine."""
+"""Requests that end with their client: when it closes the connection, what was asked of the engine is cancelled."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from ocrvl_gateway.errors import ClientGone
+from ocrvl_gateway.errors import ClientDisconnected
 
 T = TypeVar("T")
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns. It is cancelled when the caller goes away; then `ClientGone` is raised.
+async def cancel_on_disconnect(request: Request, coroutine: Coroutine[Any, Any, T]) -> T:
+    """What `coroutine` returns. It is cancelled when the client disconnects; `ClientDisconnected` is raised then.
 
-    The request's body must have been read: what comes next from the connection is its end.
+    The request's body must have been read: the next message from the connection is its end.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_wait_until_gone(request))
+    task = asyncio.ensure_future(coroutine)
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone("the caller went away")
+            raise ClientDisconnected("the client disconnected")
         return task.result()
     finally:
-        gone.cancel()
+        disconnect.cancel()
         task.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        await asyncio.gather(task, disconnect, return_exceptions=True)
 
 
-async def first_of(request: Request, stream: AsyncGenerator[T, None]) -> T:
-    """The first item of a stream. What is wrong with a request shows here, while it can still be said by a status."""
+async def first_item(request: Request, stream: AsyncGenerator[T, None]) -> T:
+    """The first item of a stream. What is wrong with a request shows here, while a status can still say it."""
     try:
-        return await while_connected(request, anext(stream))
+        return await cancel_on_disconnect(request, anext(stream))
     except BaseException:
         await stream.aclose()
         raise
 
 
-async def _wait_until_gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Base64, once each way."""
+"""Base64, both directions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Images and files by their address: from listed hosts alone, and never from a private network.
+"""Images and files by their URL: from listed hosts alone, and never from a private network.
 
-The address that a name leads to is checked where the connection is made, so a name that changes its mind between check
-and use gains nothing; each redirect is checked as the first address is.
+The address that a name resolves to is checked where the connection is made, so a name that resolves differently between
+check and use gains nothing; each redirect is checked as the first URL is.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from ocrvl_gateway.errors import BadRequest, TooLarge
+from ocrvl_gateway.errors import BadRequest, ContentTooLarge
 
-_REDIRECTS: Final = 3
-_SECONDS: Final = 30.0
-_CHUNK: Final = 64 * 1024
+_MAX_REDIRECTS: Final = 3
+_TIMEOUT: Final = 30.0
+_CHUNK_BYTES: Final = 64 * 1024
 
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """Holds an address of IPv4 in its last 32 bits; in networks of IPv6 alone all of IPv4 is reached so (RFC 6052)."""
 
-_NEVER: Final = tuple(
+_NOT_PUBLIC: Final = tuple(
     map(
         ipaddress.ip_network,
         (
@@ -61,7 +61,7 @@ def is_public(address: str) -> bool:
             parsed = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         elif parsed.ipv4_mapped:
             parsed = parsed.ipv4_mapped
-    if any(parsed in network for network in _NEVER):
+    if any(parsed in network for network in _NOT_PUBLIC):
         return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
@@ -76,7 +76,7 @@ class _CheckingResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
         if not all(self._allows(result["host"]) for result in found):
-            raise BadRequest(f"{host} leads to a private address")
+            raise BadRequest(f"{host} resolves to a private address")
         return found
 
     async def close(self) -> None:
@@ -106,11 +106,11 @@ class Fetcher:
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, url: str, param: str) -> bytes:
-        """The bytes at an address; `param` is the field that holds it. Raises `Refusal`."""
+        """The bytes at a URL; `param` is the field that holds it. Raises `Refusal`."""
         try:
-            for _ in range(_REDIRECTS + 1):
+            for _ in range(_MAX_REDIRECTS + 1):
                 self._check(url, param)
-                async with self._open().get(url, allow_redirects=False) as response:
+                async with self._client().get(url, allow_redirects=False) as response:
                     if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
                         url = urljoin(url, response.headers["Location"])
                         continue
@@ -121,7 +121,7 @@ class Fetcher:
             raise BadRequest(
                 f"{param}: {url} cannot be fetched ({error or type(error).__name__})", param=param
             ) from None
-        raise BadRequest(f"{param}: more than {_REDIRECTS} redirects", param=param)
+        raise BadRequest(f"{param}: more than {_MAX_REDIRECTS} redirects", param=param)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,37 +130,37 @@ class Fetcher:
 
     def _check(self, url: str, param: str) -> None:
         if not self._hosts:
-            raise BadRequest(f"{param}: addresses are not fetched here, send the file itself as a data URL or base64")
+            raise BadRequest(f"{param}: URLs are not fetched here, send the file itself as a data URL or base64")
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
         if parts.scheme not in ("http", "https"):
-            raise BadRequest(f"{param}: http or https is wanted")
+            raise BadRequest(f"{param}: expected http or https")
         if not any(host.endswith(known[1:]) if known.startswith("*.") else host == known for known in self._hosts):
-            raise BadRequest(f"{param}: nothing is fetched from {host or url!r}, it is not on the list of hosts")
+            raise BadRequest(f"{param}: {host or url!r} is not on the list of hosts to fetch from")
         if parts.port is not None and parts.port not in self._ports:
             raise BadRequest(f"{param}: only the ports {' and '.join(map(str, self._ports))} are fetched from")
         # a name goes through the resolver, an address does not
         if host.replace(".", "").isdecimal() or ":" in host:
-            raise BadRequest(f"{param}: the name of a host is wanted, not an address")
+            raise BadRequest(f"{param}: expected the name of a host, not an IP address")
 
     async def _read(self, response: aiohttp.ClientResponse, param: str) -> bytes:
         if response.status != 200:
             raise BadRequest(f"{param}: {response.url} answered with {response.status}")
         data = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             data += chunk
             if len(data) > self._max_bytes:
-                raise TooLarge(f"{param}: the file has more than {self._max_bytes} bytes", param=param)
+                raise ContentTooLarge(f"{param}: the file has more than {self._max_bytes} bytes", param=param)
         return bytes(data)
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             resolver: Any = _CheckingResolver(self._resolver or ThreadedResolver(), self._allows)
             connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=_TIMEOUT),
                 auto_decompress=False,
                 trust_env=False,
             )

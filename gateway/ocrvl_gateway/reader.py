@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """Reads images and documents. Its methods raise `OcrvlError`; cancelling one ends its work in the engine."""
+    """Reads images and documents. Its methods raise `OcrvlError`; cancelling one cancels its request in the engine."""
 
     async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Unpack[ReadOptions]) -> Reading:
         """Read one image; `options` are the server's."""
@@ -35,7 +35,7 @@ class Reader(Protocol):
 
 
 def connect(settings: GatewaySettings) -> Reader:
-    """The SDK's client for these settings. A refusal is handed on at once: whoever asked decides about another try."""
+    """The SDK's client for these settings. It does not retry: who called decides."""
     from ocrvl_client import AsyncClient, Tls
 
     tls = Tls(settings.ca, settings.certificate, settings.key) if settings.tls else None

@@ -5,26 +5,26 @@ from __future__ import annotations
 import uvicorn
 
 from ocrvl_gateway.app import create_app
-from ocrvl_gateway.middleware.proxies import behind_proxies
-from ocrvl_gateway.protocol import protocol_with
+from ocrvl_gateway.middleware.proxies import trust_proxies
+from ocrvl_gateway.protocol import protocol_class
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
 
 
 def serve(settings: GatewaySettings) -> None:
-    """Serve until told to stop (Ctrl-C or SIGTERM)."""
-    uvicorn.Server(configure(settings)).run()
+    """Serve until Ctrl-C or SIGTERM."""
+    uvicorn.Server(server_config(settings)).run()
 
 
-def configure(settings: GatewaySettings) -> uvicorn.Config:
+def server_config(settings: GatewaySettings) -> uvicorn.Config:
     """How uvicorn runs it. The application is made in uvicorn's loop, to which the reader's connections belong."""
     return uvicorn.Config(
-        lambda: behind_proxies(create_app(settings, connect(settings)), settings.forwarded_allow_ips),
+        lambda: trust_proxies(create_app(settings, connect(settings)), settings.forwarded_allow_ips),
         factory=True,
         host=settings.host,
         port=settings.port,
         loop="auto",
-        http=protocol_with(settings.send_timeout),
+        http=protocol_class(settings.send_timeout),
         ws="none",
         proxy_headers=False,
         server_header=False,

@@ -27,7 +27,7 @@ SERVED_MODEL_NAMES: Final = ("PaddleOCR-VL-1.6-0.9B", "PaddleOCR-VL-1.5-0.9B", "
 _HASHED_KEY = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class BadSettings(ValueError):
+class InvalidSettings(ValueError):
     """The message has a line for each problem: where it was set, and what is allowed."""
 
 
@@ -41,14 +41,14 @@ def _split(value: object) -> object:
 
 def _check_host(value: str) -> str:
     if not re.fullmatch(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", value):
-        raise ValueError(f"{value!r}: names of hosts are wanted, like files.example.com or *.example.com")
+        raise ValueError(f"{value!r}: expected the name of a host, like files.example.com or *.example.com")
     return value
 
 
 def _check_key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if text.startswith("sha256:") and not _HASHED_KEY.fullmatch(text):
-        raise ValueError("after sha256: 64 hexadecimal digits in small letters are wanted")
+        raise ValueError("expected 64 lowercase hexadecimal digits after sha256:")
     if len(text) < 16:
         raise ValueError("a key has at least 16 characters")
     return value
@@ -56,7 +56,7 @@ def _check_key(value: SecretStr) -> SecretStr:
 
 def _check_address(value: str) -> str:
     if not re.fullmatch(r"[^/:]+:[0-9]+|\[[0-9a-fA-F:]+\]:[0-9]+", value):
-        raise ValueError(f"{value!r}: host and port of Triton's gRPC endpoint are wanted, without a scheme")
+        raise ValueError(f"{value!r}: expected host and port of Triton's gRPC endpoint, without a scheme")
     return value
 
 
@@ -69,7 +69,7 @@ Split = (NoDecode, BeforeValidator(_split))
 
 
 class GatewaySettings(BaseSettings):
-    """What `ocrvl gateway` is told. Lists have commas between their items."""
+    """The settings of `ocrvl gateway`. Lists have commas between their items."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_parse_none_str="none", frozen=True, extra="forbid", cli_kebab_case=True
@@ -80,7 +80,7 @@ class GatewaySettings(BaseSettings):
     server: Annotated[list[Address], *Split, Field(min_length=1)] = Field(
         ["localhost:8001"], description="host and port of Triton's gRPC endpoint; several are balanced"
     )
-    tls: bool = Field(False, description="Triton is spoken to over TLS")
+    tls: bool = Field(False, description="connect to Triton over TLS")
     ca: FilePath | None = Field(
         None, description="certificates that Triton's own is checked with; the system's unless set"
     )
@@ -91,17 +91,17 @@ class GatewaySettings(BaseSettings):
     drain_timeout: PositiveInt = Field(30, description="seconds that requests in flight may take after a stop")
 
     receive_timeout: Seconds = Field(120.0, description="seconds that a request may take to arrive")
-    send_timeout: Seconds = Field(60.0, description="seconds that an answer may wait for somebody to read of it")
+    send_timeout: Seconds = Field(60.0, description="seconds that an answer may wait for its client to read of it")
     restructure_timeout: Seconds = Field(60.0, description="seconds that `/restructure-pages` may take")
 
     served_model_names: Annotated[list[str], *Split, Field(min_length=1)] = Field(
         list(SERVED_MODEL_NAMES),
-        description="names that chat completions are asked by; the first is what clients choose",
+        description="names of the model in chat completions; the first is what clients choose",
     )
     max_tokens: PositiveInt | None = Field(
         None,
-        description="tokens of an answer at most, a wish for more is cut to it; 4096 or what the model's length leaves "
-        "unless set",
+        description="tokens of an answer at most, a request for more is cut to it; 4096 or what "
+        "the model's length leaves unless set",
     )
     visualize: bool = Field(
         True, description="`/layout-parsing` sends images of its pages, unless the request says otherwise"
@@ -114,12 +114,12 @@ class GatewaySettings(BaseSettings):
         1_073_741_824, description="bytes of all requests that are in memory at a time; others get a 503"
     )
     max_pages: PositiveInt = Field(200, description="pages of a document")
-    max_in_flight: PositiveInt = Field(256, description="requests with work for the server at a time; others get a 503")
-    rate: NonNegativeInt = Field(
-        0, description="requests with work that a key, or without keys an address, may send a minute; 0 is no limit"
+    max_in_flight: PositiveInt = Field(256, description="inference requests at a time; others get a 503")
+    rate_limit: NonNegativeInt = Field(
+        0, description="inference requests that a key, or without keys an address, may send a minute; 0 is no limit"
     )
     api_keys: Annotated[list[Key], *Split] = Field(
-        [], description="keys of which a request must bring one, each as it is or as `sha256:` and its hash"
+        [], description="API keys, of which a request must bring one, each as it is or as `sha256:` and its hash"
     )
     url_hosts: Annotated[list[Host], *Split] = Field(
         [], description="hosts that images and files may be fetched from, `*.` for all below a name; none unless set"
@@ -129,31 +129,33 @@ class GatewaySettings(BaseSettings):
     )
     forwarded_allow_ips: str = Field(
         "127.0.0.1",
-        description="proxies whose `X-Forwarded-For` is believed, addresses and networks with commas between; "
+        description="proxies whose `X-Forwarded-For` is trusted, addresses and networks with commas between; "
         "`*` is the one in front, whichever it is",
     )
-    openapi: bool = Field(True, description="`/openapi.json` is there")
+    openapi: bool = Field(True, description="serve `/openapi.json`")
 
 
 def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] = os.environ) -> GatewaySettings:
     """The settings from the command line's arguments and the environment.
 
-    Raises `BadSettings` for what is unknown or impossible, and `SystemExit` for a wish for help or no such argument.
+    Raises `InvalidSettings` for what is unknown or impossible, and `SystemExit` for `--help` or an unknown argument.
     """
     known = {f"{PREFIX}{name}".upper() for name in GatewaySettings.model_fields}
     if unknown := sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
-        raise BadSettings("\n".join(f"{name}: no such setting (known: {', '.join(sorted(known))})" for name in unknown))
+        raise InvalidSettings(
+            "\n".join(f"{name}: no such setting (known: {', '.join(sorted(known))})" for name in unknown)
+        )
     parse: Any = GatewaySettings
     try:
         settings: GatewaySettings = parse(_cli_parse_args=list(arguments), _cli_prog_name="ocrvl gateway")
     except ValidationError as error:
-        raise BadSettings("\n".join(_describe(problem) for problem in error.errors(include_url=False))) from None
+        raise InvalidSettings("\n".join(_describe(problem) for problem in error.errors(include_url=False))) from None
     if settings.max_total_body_bytes < settings.max_body_bytes:
-        raise BadSettings("--max-total-body-bytes: it is less than --max-body-bytes, so the longest could never come")
+        raise InvalidSettings("--max-total-body-bytes: less than --max-body-bytes, so the longest could never come")
     if (settings.certificate is None) != (settings.key is None):
-        raise BadSettings("--certificate, --key: one goes with the other")
+        raise InvalidSettings("--certificate, --key: one goes with the other")
     if (settings.ca or settings.certificate) and not settings.tls:
-        raise BadSettings("--ca, --certificate: they go with --tls true")
+        raise InvalidSettings("--ca, --certificate: they go with --tls true")
     return settings
 
 

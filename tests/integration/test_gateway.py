@@ -22,7 +22,7 @@ from ocrvl_gateway.app import create_app
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
 from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
-from tests.support.gateways import chat, on_a_port
+from tests.support.gateways import chat, serve_app
 from tests.support.streams import metric, wait_for
 from tools.documents import Typesetter, write_pdf
 from training.nano.measure import character_score
@@ -41,7 +41,7 @@ LONG: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def gateway(server: TritonServer) -> Iterator[str]:
     settings = GatewaySettings(server=[server.grpc_url], max_pages=2)
-    with on_a_port(lambda: create_app(settings, connect(settings))) as url:
+    with serve_app(lambda: create_app(settings, connect(settings))) as url:
         yield url
 
 
@@ -181,7 +181,7 @@ def test_more_pages_than_the_gateway_takes_are_refused_before_they_are_read(gate
 
 def test_a_gateway_without_its_server_says_so(png: bytes) -> None:
     settings = GatewaySettings(server=["localhost:1"])
-    with on_a_port(lambda: create_app(settings, connect(settings))) as url:
+    with serve_app(lambda: create_app(settings, connect(settings))) as url:
         assert httpx.get(f"{url}/healthz").status_code == 200
         assert httpx.get(f"{url}/readyz").status_code == 503
         answer = httpx.post(f"{url}/v1/chat/completions", json=chat("OCR:", url_of(png)))

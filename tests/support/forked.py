@@ -1,4 +1,4 @@
-"""A fork server whose processes do what a test says instead of PaddleX's work: the body is one of `DEEDS`."""
+"""A fork server whose workers do what a test says: the body is one of `ACTIONS` and its argument."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from ocrvl_gateway.paddle import fork_server
+from ocrvl_gateway.paddle.worker_answer import encode_result
 
 
 def _forever() -> None:
@@ -35,7 +36,7 @@ def _unbounded() -> None:
     bytearray(4 * fork_server.MEMORY_BYTES)
 
 
-DEEDS: dict[str, Callable[[str], Any]] = {
+ACTIONS: dict[str, Callable[[str], Any]] = {
     "connect": lambda port: socket.create_connection(("127.0.0.1", int(port))),
     "requests": lambda port: requests.get(f"http://127.0.0.1:{port}", timeout=5),
     "urllib": lambda port: urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5),
@@ -51,18 +52,18 @@ DEEDS: dict[str, Callable[[str], Any]] = {
 
 
 def answer(body: bytes, _request_id: str) -> bytes:
-    """What became of a deed; it says its process first where it stays."""
+    """The result of an action; one that stays writes its process id first."""
     name, _, argument = body.decode().partition(" ")
     if name == "forever":
         Path(argument).write_text(str(os.getpid()), "ascii")
     try:
-        return b"+" + json.dumps({"done": DEEDS[name](argument)}, default=str).encode()
+        return encode_result(json.dumps({"done": ACTIONS[name](argument)}, default=str).encode())
     except BaseException as error:
-        return b"+" + json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
+        return encode_result(json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
 
 
 if __name__ == "__main__":
-    stub: Any = types.ModuleType("ocrvl_gateway.paddle.restructuring")
+    stub: Any = types.ModuleType("ocrvl_gateway.paddle.restructure_worker")
     stub.answer = answer
     sys.modules[stub.__name__] = stub
     fork_server.main()

@@ -1,4 +1,4 @@
-"""What tests of the gateway share: a reader that behaves, the application in this process, and on a port."""
+"""What tests of the gateway share: a scripted reader, the application in this process, and on a port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ocrvl.wire import FinishReason, Task
 from ocrvl_client import Document, Page, Reading
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.fetch import Fetcher
-from ocrvl_gateway.paddle.restructurer import Restructurer
+from ocrvl_gateway.paddle.restructure_pool import RestructurePool
 from ocrvl_gateway.settings import GatewaySettings
 from tests.support.doubles import PATIENCE
 
@@ -36,8 +36,8 @@ def page(index: int = 0, total: int = 1, **fields: Any) -> Page:
     content = {"width": 100, "height": 60, "parsing_res_list": blocks, "model_settings": {}}
     images = {"imgs/a.jpg": b"\xff\xd8crop"}
     values: dict[str, Any] = {"markdown": "# Tea\n\nTwo cups.", "content": content, "images": images}
-    said = {"error": "", "warning": ""}
-    return Page(index=index, done=index + 1, total=total, **{**said, **values, **fields})
+    messages = {"error": "", "warning": ""}
+    return Page(index=index, done=index + 1, total=total, **{**messages, **values, **fields})
 
 
 def document(**fields: Any) -> Document:
@@ -45,48 +45,48 @@ def document(**fields: Any) -> Document:
     return Document(**{"markdown": "# Tea\n\nTwo cups.", **fields})
 
 
-HOLD: Any = object()
-"""A part of a document that never comes."""
+HANG: Any = object()
+"""An item of a document that never comes."""
 
 
 class ScriptedReader:
-    """Reads `words` in every image and `parts` in every document; an error among them, or `error`, is raised.
+    """Reads `pieces` in every image and `items` in every document; an error among them, or `error`, is raised.
 
-    `asked` are the requests, `ended` counts those that were cancelled. It never answers while `holds` is set, nor after
-    a part that is `HOLD`.
+    `requests` are data and options of each request, `cancelled` counts those that were cancelled. It never answers
+    while `hangs` is set, nor after an item that is `HANG`.
     """
 
     def __init__(self) -> None:
-        self.words: list[str | Exception] = ["Soup ", "of the ", "day"]
+        self.pieces: list[str | Exception] = ["Soup ", "of the ", "day"]
         self.reason = FinishReason.STOP
-        self.parts: list[Page | Document | Exception] = [page(), document()]
+        self.items: list[Page | Document | Exception] = [page(), document()]
         self.error: Exception | None = None
-        self.holds = False
+        self.hangs = False
         self.ready = True
-        self.asked: list[tuple[bytes, Mapping[str, Any]]] = []
-        self.ended = 0
+        self.requests: list[tuple[bytes, Mapping[str, Any]]] = []
+        self.cancelled = 0
         self.is_closed = False
 
     async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Any) -> Reading:
-        await self._ask(image, {"task": task, "timeout": timeout, **options})
+        await self._receive(image, {"task": task, "timeout": timeout, **options})
         return self._reading()
 
     async def stream(
         self, image: bytes, *, task: Task, timeout: float | None, **options: Any
     ) -> AsyncGenerator[str | Reading, None]:
-        await self._ask(image, {"task": task, "timeout": timeout, **options})
-        for word in self.words:
-            yield _or_raise(word)
+        await self._receive(image, {"task": task, "timeout": timeout, **options})
+        for piece in self.pieces:
+            yield _or_raise(piece)
         yield self._reading()
 
     async def document_stream(
         self, file: bytes, *, timeout: float | None, **options: Any
     ) -> AsyncGenerator[Page | Document, None]:
-        await self._ask(file, {"timeout": timeout, **options})
-        for part in self.parts:
-            if part is HOLD:
-                await self._hold()
-            yield _or_raise(part)
+        await self._receive(file, {"timeout": timeout, **options})
+        for item in self.items:
+            if item is HANG:
+                await self._hang()
+            yield _or_raise(item)
 
     async def is_ready(self) -> bool:
         return self.ready
@@ -94,22 +94,22 @@ class ScriptedReader:
     async def aclose(self) -> None:
         self.is_closed = True
 
-    async def _ask(self, data: bytes, options: Mapping[str, Any]) -> None:
-        self.asked.append((data, options))
+    async def _receive(self, data: bytes, options: Mapping[str, Any]) -> None:
+        self.requests.append((data, options))
         if self.error:
             raise self.error
-        if self.holds:
-            await self._hold()
+        if self.hangs:
+            await self._hang()
 
-    async def _hold(self) -> None:
+    async def _hang(self) -> None:
         try:
             await asyncio.sleep(PATIENCE)
         except asyncio.CancelledError:
-            self.ended += 1
+            self.cancelled += 1
             raise
 
     def _reading(self) -> Reading:
-        return Reading("".join(str(word) for word in self.words), self.reason, 7, 3)
+        return Reading("".join(str(piece) for piece in self.pieces), self.reason, 7, 3)
 
 
 def _or_raise(item: Any) -> Any:
@@ -118,28 +118,28 @@ def _or_raise(item: Any) -> Any:
     return item
 
 
-class SharedRestructurer(Restructurer):
-    """For all applications of these tests, since PaddleX takes seconds to import; it ends with this process."""
+class SharedPool(RestructurePool):
+    """Shared by all applications of these tests, since PaddleX takes seconds to import; it ends with this process."""
 
     async def close(self) -> None:
-        """Stay for the next."""
+        """Stay open for the next application."""
 
 
-_RESTRUCTURER = SharedRestructurer(PATIENCE)
+_POOL = SharedPool(PATIENCE)
 
 
 def make_app(
     reader: ScriptedReader,
     fetcher: Fetcher | None = None,
-    restructurer: Restructurer = _RESTRUCTURER,
+    restructure_pool: RestructurePool = _POOL,
     **settings: Any,
 ) -> FastAPI:
     """The application in front of it."""
-    return create_app(GatewaySettings(**settings), reader, fetcher=fetcher, restructurer=restructurer)
+    return create_app(GatewaySettings(**settings), reader, fetcher=fetcher, restructure_pool=restructure_pool)
 
 
-class Caller:
-    """Sends requests to an application in this process; an error that nobody foresaw is answered, not raised."""
+class GatewayClient:
+    """Sends requests to an application in this process; an unexpected error is answered, not raised."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
@@ -160,8 +160,8 @@ class Caller:
 
 
 @contextlib.contextmanager
-def on_a_port(app: FastAPI | Callable[[], FastAPI], http: Any = "auto") -> Iterator[str]:
-    """An application, or what makes it in the server's loop, on a free port with uvicorn: its address."""
+def serve_app(app: FastAPI | Callable[[], FastAPI], http: Any = "auto") -> Iterator[str]:
+    """Run an application, or what makes it in the server's loop, with uvicorn on a free port: its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(

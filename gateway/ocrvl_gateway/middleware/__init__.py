@@ -1,1 +1,1 @@
-"""What happens to a request before it is read: who sends it, how often, how much."""
+"""Middleware: what a request passes before it is parsed."""

@@ -1,4 +1,4 @@
-"""A request's body on its way in: bounded in bytes, in time, and together with the bodies of all other requests."""
+"""Limits of request bodies: bytes of each, bytes of all together, and the time in which one arrives."""
 
 from __future__ import annotations
 
@@ -8,69 +8,71 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
-from ocrvl_gateway.errors import BadRequest, Busy, ClientGone, TooLarge, TooSlow
+from ocrvl_gateway.errors import BadRequest, BodyTimeout, ClientDisconnected, ContentTooLarge, Overloaded
 
 _RETRY_SECONDS: Final = 1.0
 
 
-def check_length(headers: Headers, limit: int) -> None:
-    """Refuse what says of itself that it is too long. Raises `Refusal`."""
-    length = headers.get("content-length")
-    if length is None:
-        return
-    if not length.isdecimal():
-        raise BadRequest(f"Content-Length: {length[:32]!r} is not a number of bytes")
-    if int(length) > limit:
-        raise _too_large(limit)
+class BodyLimiter:
+    """The bodies in memory, each of at most `max_bytes` and all of `max_total_bytes`; one arrives within `timeout`."""
 
+    def __init__(self, max_bytes: int, max_total_bytes: int, timeout: float) -> None:
+        self._max_bytes = max_bytes
+        self._max_total_bytes = max_total_bytes
+        self._timeout = timeout
+        self._held_bytes = 0
 
-class Bodies:
-    """The bodies in memory, each of at most `most` bytes and all of `total`; one arrives within `seconds`."""
-
-    def __init__(self, most: int, total: int, seconds: float) -> None:
-        self._most = most
-        self._total = total
-        self._seconds = seconds
-        self._held = 0
+    def check_content_length(self, headers: Headers) -> None:
+        """Refuse a body whose headers already say that it is too long. Raises `Refusal`."""
+        length = headers.get("content-length")
+        if length is None:
+            return
+        if not length.isdecimal():
+            raise BadRequest(f"Content-Length: {length[:32]!r} is not a number of bytes")
+        if int(length) > self._max_bytes:
+            raise self._too_large()
 
     async def receive(self, receive: Receive) -> bytes:
-        """All of one, which is held until `release`. Nothing is kept of one that is refused. Raises `Refusal`."""
+        """A whole body, which is held until `release`. Nothing is kept of one that is refused. Raises `Refusal`."""
         body = bytearray()
         try:
-            async with asyncio.timeout(self._seconds):
-                while await self._receive_some(receive, body):
+            async with asyncio.timeout(self._timeout):
+                while await self._receive_chunk(receive, body):
                     pass
             return bytes(body)
         except TimeoutError:
             self.release(len(body))
-            raise TooSlow(f"the request did not arrive within {self._seconds:g} s") from None
+            raise BodyTimeout(f"the request did not arrive within {self._timeout:g} s") from None
         except BaseException:
             self.release(len(body))
             raise
 
     def release(self, length: int) -> None:
-        """A body of this length is in memory no more."""
-        self._held -= length
+        """A body of this length is no longer in memory."""
+        self._held_bytes -= length
 
-    async def _receive_some(self, receive: Receive, body: bytearray) -> bool:
+    async def _receive_chunk(self, receive: Receive, body: bytearray) -> bool:
         """Whether there is more to come."""
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone("the caller went away")
+            raise ClientDisconnected("the client disconnected")
         chunk = message.get("body", b"")
-        if len(body) + len(chunk) > self._most:
-            raise _too_large(self._most)
-        if self._held + len(chunk) > self._total:
-            raise Busy(
+        if len(body) + len(chunk) > self._max_bytes:
+            raise self._too_large()
+        if self._held_bytes + len(chunk) > self._max_total_bytes:
+            raise Overloaded(
                 "the bodies of other requests fill the memory that there is for them", retry_after=_RETRY_SECONDS
             )
-        self._held += len(chunk)
+        self._held_bytes += len(chunk)
         body += chunk
         return bool(message.get("more_body", False))
 
+    def _too_large(self) -> ContentTooLarge:
+        return ContentTooLarge(f"the request has more than {self._max_bytes} bytes")
 
-def received(body: bytes, receive: Receive) -> Receive:
-    """Hands on a body that has arrived, and then what comes after it: the end of the connection."""
+
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that hands on a body that has arrived, and then what comes after it: the end of the connection."""
     waiting = [body]
 
     async def replay() -> Message:
@@ -79,7 +81,3 @@ def received(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return replay
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the request has more than {limit} bytes")

@@ -1,7 +1,7 @@
-"""The door itself, around the whole application: every request is counted here and named, those with work are checked.
+"""The request guard, middleware around the whole application: it counts every request and limits those for inference.
 
-A request has work from when its body has arrived: what is refused before has cost its headers, and one whose body does
-not come holds no place.
+Limits of load are checked twice, from the headers and when the body has arrived: what is refused before has cost its
+headers, and one whose body does not come holds no place among those in flight.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocrvl_gateway.errors import (
-    CLIENT_GONE,
-    Busy,
-    ClientGone,
-    NoSuchRoute,
+    CLIENT_CLOSED_REQUEST,
+    ClientDisconnected,
+    GatewayTimeout,
+    Overloaded,
     Refusal,
-    TooLate,
+    RouteNotFound,
     TooManyRequests,
     Unauthorized,
-    problem_of,
 )
-from ocrvl_gateway.middleware.access import Access, access_of
-from ocrvl_gateway.middleware.body import Bodies, check_length, received
-from ocrvl_gateway.middleware.keys import Keys
-from ocrvl_gateway.middleware.metrics import GatewayMetrics
-from ocrvl_gateway.middleware.rate import RateLimit
+from ocrvl_gateway.metrics import GatewayMetrics
+from ocrvl_gateway.middleware.access import RouteAccess, access_of
+from ocrvl_gateway.middleware.api_keys import ApiKeys
+from ocrvl_gateway.middleware.body import BodyLimiter, replay_body
+from ocrvl_gateway.middleware.rate_limit import RateLimiter
+from ocrvl_gateway.problems import problem_of
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""Ids that are safe to log."""
 
 
-class Door:
+class RequestGuard:
     """ASGI middleware around the application whose `router` it is.
 
-    `scope["state"]` gets the `request_id`, the caller's `X-Request-Id` or a new one, and the `route` as it was
-    declared; None is no route. What is no HTTP is closed.
+    `scope["state"]` gets the `request_id`, the client's `X-Request-Id` or a new one, and the `route` as it was
+    declared; None is no route. What is not HTTP is closed.
     """
 
     def __init__(
@@ -49,23 +50,21 @@ class Door:
         app: ASGIApp,
         *,
         router: Router,
-        keys: Keys,
-        rate: RateLimit,
+        keys: ApiKeys,
+        rate_limiter: RateLimiter,
+        body_limiter: BodyLimiter,
         metrics: GatewayMetrics,
-        bodies: Bodies,
         max_in_flight: int,
-        max_body_bytes: int,
-        work_seconds: float,
+        timeout: float,
     ) -> None:
         self._app = app
         self._router = router
         self._keys = keys
-        self._rate = rate
+        self._rate_limiter = rate_limiter
+        self._body_limiter = body_limiter
         self._metrics = metrics
         self._max_in_flight = max_in_flight
-        self._max_body_bytes = max_body_bytes
-        self._bodies = bodies
-        self._work_seconds = work_seconds
+        self._timeout = timeout
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,96 +75,92 @@ class Door:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1003})
             return
-        headers = Headers(scope=scope)
-        request_id = headers.get("x-request-id", "")
-        if not _SANE_ID.fullmatch(request_id):
+        request_id = Headers(scope=scope).get("x-request-id", "")
+        if not _REQUEST_ID.fullmatch(request_id):
             request_id = uuid.uuid4().hex
         access = access_of(self._router.routes, scope)
         scope.setdefault("state", {}).update(request_id=request_id, route=access.path if access else None)
-        status = CLIENT_GONE
+        status = CLIENT_CLOSED_REQUEST
 
-        async def named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
-            await self._pass(access, scope, headers, receive, named)
+            await self._respond(access, scope, receive, send_with_id)
         except Exception:
-            status = 500  # answered around the door
+            status = 500  # answered by Starlette's middleware around this one
             raise
         finally:
             handler = access.path if access else "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, handler, status).inc()
-            self._metrics.seconds.labels(method, handler).observe(time.perf_counter() - began)
+            self._metrics.seconds.labels(method, handler).observe(time.perf_counter() - started)
 
-    async def _pass(self, access: Access | None, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _respond(self, access: RouteAccess | None, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if not self._check(access, scope, headers):
+            if not self._check(access, scope):
                 await self._app(scope, receive, send)
                 return
-            body = await self._bodies.receive(receive)
+            body = await self._body_limiter.receive(receive)
             try:
-                await self._work(scope, received(body, receive), send)
+                await self._run(scope, replay_body(body, receive), send)
             finally:
-                self._bodies.release(len(body))
-        except ClientGone:
+                self._body_limiter.release(len(body))
+        except ClientDisconnected:
             return
         except Refusal as refusal:
-            self._metrics.refused.labels(refusal.code).inc()
-            problem = problem_of(refusal, scope["state"]["request_id"])
-            response = problem.response(scope["state"]["route"], scope["state"]["request_id"])
-            await response(scope, receive, send)
+            self._metrics.refusals.labels(refusal.code).inc()
+            request_id, route = scope["state"]["request_id"], scope["state"]["route"]
+            await problem_of(refusal, request_id).to_response(route, request_id)(scope, receive, send)
 
-    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the application work on a request, in a place of its own and for a limited time. Raises `Refusal`."""
-        self._check_places()
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer, as one of those in flight and for a limited time. Raises `Refusal`."""
+        self._check_in_flight()
         self._in_flight += 1
         self._metrics.in_flight.inc()
-        has_begun = False
+        has_started = False
 
-        async def watched(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
             await send(message)
 
         try:
-            async with asyncio.timeout(self._work_seconds) as limit:
-                await self._app(scope, receive, watched)
+            async with asyncio.timeout(self._timeout) as limit:
+                await self._app(scope, receive, send_and_note)
         except TimeoutError:
             if not limit.expired():
                 raise
-            if not has_begun:
-                raise TooLate(f"no answer within {self._work_seconds:g} s") from None
-            # an answer that ends before its end: the connection is closed
+            if not has_started:
+                raise GatewayTimeout(f"no answer within {self._timeout:g} s") from None
+            # an answer that is not complete: the connection is closed
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
 
-    def _check(self, access: Access | None, scope: Scope, headers: Headers) -> bool:
-        """Whether the request has work for the server. Raises `Refusal`."""
+    def _check(self, access: RouteAccess | None, scope: Scope) -> bool:
+        """Whether the request is one for inference. Raises `Refusal`."""
         if access is None:
-            raise NoSuchRoute("nothing is served at this path")
-        caller = (scope.get("client") or ("",))[0]
-        if self._keys.are_wanted and access.needs_key:
+            raise RouteNotFound("no route found at this path")
+        headers = Headers(scope=scope)
+        client = (scope.get("client") or ("",))[0]
+        if self._keys.are_required and access.needs_key:
             key = self._keys.find(headers.get("authorization"))
             if key is None:
-                raise Unauthorized("a known API key is wanted: Authorization: Bearer …")
-            caller = key
-        check_length(headers, self._max_body_bytes)
-        if access.has_work:
-            self._check_load(caller)
-        return access.has_work
+                raise Unauthorized("expected a known API key: Authorization: Bearer …")
+            client = key
+        self._body_limiter.check_content_length(headers)
+        if access.is_inference:
+            self._check_in_flight()
+            if wait := self._rate_limiter.acquire(client):
+                raise TooManyRequests("too many requests in a minute", retry_after=wait)
+        return access.is_inference
 
-    def _check_load(self, caller: str) -> None:
-        self._check_places()
-        if wait := self._rate.wait_of(caller):
-            raise TooManyRequests("too many requests in a minute", retry_after=wait)
-
-    def _check_places(self) -> None:
+    def _check_in_flight(self) -> None:
         if self._in_flight >= self._max_in_flight:
-            raise Busy(f"{self._in_flight} requests are under way, no more are taken", retry_after=1.0)
+            raise Overloaded(f"{self._in_flight} requests are in flight, no more are taken", retry_after=1.0)

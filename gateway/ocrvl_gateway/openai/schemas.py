@@ -1,7 +1,6 @@
 """The body of a chat completion: what of OpenAI's and vLLM's fields means something for this model.
 
-A field that is unknown, or asks for what cannot be had, is refused by name; what asks for nothing (`neutral`) is
-taken.
+A field that is unknown, or has a value that is not supported, is refused by name; `ignored_fields` have no effect.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 
-from ocrvl_gateway.openai.neutral import Body, WithoutEffect
+from ocrvl_gateway.openai.ignored_fields import IgnoredFields, RequestModel
 
 _MAX_SEED = 2**63 - 1
 
@@ -20,28 +19,28 @@ def _as_part(content: Any) -> Any:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _as_address(url: Any) -> Any:
-    """An address that stands by itself, as vLLM takes it too, in OpenAI's form."""
+def _as_image_url(url: Any) -> Any:
+    """A URL that stands by itself, as vLLM takes it too, in OpenAI's form."""
     return {"url": url} if isinstance(url, str) else url
 
 
-class ImageUrl(Body):
-    """An image: a data URL, or an address where those are fetched."""
+class ImageUrl(RequestModel):
+    """An image: a data URL, or another where those are fetched."""
 
     url: Annotated[str, StringConstraints(min_length=1)]
-    detail: Literal["auto", "low", "high", "original"] | None = Field(None, description="changes nothing")
+    detail: Literal["auto", "low", "high", "original"] | None = Field(None, description="no effect")
 
 
-class ImagePart(Body):
+class ImagePart(RequestModel):
     """An image in a message."""
 
     type: Literal["image_url"]
-    image_url: Annotated[ImageUrl, BeforeValidator(_as_address, json_schema_input_type=ImageUrl | str)]
-    uuid: str | None = Field(None, description="vLLM's; changes nothing")
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_image_url, json_schema_input_type=ImageUrl | str)]
+    uuid: str | None = Field(None, description="vLLM's; no effect")
 
 
-class TextPart(Body):
-    """What is asked of the image: one of PaddleOCR-VL's task prompts, or anything else."""
+class TextPart(RequestModel):
+    """The prompt: one of PaddleOCR-VL's task prompts, or anything else."""
 
     type: Literal["text"]
     text: Annotated[str, StringConstraints(max_length=4096)]
@@ -54,12 +53,12 @@ _Parts = BeforeValidator(_as_part, json_schema_input_type=list[Part] | str)
 _Texts = BeforeValidator(_as_part, json_schema_input_type=list[TextPart] | str)
 
 
-class UserMessage(Body):
-    """An image, and what is asked of it."""
+class UserMessage(RequestModel):
+    """An image and its prompt."""
 
     role: Literal["user"]
     content: Annotated[list[Part], Field(min_length=1, max_length=16), _Parts]
-    name: str | None = Field(None, description="changes nothing")
+    name: str | None = Field(None, description="no effect")
 
     @model_validator(mode="after")
     def _check(self) -> UserMessage:
@@ -68,8 +67,8 @@ class UserMessage(Body):
         return self
 
     @property
-    def image_place(self) -> int:
-        """Which part of the content the image is."""
+    def image_index(self) -> int:
+        """The index of the image among the parts of the content."""
         return next(number for number, part in enumerate(self.content) if isinstance(part, ImagePart))
 
     @property
@@ -79,40 +78,40 @@ class UserMessage(Body):
 
     @property
     def text(self) -> str:
-        """All that is asked."""
+        """The prompt: all text of the message."""
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart)).strip()
 
 
-class SystemMessage(Body):
+class SystemMessage(RequestModel):
     """What clients put in front; the model knows no such messages, so the answer says that it has no effect."""
 
     role: Literal["system", "developer"]
     content: Annotated[list[TextPart], Field(max_length=16), _Texts] | None = None
-    name: str | None = Field(None, description="changes nothing")
+    name: str | None = Field(None, description="no effect")
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing."""
+        """Whether it has no text."""
         return not any(part.text.strip() for part in self.content or [])
 
 
 Message = Annotated[UserMessage | SystemMessage, Field(discriminator="role")]
 
 
-def _one_question(messages: list[Message]) -> list[Message]:
-    if (asked := sum(isinstance(message, UserMessage) for message in messages)) != 1:
-        raise ValueError(f"{asked} messages of the role user, exactly one is read: send each image in its own request")
+def _check_messages(messages: list[Message]) -> list[Message]:
+    if (count := sum(isinstance(message, UserMessage) for message in messages)) != 1:
+        raise ValueError(f"{count} messages of the role user, exactly one is read: send each image in its own request")
     return messages
 
 
-class StreamOptions(Body):
-    """What a stream brings beside the text."""
+class StreamOptions(RequestModel):
+    """What a stream has beside the text."""
 
     include_usage: bool = False
     continuous_usage_stats: Literal[False] = False
 
 
-class JsonSchema(Body):
+class JsonSchema(RequestModel):
     """A schema with a name."""
 
     name: str | None = None
@@ -121,37 +120,37 @@ class JsonSchema(Body):
     strict: bool | None = None
 
 
-class TextFormat(Body):
+class TextFormat(RequestModel):
     """Text as the model writes it."""
 
     type: Literal["text"]
 
 
-class JsonFormat(Body):
+class JsonFormat(RequestModel):
     """Any JSON object."""
 
     type: Literal["json_object"]
 
 
-class SchemaFormat(Body):
+class SchemaFormat(RequestModel):
     """JSON that satisfies a schema."""
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
 
 
-class ImageLimits(Body):
-    """vLLM's way to set the limits of pixels."""
+class ImageProcessorOptions(RequestModel):
+    """vLLM's options of the image processor: limits of pixels."""
 
     min_pixels: int | None = None
     max_pixels: int | None = None
 
 
-class ChatRequest(WithoutEffect):
-    """A chat completion: one image, one question."""
+class ChatRequest(IgnoredFields):
+    """The request of a chat completion: one image, one prompt."""
 
     model: str
-    messages: Annotated[list[Message], Field(min_length=1, max_length=16), AfterValidator(_one_question)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=16), AfterValidator(_check_messages)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -163,17 +162,18 @@ class ChatRequest(WithoutEffect):
     response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
 
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = Field(None, description="vLLM's")
-    mm_processor_kwargs: ImageLimits | None = Field(None, description="vLLM's: limits of pixels")
+    mm_processor_kwargs: ImageProcessorOptions | None = Field(None, description="vLLM's: limits of pixels")
 
     @property
-    def question(self) -> UserMessage:
+    def user_message(self) -> UserMessage:
         """The message that is read."""
         return next(message for message in self.messages if isinstance(message, UserMessage))
 
     @property
     def image_param(self) -> str:
-        """Where in the request the image stands."""
-        return f"messages[{self.messages.index(self.question)}].content[{self.question.image_place}].image_url.url"
+        """The field of the request that holds the image."""
+        message = self.user_message
+        return f"messages[{self.messages.index(message)}].content[{message.image_index}].image_url.url"
 
     @property
     def warnings(self) -> list[str]:
@@ -186,12 +186,12 @@ class ChatRequest(WithoutEffect):
 
     @property
     def output_tokens(self) -> int | None:
-        """How many are wished for."""
+        """The limit that was requested."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
-        """What the text must satisfy."""
+        """The JSON schema that the text must satisfy."""
         match self.response_format:
             case SchemaFormat():
                 return self.response_format.json_schema.schema_
@@ -209,7 +209,7 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class AnswerMessage(BaseModel):
+class AssistantMessage(BaseModel):
     """The model's own words, as it wrote them."""
 
     role: Literal["assistant"] = "assistant"
@@ -217,10 +217,10 @@ class AnswerMessage(BaseModel):
 
 
 class Choice(BaseModel):
-    """The one answer. `stop_reason` says more than OpenAI's reasons can: `repetition` is text that repeated itself."""
+    """The one choice. `stop_reason` says more than OpenAI's reasons can: `repetition` is text that repeated itself."""
 
     index: int = 0
-    message: AnswerMessage
+    message: AssistantMessage
     logprobs: None = None
     finish_reason: Literal["stop", "length"]
     stop_reason: Literal["repetition"] | None = None
@@ -239,7 +239,7 @@ class ChatResponse(BaseModel):
 
 
 class Model(BaseModel):
-    """A name that the model is asked by."""
+    """A name of the model."""
 
     id: str
     object: Literal["model"] = "model"

@@ -21,10 +21,10 @@ from ocrvl_gateway.paddle.schemas import (
 )
 
 _NOT_OPTIONS: Final = frozenset({"file", "fileType", "logId", "visualize"})
-_DRAWN = re.compile(r"page_[0-9]{4,}\.jpg")
+_DRAWING = re.compile(r"page_[0-9]{4,}\.jpg")
 _INPUT = re.compile(r"page_[0-9]{4,}_input\.jpg")
 _LAYOUT_IMAGE: Final = "layout_det_res"
-"""The name of the service for a page with its blocks drawn on it."""
+"""The service's name for a page with its blocks drawn on it."""
 
 
 def snake_case(name: str) -> str:
@@ -36,13 +36,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name)
 
 
-def in_callers_words(message: str) -> str:
-    """What the server says of its options, with the names that a caller of the service has for them.
+def with_client_names(message: str) -> str:
+    """A message of the server about its options, with the names that clients of the service have for them.
 
-    >>> in_callers_words("options: max_pixels: at least 784, and min_pixels is larger")
+    >>> with_client_names("options: max_pixels: at least 784, and min_pixels is larger")
     'maxPixels: at least 784, and minPixels is larger'
     """
-    return _OPTION.sub(lambda name: _CALLERS[name[0]], message.removeprefix("options: "))
+    return _OPTION.sub(lambda name: _CLIENT_NAMES[name[0]], message.removeprefix("options: "))
 
 
 def options_of(request: LayoutParsingRequest, *, visualize: bool, max_pages: int) -> dict[str, Any]:
@@ -54,34 +54,34 @@ def options_of(request: LayoutParsingRequest, *, visualize: bool, max_pages: int
     return {**options, "max_pages": max_pages}
 
 
-_CALLERS: Final = {ours: name for name in LayoutParsingRequest.model_fields if (ours := snake_case(name)) != name}
-_OPTION: Final = re.compile(rf"\b({'|'.join(_CALLERS)})\b")
+_CLIENT_NAMES: Final = {ours: name for name in LayoutParsingRequest.model_fields if (ours := snake_case(name)) != name}
+_OPTION: Final = re.compile(rf"\b({'|'.join(_CLIENT_NAMES)})\b")
 
 
 def result_of(page: Page, *, with_images: bool) -> LayoutParsingResult:
     """A page in the service's form; its `error` or `warning` is in `prunedResult`, with an error nothing else."""
-    named: dict[str, str] = {}
+    cropped: dict[str, str] = {}
     drawn: dict[str, str] = {}
     original = None
     for name, data in page.images.items():
         if _INPUT.fullmatch(name):
             original = encode_base64(data)
-        elif _DRAWN.fullmatch(name):
+        elif _DRAWING.fullmatch(name):
             drawn[_LAYOUT_IMAGE] = encode_base64(data)
         else:
-            named[name] = encode_base64(data)
-    said = {"error": page.error, "warning": page.warning}
-    content = {**page.content, **{name: in_callers_words(text) for name, text in said.items() if text}}
+            cropped[name] = encode_base64(data)
+    messages = {"error": page.error, "warning": page.warning}
+    content = {**page.content, **{name: with_client_names(text) for name, text in messages.items() if text}}
     return LayoutParsingResult(
         prunedResult=content,
-        markdown=MarkdownData(text=page.markdown, images=named if with_images else None),
+        markdown=MarkdownData(text=page.markdown, images=cropped if with_images else None),
         outputImages=drawn or None,
         inputImage=original,
     )
 
 
 def exports_of(document: Document) -> DocumentExports | None:
-    """The document for Word, where it was asked for."""
+    """The Word document, where it was requested."""
     if not document.docx:
         return None
     return DocumentExports(docx=ExportContent(content=encode_base64(document.docx), fileName="document.docx"))

@@ -1,4 +1,4 @@
-"""The images that came with a page: base64 alone, and put into a document as they are, without being decoded."""
+"""The images of a page in a request: base64 alone, and put into a document as they are, without being decoded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OWN_NAME: Final = re.compile(r"imgs/(?:.*_)?(img_in_[a-z_]+_box_[-_0-9]+\.jpg)"
 
 
 @dataclass(frozen=True)
-class StoredImage:
+class EncodedImage:
     """An encoded image that PaddleX can save."""
 
     data: bytes
@@ -35,42 +35,42 @@ class StoredImage:
 
 
 class MarkdownImages:
-    """The `markdownImages` of the page `number`. Raises `BadRequest` for what is no base64: nothing is fetched."""
+    """The `markdownImages` of the page `number`. Raises `BadRequest` for what is not base64: nothing is fetched."""
 
     def __init__(self, encoded: Mapping[str, str], number: int) -> None:
         self.encoded = encoded
-        self._where = f"pages[{number}].markdownImages"
+        self._location = f"pages[{number}].markdownImages"
         self._data = {name: self._decode(name, text) for name, text in encoded.items()}
         # /layout-parsing puts the page in front of the name that PaddleX makes of a block
         self._names = {own[1]: name for name in encoded if (own := _OWN_NAME.fullmatch(name))}
 
-    def place(self, block: Any, settings: Mapping[str, Any], *, for_word: bool) -> None:
-        """Give a block of PaddleX's its image, where it has one; `for_word` with its bytes, which are checked."""
+    def attach(self, block: Any, settings: Mapping[str, Any], *, for_docx: bool) -> None:
+        """Set the image of a block of PaddleX's, where it has one; `for_docx` with its bytes, which are checked."""
         is_shown = block.label == "chart" and not settings.get("use_chart_recognition", False)
         if not is_shown and block.label not in _LABELS:
             return
         path = construct_img_path(block.label, block.bbox)
         name = path if path in self.encoded else self._names.get(path.removeprefix("imgs/"))
         if name is not None:
-            block.image = {"path": name, "img": self._stored(name) if for_word else None}
+            block.image = {"path": name, "img": self._checked(name) if for_docx else None}
 
     def _decode(self, name: str, text: str) -> bytes:
-        where = f"{self._where}.{name}"
+        location = f"{self._location}.{name}"
         try:
-            return decode_base64(_payload(text), where)
+            return decode_base64(_payload(text), location)
         except BadRequest as refusal:
-            raise BadRequest(f"{refusal.message}; send the image itself, nothing is fetched", param=where) from None
+            raise BadRequest(f"{refusal.message}; send the image itself, nothing is fetched", param=location) from None
 
-    def _stored(self, name: str) -> StoredImage:
-        data, where = self._data[name], f"{self._where}.{name}"
+    def _checked(self, name: str) -> EncodedImage:
+        data, location = self._data[name], f"{self._location}.{name}"
         try:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 width, height = image.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise BadRequest(f"{where}: no JPEG or PNG ({type(error).__name__})", param=where) from None
+            raise BadRequest(f"{location}: expected a JPEG or PNG ({type(error).__name__})", param=location) from None
         if width * height > MAX_PIXELS:
-            raise BadRequest(f"{where}: {width} x {height} pixels, at most {MAX_PIXELS} are taken", param=where)
-        return StoredImage(data)
+            raise BadRequest(f"{location}: {width} x {height} pixels, at most {MAX_PIXELS} are taken", param=location)
+        return EncodedImage(data)
 
 
 def _payload(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Pages that become parts of one document, by PaddleX's own rules; nothing is read for it, so no engine is asked.
+"""Pages made parts of one document by PaddleX's own code; nothing is read for it, so the server is not asked.
 
-For the processes of `fork_server` alone: PaddleX trusts what it is given, and takes as long as that asks for.
+For the workers of `fork_server` alone: PaddleX trusts what it is given, and takes as long as that needs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from paddlex.inference.serving.basic_serving._pipeline_apps._common.common impor
 from ocrvl.models.document.markdown import to_markdown, to_word
 from ocrvl_gateway.encoding import encode_base64
 from ocrvl_gateway.errors import BadRequest, Refusal
-from ocrvl_gateway.paddle.failed import with_failed
+from ocrvl_gateway.paddle.failed_pages import merge_failed
 from ocrvl_gateway.paddle.markdown_images import MarkdownImages
 from ocrvl_gateway.paddle.schemas import (
     DocumentExports,
@@ -29,12 +29,12 @@ _PIPELINE = _PaddleOCRVLPipeline({}, initial_predictor=False)
 
 
 def restructure(request: RestructureRequest) -> list[LayoutParsingResult]:
-    """The pages as parts of one document. Takes as long as it takes. Raises `BadRequest`."""
+    """The pages as parts of one document, without a time limit. Raises `BadRequest`."""
     read = [(number, page) for number, page in enumerate(request.pages) if not page.has_failed]
     images = [MarkdownImages(page.markdownImages or {}, number) for number, page in read]
     try:
         originals = [_original(page.prunedResult, number) for number, page in read]
-        return with_failed(request, _restructure(request, originals, images) if originals else [])
+        return merge_failed(request, _restructure(request, originals, images) if originals else [])
     except (Refusal, MemoryError):
         raise
     except Exception as error:
@@ -69,7 +69,7 @@ def _result(result: Any, images: Sequence[MarkdownImages], request: RestructureR
     for block in result["parsing_res_list"]:
         # those of pages that were put together say which they are from
         own = images[block.page_index if request.concatenatePages else 0]
-        own.place(block, result["model_settings"], for_word=bool(request.outputFormats))
+        own.attach(block, result["model_settings"], for_docx=bool(request.outputFormats))
     converted = to_markdown(
         result,
         pretty=request.prettifyMarkdown,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from ocrvl_client import Document, InvalidRequest, Page
-from ocrvl_gateway.disconnect import while_connected
+from ocrvl_gateway.dependencies import Services, ServicesDep
+from ocrvl_gateway.disconnect import cancel_on_disconnect
 from ocrvl_gateway.encoding import decode_base64
-from ocrvl_gateway.errors import BadRequest, Problem
-from ocrvl_gateway.middleware.json_body import BoundedJsonRoute, check_values
-from ocrvl_gateway.paddle.mapping import data_info, exports_of, in_callers_words, options_of, result_of
+from ocrvl_gateway.errors import BadRequest
+from ocrvl_gateway.json_body import BoundedJsonRoute, check_value_count
+from ocrvl_gateway.openapi import error_responses
+from ocrvl_gateway.paddle.mapping import data_info, exports_of, options_of, result_of, with_client_names
+from ocrvl_gateway.paddle.restructure_pool import RestructurePool
 from ocrvl_gateway.paddle.schemas import (
     InferResponse,
     InferResult,
@@ -26,49 +29,48 @@ from ocrvl_gateway.paddle.schemas import (
     RestructureRequest,
     RestructureResponse,
 )
-from ocrvl_gateway.parts import Parts, get_parts, refusals
+from ocrvl_gateway.problems import Problem
 
 router = APIRouter(tags=["PaddleOCR"], route_class=BoundedJsonRoute)
-_Parts = Annotated[Parts, Depends(get_parts)]
 _JSON: Final = re.compile(r"application/([a-z0-9.-]+\+)?json\b", re.IGNORECASE)
-_MOST_VALUES: Final = 2_000_000
+_MAX_VALUES: Final = 2_000_000
 """Of pages to restructure, 2,000 of each of 1,000; they take 64 bytes each and more."""
 
-_REFUSALS = (401, 413, 422, 429, 500, 503, 504)
+_ERRORS = (401, 413, 422, 429, 500, 503, 504)
 
 
 @router.post(
     "/layout-parsing",
     operation_id="infer",
     response_model=InferResponse,
-    responses=refusals(*_REFUSALS, model=NoResultResponse),
+    responses=error_responses(*_ERRORS, model=NoResultResponse),
 )
-async def layout_parsing(body: LayoutParsingRequest, request: Request, parts: _Parts) -> Any:
+async def layout_parsing(body: LayoutParsingRequest, request: Request, services: ServicesDep) -> Any:
     """Read a PDF or an image, in PaddleOCR's form."""
-    return await while_connected(request, _layout_parsing(body, request.state.request_id, parts))
+    return await cancel_on_disconnect(request, _layout_parsing(body, request.state.request_id, services))
 
 
-async def _layout_parsing(body: LayoutParsingRequest, request_id: str, parts: Parts) -> Response:
+async def _layout_parsing(body: LayoutParsingRequest, request_id: str, services: Services) -> Response:
     if body.file.startswith(("http://", "https://")):
-        file = await parts.fetcher.fetch(body.file, "file")
+        file = await services.fetcher.fetch(body.file, "file")
     else:
         file = decode_base64(body.file, "file")
-    visualize = parts.settings.visualize if body.visualize is None else body.visualize
-    options = options_of(body, visualize=visualize, max_pages=parts.settings.max_pages)
+    visualize = services.settings.visualize if body.visualize is None else body.visualize
+    options = options_of(body, visualize=visualize, max_pages=services.settings.max_pages)
     results: list[LayoutParsingResult] = []
     contents = []
-    pages = parts.reader.document_stream(file, timeout=parts.settings.document_timeout, **options)
+    pages = services.reader.document_stream(file, timeout=services.settings.document_timeout, **options)
     try:
         async with aclosing(pages):
             async for part in pages:
                 if isinstance(part, Page):
                     contents.append(part.content)
                     results.append(result_of(part, with_images=body.returnMarkdownImages))
-                    parts.metrics.pages.inc()
+                    services.metrics.pages.inc()
                 elif isinstance(part, Document) and results:
                     results[0].exports = exports_of(part)
     except InvalidRequest as error:
-        raise BadRequest(in_callers_words(str(error))) from None
+        raise BadRequest(with_client_names(str(error))) from None
     result = InferResult(layoutParsingResults=results, dataInfo=data_info(file, contents))
     return _answer(InferResponse(logId=body.logId or request_id, result=result))
 
@@ -88,15 +90,15 @@ class _UnparsedRoute(APIRoute):
 
 async def restructure_pages(request: Request, body: RestructureRequest = Body(...)) -> Response:  # noqa: B008
     """Make pages parts of one document: tables that go on across pages, levels of titles."""
-    del body  # parsed where it is worked on, in a process that has limits
+    del body  # parsed by a worker, which has limits
     if not _JSON.match(request.headers.get("content-type", "")):
-        raise BadRequest("Content-Type: application/json is wanted")
+        raise BadRequest("expected Content-Type: application/json")
     sent = await request.body()
-    check_values(sent, _MOST_VALUES)
-    ask = get_parts(request).restructurer.ask(sent, request.state.request_id)
-    answer = await while_connected(request, ask)
+    check_value_count(sent, _MAX_VALUES)
+    pool: RestructurePool = request.app.state.restructure_pool
+    answer = await cancel_on_disconnect(request, pool.run(sent, request.state.request_id))
     if isinstance(answer, Problem):
-        return answer.response(request.state.route, request.state.request_id)
+        return answer.to_response(request.state.route, request.state.request_id)
     return Response(answer, media_type="application/json")
 
 
@@ -106,11 +108,11 @@ router.add_api_route(
     methods=["POST"],
     operation_id="restructurePages",
     response_model=RestructureResponse,
-    responses=refusals(*_REFUSALS, 501, model=NoResultResponse),
+    responses=error_responses(*_ERRORS, 501, model=NoResultResponse),
     route_class_override=_UnparsedRoute,
 )
 
 
 def _answer(response: InferResponse) -> Response:
-    # as the service does, without what is not there; and without FastAPI's walk through megabytes of base64
+    # as the service does, without fields that are not set; and without FastAPI's walk through megabytes of base64
     return Response(response.model_dump_json(exclude_none=True), media_type="application/json")

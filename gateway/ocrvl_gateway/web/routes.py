@@ -7,23 +7,24 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.staticfiles import StaticFiles
 
 from ocrvl_client import Document, Page
-from ocrvl_gateway.disconnect import first_of
+from ocrvl_gateway.dependencies import Services, ServicesDep
+from ocrvl_gateway.disconnect import first_item
 from ocrvl_gateway.encoding import encode_base64
-from ocrvl_gateway.errors import BadRequest, problem_of
-from ocrvl_gateway.parts import Parts, events, get_parts, refusals
+from ocrvl_gateway.errors import BadRequest
+from ocrvl_gateway.openapi import error_responses, event_stream
+from ocrvl_gateway.problems import problem_of
 
 router = APIRouter(tags=["Web page"])
 STATIC: Final = Path(__file__).parent / "static"
-_Parts = Annotated[Parts, Depends(get_parts)]
 
-# model output is untrusted: should the page ever put it where it could act, the browser stops it
+# model output is untrusted: should the page ever insert it as markup, the browser stops it
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -35,10 +36,10 @@ _STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"
 
 
 class PageFiles(StaticFiles):
-    """The files of the page, with the headers that keep it to itself."""
+    """The files of the page, with its security headers."""
 
     def file_response(self, *arguments: Any, **named: Any) -> Response:
-        """A file of the page."""
+        """A file, with those headers."""
         response = super().file_response(*arguments, **named)
         response.headers.update(_HEADERS)
         return response
@@ -69,8 +70,8 @@ async def index() -> FileResponse:
     operation_id="readDocument",
     response_class=StreamingResponse,
     responses={
-        **events("page", "document", "error"),
-        **refusals(400, 401, 413, 429, 500, 503, 504),
+        **event_stream("page", "document", "error"),
+        **error_responses(400, 401, 413, 429, 500, 503, 504),
     },
     openapi_extra={
         "requestBody": {
@@ -79,7 +80,9 @@ async def index() -> FileResponse:
         }
     },
 )
-async def read_document(query: Annotated[DocumentQuery, Query()], request: Request, parts: _Parts) -> StreamingResponse:
+async def read_document(
+    query: Annotated[DocumentQuery, Query()], request: Request, services: ServicesDep
+) -> StreamingResponse:
     """Read a PDF or an image, the body itself. Server-sent events: `page` for each, `document`, or `error`."""
     file = await request.body()
     if not file:
@@ -89,26 +92,26 @@ async def read_document(query: Annotated[DocumentQuery, Query()], request: Reque
         # contents of blocks as they are in the Markdown: a page can then show which text is whose
         "format_block_content": True,
         "return_page_images": True,
-        "max_pages": parts.settings.max_pages,
+        "max_pages": services.settings.max_pages,
     }
-    pages = parts.reader.document_stream(file, timeout=parts.settings.document_timeout, **options)
-    first = await first_of(request, pages)
-    sent = _send(first, pages, request, parts)
+    pages = services.reader.document_stream(file, timeout=services.settings.document_timeout, **options)
+    first = await first_item(request, pages)
+    sent = _send(first, pages, request, services)
     return StreamingResponse(sent, headers=_STREAM_HEADERS, media_type="text/event-stream")
 
 
 async def _send(
-    first: Page | Document, pages: AsyncGenerator[Page | Document, None], request: Request, parts: Parts
+    first: Page | Document, pages: AsyncGenerator[Page | Document, None], request: Request, services: Services
 ) -> AsyncGenerator[bytes, None]:
     try:
-        part = first
-        while isinstance(part, Page):
-            parts.metrics.pages.inc()
-            yield _event("page", _page(part))
-            part = await anext(pages)
-        yield _event("document", {"markdown": part.markdown})
+        item = first
+        while isinstance(item, Page):
+            services.metrics.pages.inc()
+            yield _event("page", _page(item))
+            item = await anext(pages)
+        yield _event("document", {"markdown": item.markdown})
     except Exception as error:
-        yield _event("error", problem_of(error, request.state.request_id).as_error()["error"])
+        yield _event("error", problem_of(error, request.state.request_id).to_openai()["error"])
     finally:
         await pages.aclose()
 

@@ -1,13 +1,13 @@
-"""`ocrvl_gateway.paddle.restructuring`: the body of `/restructure-pages`, with PaddleX's own code behind it."""
+"""`ocrvl_gateway.paddle.restructure_worker`: the body of `/restructure-pages`, with PaddleX's own code behind it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from ocrvl_gateway.errors import Problem
-from ocrvl_gateway.paddle.restructuring import ANSWERED, answer
+from ocrvl_gateway.paddle.restructure_worker import answer
 from ocrvl_gateway.paddle.schemas import RestructureRequest
+from ocrvl_gateway.paddle.worker_answer import decode_answer
 from stress.fuzz.asgi import check_answer
 from stress.fuzz.target import Target
 
@@ -19,11 +19,11 @@ def check(data: bytes) -> None:
     # what large spans cost is bounded by the process, which is not here
     if any(len(digits) > 3 for digits in data.replace(b'"', b" ").split() if digits.isdigit()):
         return
-    said = answer(data, "id")
-    if said[:1] == ANSWERED:
-        assert json.loads(said[1:])["errorCode"] == 0
+    answered = decode_answer(answer(data, "id"))
+    if isinstance(answered, bytes):
+        assert json.loads(answered)["errorCode"] == 0
         return
-    response = Problem.from_json(said).response(_ROUTE, "id")
+    response = answered.to_response(_ROUTE, "id")
     check_answer(response.status_code, bytes(response.body))
 
 

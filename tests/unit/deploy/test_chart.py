@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ocrvl.repository.memory import request_bytes
 from ocrvl_cli import app
-from ocrvl_gateway.paddle import fork_server, restructurer
+from ocrvl_gateway.paddle import fork_server, restructure_pool
 from ocrvl_gateway.settings import PREFIX, GatewaySettings, read_settings
 from tests.support.charts import CHART, EXAMPLES, KUBERNETES, Manifest, find, load_values, problems, render
 
@@ -216,7 +216,7 @@ def test_what_a_gateway_may_hold_fits_into_its_memory(hosts: list[str]) -> None:
     settings = gateway_settings(spec)
     of_all = settings.max_in_flight * settings.max_body_bytes
     held = min(settings.max_total_body_bytes, of_all) * BODY_COPIES + (of_all * FETCHED_COPIES if hosts else 0)
-    apart = restructurer._AT_A_TIME * (fork_server.MEMORY_BYTES + restructurer._ANSWER_BYTES)
+    apart = restructure_pool.MAX_WORKERS * (fork_server.MEMORY_BYTES + restructure_pool._MAX_ANSWER_BYTES)
     assert held + apart + GATEWAY_BYTES <= bytes_of(spec["containers"][0]["resources"]["limits"]["memory"])
 
 

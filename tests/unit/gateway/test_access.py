@@ -11,16 +11,24 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from ocrvl_gateway.middleware.access import LIGHT_ROUTES, OPEN_ROUTES
-from ocrvl_gateway.middleware.proxies import behind_proxies
+from ocrvl_gateway.middleware.access import METADATA_ROUTES, PUBLIC_ROUTES
+from ocrvl_gateway.middleware.proxies import trust_proxies
 from ocrvl_gateway.protocol import BoundedProtocol
 from tests.support.doubles import PATIENCE, wait_until
-from tests.support.gateways import IMAGE, Caller, ScriptedReader, make_app, on_a_port
+from tests.support.gateways import IMAGE, GatewayClient, ScriptedReader, make_app, serve_app
 
 KEY = "a-key-that-nobody-guesses"
 KEYED = {"Authorization": f"Bearer {KEY}"}
-WORK = {"/v1/chat/completions", "/chat/completions", "/layout-parsing", "/restructure-pages", "/api/document"}
-PATHS = sorted(path.replace("{model}", "m") for path in {*WORK, *LIGHT_ROUTES, *OPEN_ROUTES, "/static/app.js"})
+INFERENCE_ROUTES = {
+    "/v1/chat/completions",
+    "/chat/completions",
+    "/layout-parsing",
+    "/restructure-pages",
+    "/api/document",
+}
+PATHS = sorted(
+    path.replace("{model}", "m") for path in {*INFERENCE_ROUTES, *METADATA_ROUTES, *PUBLIC_ROUTES, "/static/app.js"}
+)
 
 ENDS = (
     *("", "/", "//", "/.", "/..", "/x", "?", "?x=1", "#x", ";x", ";/healthz", "%3Fx", "%23", "%2F", "%2f..%2fhealthz"),
@@ -59,33 +67,33 @@ def declared(target: str) -> str:
 
 def is_open(target: str) -> bool:
     """Whether it is for a route that needs no key."""
-    return declared(target) in OPEN_ROUTES or declared(target).startswith("/static/")
+    return declared(target) in PUBLIC_ROUTES or declared(target).startswith("/static/")
 
 
 def is_light(target: str) -> bool:
     """Whether it is for a route that gives the server no work."""
-    return declared(target) in LIGHT_ROUTES or declared(target).startswith(("/v1/models/", "/models/"))
+    return declared(target) in METADATA_ROUTES or declared(target).startswith(("/v1/models/", "/models/"))
 
 
 @pytest.mark.parametrize("implementation", [BoundedProtocol, "h11"])
 def test_without_a_key_no_spelling_of_a_path_is_answered_but_those_of_open_routes(implementation: Any) -> None:
     reader = ScriptedReader()
-    with on_a_port(make_app(reader, api_keys=[KEY]), http=implementation) as url:
+    with serve_app(make_app(reader, api_keys=[KEY]), http=implementation) as url:
         passed = [(target, status) for _, target, status in answers(url, {}) if status not in (400, 401, 404)]
-    assert not reader.asked
+    assert not reader.requests
     assert not [found for found in passed if not is_open(found[0])]
     # and those are answered: the matrix reaches the application
     read = {declared(target) for target, status in passed if status == 200}
-    assert read >= {*OPEN_ROUTES, "/static/app.js"} - {"/static"}
+    assert read >= {*PUBLIC_ROUTES, "/static/app.js"} - {"/static"}
 
 
-@pytest.mark.parametrize(("settings", "refusal"), [({"rate": 1}, 429), ({"max_in_flight": 1}, 503)])
+@pytest.mark.parametrize(("settings", "refusal"), [({"rate_limit": 1}, 429), ({"max_in_flight": 1}, 503)])
 def test_no_spelling_of_a_path_with_work_gets_past_a_limit(settings: dict[str, Any], refusal: int) -> None:
     reader = ScriptedReader()
-    reader.holds = "max_in_flight" in settings
-    with on_a_port(make_app(reader, api_keys=[KEY], **settings)) as url, first_request(url, reader):
+    reader.hangs = "max_in_flight" in settings
+    with serve_app(make_app(reader, api_keys=[KEY], **settings)) as url, first_request(url, reader):
         seen = [(target, status) for _, target, status in answers(url, KEYED) if status not in (refusal, 400, 404)]
-    assert len(reader.asked) == 1
+    assert len(reader.requests) == 1
     assert not [found for found in seen if not is_open(found[0]) and not is_light(found[0])]
     assert ("/v1/models", 200) in seen
 
@@ -95,43 +103,43 @@ def first_request(url: str, reader: ScriptedReader) -> Iterator[None]:
     """A request that is answered, or stays under way meanwhile where the reader holds it."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
     connection.request("POST", "/api/document", IMAGE, KEYED)
-    wait_until(lambda: reader.asked)
+    wait_until(lambda: reader.requests)
     yield
     connection.close()
 
 
 def test_a_route_that_nobody_listed_wants_a_key_and_has_limits() -> None:
-    app = make_app(ScriptedReader(), api_keys=[KEY], rate=1)
+    app = make_app(ScriptedReader(), api_keys=[KEY], rate_limit=1)
 
     @app.get("/new")
     async def new() -> str:
         return "work"
 
-    caller = Caller(app)
-    assert caller.get("/new").status_code == 401
-    assert [caller.get("/new", headers=KEYED).status_code for _ in range(2)] == [200, 429]
+    client = GatewayClient(app)
+    assert client.get("/new").status_code == 401
+    assert [client.get("/new", headers=KEYED).status_code for _ in range(2)] == [200, 429]
 
 
 def test_the_lists_of_routes_name_those_of_the_application_alone() -> None:
     routes: list[Any] = make_app(ScriptedReader()).router.routes
-    assert {route.path for route in routes} == OPEN_ROUTES | LIGHT_ROUTES | WORK
+    assert {route.path for route in routes} == PUBLIC_ROUTES | METADATA_ROUTES | INFERENCE_ROUTES
 
 
 @pytest.mark.parametrize("path", ["/layout-parsing%0A", "/layout-parsing/", "/x//layout-parsing", "/made/up"])
 def test_a_path_that_is_no_route_is_not_found_whoever_asks(path: str) -> None:
     reader = ScriptedReader()
-    answer = Caller(make_app(reader, api_keys=[KEY])).post(path, json={"file": "AAAA"}, headers=KEYED)
+    answer = GatewayClient(make_app(reader, api_keys=[KEY])).post(path, json={"file": "AAAA"}, headers=KEYED)
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
-    assert not reader.asked
+    assert not reader.requests
 
 
 @pytest.mark.parametrize("spelling", ["/layout-parsing", "/%6cayout-parsing"])
 def test_an_error_has_the_form_of_the_route_however_its_path_was_spelled(spelling: str) -> None:
-    caller = Caller(make_app(ScriptedReader(), api_keys=[KEY]))
-    assert caller.post(spelling, json={}).json()["errorCode"] == 401
-    assert caller.post(spelling, json={}, headers=KEYED).json()["errorCode"] == 422
-    assert caller.request("GET", spelling, headers=KEYED).json()["errorCode"] == 405
+    client = GatewayClient(make_app(ScriptedReader(), api_keys=[KEY]))
+    assert client.post(spelling, json={}).json()["errorCode"] == 401
+    assert client.post(spelling, json={}, headers=KEYED).json()["errorCode"] == 422
+    assert client.request("GET", spelling, headers=KEYED).json()["errorCode"] == 405
 
 
 def test_what_is_no_http_is_closed() -> None:
@@ -149,7 +157,7 @@ def test_what_is_no_http_is_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("believed", "forwarded", "caller"),
+    ("trusted", "forwarded", "client"),
     [
         ("127.0.0.1", [], "127.0.0.1"),
         ("10.0.0.1", ["1.1.1.1"], "127.0.0.1"),
@@ -160,8 +168,8 @@ def test_what_is_no_http_is_closed() -> None:
         ("*", [], "127.0.0.1"),
     ],
 )
-def test_the_caller_behind_proxies_is_the_last_that_is_no_proxy(
-    believed: str, forwarded: list[str], caller: str
+def test_the_client_behind_proxies_is_the_last_that_is_no_proxy(
+    trusted: str, forwarded: list[str], client: str
 ) -> None:
     seen: list[Any] = []
 
@@ -175,7 +183,7 @@ def test_the_caller_behind_proxies_is_the_last_that_is_no_proxy(
     scope = {"type": "http", "client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
 
     async def run() -> None:
-        await behind_proxies(app, believed)(scope, nothing, nothing)
+        await trust_proxies(app, trusted)(scope, nothing, nothing)
 
     asyncio.run(run())
-    assert seen == [caller]
+    assert seen == [client]

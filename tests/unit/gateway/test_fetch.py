@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from ocrvl_gateway.errors import BadRequest, TooLarge
+from ocrvl_gateway.errors import BadRequest, ContentTooLarge
 from ocrvl_gateway.fetch import Fetcher, is_public
-from tests.support.gateways import Caller, ScriptedReader, chat, make_app
+from tests.support.gateways import GatewayClient, ScriptedReader, chat, make_app
 
 HOSTS = ["files.example.com", "*.scans.example.com"]
 
@@ -117,7 +117,7 @@ def test_a_listed_name_that_leads_into_a_private_network_is_refused(port: int) -
 
 
 def test_more_bytes_than_are_taken_are_not_read(port: int) -> None:
-    with pytest.raises(TooLarge, match="1000 bytes"):
+    with pytest.raises(ContentTooLarge, match="1000 bytes"):
         fetch(f"http://files.example.com:{port}/long", port)
 
 
@@ -129,7 +129,7 @@ def test_an_address_that_can_not_be_reached_is_said_so() -> None:
 def test_an_image_by_its_address_reaches_the_server_where_hosts_are_listed(port: int) -> None:
     reader = ScriptedReader()
     fetcher = Fetcher(HOSTS, 1000, allows=lambda _: True, resolver=Here(), ports=(port,))
-    caller = Caller(make_app(reader, fetcher))
-    answer = caller.post("/v1/chat/completions", json=chat(url=f"http://files.example.com:{port}/a.png"))
+    client = GatewayClient(make_app(reader, fetcher))
+    answer = client.post("/v1/chat/completions", json=chat(url=f"http://files.example.com:{port}/a.png"))
     assert answer.status_code == 200, answer.text
-    assert reader.asked[0][0] == b"an image"
+    assert reader.requests[0][0] == b"an image"

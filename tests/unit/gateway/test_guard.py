@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.doubles import until, wait_until
-from tests.support.gateways import IMAGE, Caller, ScriptedReader, chat, make_app, on_a_port
+from tests.support.gateways import IMAGE, GatewayClient, ScriptedReader, chat, make_app, serve_app
 
 CHAT = "/v1/chat/completions"
 KEY = "a-key-that-nobody-guesses"
@@ -25,18 +25,18 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def series(caller: Caller, name: str, **labels: str) -> float:
+def series(client: GatewayClient, name: str, **labels: str) -> float:
     """The sum of a series in the gateway's metrics."""
-    families = text_string_to_metric_families(caller.get("/metrics").text)
+    families = text_string_to_metric_families(client.get("/metrics").text)
     samples = [sample for family in families for sample in family.samples if sample.name == name]
     return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER])
 def test_a_known_key_lets_in_and_may_be_kept_as_a_hash_alone(key: str) -> None:
-    caller = Caller(make_app(ScriptedReader(), api_keys=[KEY, HASHED]))
-    assert caller.post(CHAT, json=chat(), headers=bearer(key)).status_code == 200
-    assert caller.get("/v1/models", headers=bearer(key)).status_code == 200
+    client = GatewayClient(make_app(ScriptedReader(), api_keys=[KEY, HASHED]))
+    assert client.post(CHAT, json=chat(), headers=bearer(key)).status_code == 200
+    assert client.get("/v1/models", headers=bearer(key)).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), bearer(HASHED), {"Authorization": KEY}, bearer("kéy")])
@@ -52,40 +52,40 @@ def test_a_known_key_lets_in_and_may_be_kept_as_a_hash_alone(key: str) -> None:
 )
 def test_without_a_known_key_nothing_is_read(method: str, path: str, headers: dict[str, str]) -> None:
     reader = ScriptedReader()
-    caller = Caller(make_app(reader, api_keys=[KEY, HASHED]))
+    client = GatewayClient(make_app(reader, api_keys=[KEY, HASHED]))
     encoded = {name: value.encode("utf-8") for name, value in headers.items()}
-    answer = caller.request(method, path, headers=encoded, content=b"{}")
+    answer = client.request(method, path, headers=encoded, content=b"{}")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     body = answer.json()
     assert body["errorCode"] == 401 if "errorCode" in body else body["error"]["code"] == "invalid_api_key"
-    assert not reader.asked
+    assert not reader.requests
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/health", "/readyz", "/metrics", "/", "/static/app.js"])
 def test_health_metrics_and_the_page_need_no_key(path: str) -> None:
-    assert Caller(make_app(ScriptedReader(), api_keys=[KEY])).get(path).status_code == 200
+    assert GatewayClient(make_app(ScriptedReader(), api_keys=[KEY])).get(path).status_code == 200
 
 
 def test_a_caller_that_comes_too_often_is_told_when_to_come_again() -> None:
-    caller = Caller(make_app(ScriptedReader(), api_keys=[KEY, OTHER], rate=2))
-    statuses = [caller.post(CHAT, json=chat(), headers=bearer(KEY)).status_code for _ in range(2)]
-    refused = caller.post(CHAT, json=chat(), headers=bearer(KEY))
+    client = GatewayClient(make_app(ScriptedReader(), api_keys=[KEY, OTHER], rate_limit=2))
+    statuses = [client.post(CHAT, json=chat(), headers=bearer(KEY)).status_code for _ in range(2)]
+    refused = client.post(CHAT, json=chat(), headers=bearer(KEY))
     assert [*statuses, refused.status_code] == [200, 200, 429]
     assert 1 <= int(refused.headers["retry-after"]) <= 30
     # others are not held back by it, and what gives no work is not counted
-    assert caller.post(CHAT, json=chat(), headers=bearer(OTHER)).status_code == 200
-    assert caller.get("/v1/models", headers=bearer(KEY)).status_code == 200
-    assert series(caller, "ocrvl_gateway_refused_total", reason="rate_limit_exceeded") == 1
+    assert client.post(CHAT, json=chat(), headers=bearer(OTHER)).status_code == 200
+    assert client.get("/v1/models", headers=bearer(KEY)).status_code == 200
+    assert series(client, "ocrvl_gateway_refusals_total", reason="rate_limit_exceeded") == 1
 
 
 def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
     reader = ScriptedReader()
-    answer = Caller(make_app(reader, max_body_bytes=1000)).post("/api/document", content=bytes(1001))
+    answer = GatewayClient(make_app(reader, max_body_bytes=1000)).post("/api/document", content=bytes(1001))
     assert answer.status_code == 413
     assert answer.headers["connection"] == "close"
     assert "1000 bytes" in answer.json()["error"]["message"]
-    assert not reader.asked
+    assert not reader.requests
 
 
 @pytest.mark.parametrize(("path", "field"), [(CHAT, "error"), ("/layout-parsing", "errorCode")])
@@ -98,7 +98,7 @@ def test_a_body_that_says_nothing_is_cut_off_while_it_is_read(path: str, field: 
             sent += 100
             yield bytes(100)
 
-    answer = Caller(make_app(ScriptedReader(), max_body_bytes=1000)).post(
+    answer = GatewayClient(make_app(ScriptedReader(), max_body_bytes=1000)).post(
         path, content=endless(), headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == 413
@@ -110,8 +110,8 @@ def test_a_body_that_says_nothing_is_cut_off_while_it_is_read(path: str, field: 
 def busy() -> Iterator[tuple[ScriptedReader, str]]:
     """A gateway on a port whose reader never answers."""
     reader = ScriptedReader()
-    reader.holds = True
-    with on_a_port(make_app(reader, max_in_flight=1)) as url:
+    reader.hangs = True
+    with serve_app(make_app(reader, max_in_flight=1)) as url:
         yield reader, url
 
 
@@ -128,12 +128,12 @@ def test_a_caller_that_goes_away_ends_its_work(path: str, stream: bool, busy: tu
     async def leave() -> None:
         async with httpx.AsyncClient() as client:
             task = asyncio.create_task(client.post(url + path, **body))
-            await until(lambda: reader.asked)
+            await until(lambda: reader.requests)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(leave())
-    wait_until(lambda: reader.ended == 1)
+    wait_until(lambda: reader.cancelled == 1)
 
 
 def test_a_stream_whose_caller_goes_away_is_closed() -> None:
@@ -148,7 +148,7 @@ def test_a_stream_whose_caller_goes_away_is_closed() -> None:
             finally:
                 closed.append(True)
 
-    with on_a_port(make_app(Endless())) as url, httpx.Client() as client:
+    with serve_app(make_app(Endless())) as url, httpx.Client() as client:
         with client.stream("POST", url + CHAT, json=chat(stream=True)) as answer:
             assert next(answer.iter_bytes())
         wait_until(lambda: closed)
@@ -160,7 +160,7 @@ def test_more_at_a_time_than_are_taken_are_refused_at_once(busy: tuple[ScriptedR
     async def two() -> httpx.Response:
         async with httpx.AsyncClient() as client:
             first = asyncio.create_task(client.post(url + CHAT, json=chat()))
-            await until(lambda: reader.asked)
+            await until(lambda: reader.requests)
             second = await client.post(url + CHAT, json=chat())
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -169,14 +169,14 @@ def test_more_at_a_time_than_are_taken_are_refused_at_once(busy: tuple[ScriptedR
     refused = asyncio.run(two())
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
-    assert len(reader.asked) == 1
+    assert len(reader.requests) == 1
     # the place is free again when the first has ended
-    reader.holds = False
+    reader.hangs = False
     wait_until(lambda: httpx.post(url + CHAT, json=chat()).status_code == 200)
 
 
 def test_an_oversized_body_on_a_real_connection_ends_it() -> None:
-    with on_a_port(make_app(ScriptedReader(), max_body_bytes=1000)) as url:
+    with serve_app(make_app(ScriptedReader(), max_body_bytes=1000)) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -188,49 +188,49 @@ def test_an_oversized_body_on_a_real_connection_ends_it() -> None:
 
 
 def test_requests_are_counted_by_route_and_status_and_by_no_path_of_a_callers_making() -> None:
-    caller = Caller(make_app(ScriptedReader()))
-    caller.post(CHAT, json=chat())
-    caller.post(CHAT, json={})
-    caller.get("/v1/models/a")
-    caller.get("/made/up")
-    caller.request("BREW", "/made/up")
-    assert series(caller, "http_requests_total", handler=CHAT, status="200", method="POST") == 1
-    assert series(caller, "http_requests_total", handler=CHAT, status="400") == 1
-    assert series(caller, "http_requests_total", handler="/v1/models/{model}", status="404") == 1
-    assert series(caller, "http_requests_total", handler="none", method="GET") == 1
-    assert series(caller, "http_requests_total", handler="none", method="other") == 1
-    assert series(caller, "http_request_duration_seconds_count", handler=CHAT) == 2
-    assert series(caller, "ocrvl_gateway_tokens_total", kind="completion") == 3
-    assert series(caller, "http_requests_in_progress") == 0
+    client = GatewayClient(make_app(ScriptedReader()))
+    client.post(CHAT, json=chat())
+    client.post(CHAT, json={})
+    client.get("/v1/models/a")
+    client.get("/made/up")
+    client.request("BREW", "/made/up")
+    assert series(client, "http_requests_total", handler=CHAT, status="200", method="POST") == 1
+    assert series(client, "http_requests_total", handler=CHAT, status="400") == 1
+    assert series(client, "http_requests_total", handler="/v1/models/{model}", status="404") == 1
+    assert series(client, "http_requests_total", handler="none", method="GET") == 1
+    assert series(client, "http_requests_total", handler="none", method="other") == 1
+    assert series(client, "http_request_duration_seconds_count", handler=CHAT) == 2
+    assert series(client, "ocrvl_gateway_tokens_total", kind="completion") == 3
+    assert series(client, "http_requests_in_progress") == 0
 
 
 def test_a_request_keeps_its_id_and_gets_one_where_it_has_none_that_is_safe_to_log() -> None:
-    caller = Caller(make_app(ScriptedReader()))
-    assert caller.get("/healthz", headers={"X-Request-Id": "order-7"}).headers["x-request-id"] == "order-7"
-    made = caller.get("/healthz", headers={"X-Request-Id": "a b\tc"}).headers["x-request-id"]
+    client = GatewayClient(make_app(ScriptedReader()))
+    assert client.get("/healthz", headers={"X-Request-Id": "order-7"}).headers["x-request-id"] == "order-7"
+    made = client.get("/healthz", headers={"X-Request-Id": "a b\tc"}).headers["x-request-id"]
     assert len(made) == 32
 
 
 def test_other_origins_are_let_in_only_where_they_are_listed() -> None:
     asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
-    closed = Caller(make_app(ScriptedReader()))
+    closed = GatewayClient(make_app(ScriptedReader()))
     assert "access-control-allow-origin" not in closed.post(CHAT, json=chat(), headers=asked).headers
-    opened = Caller(make_app(ScriptedReader(), cors_origins=["https://app.example.com"], api_keys=[KEY]))
+    opened = GatewayClient(make_app(ScriptedReader(), cors_origins=["https://app.example.com"], api_keys=[KEY]))
     answer = opened.request("OPTIONS", CHAT, headers=asked)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://app.example.com")
 
 
 def test_readiness_is_the_servers() -> None:
     reader = ScriptedReader()
-    caller = Caller(make_app(reader))
-    assert caller.get("/readyz").status_code == 200
+    client = GatewayClient(make_app(reader))
+    assert client.get("/readyz").status_code == 200
     reader.ready = False
-    assert caller.get("/readyz").status_code == 503
-    assert caller.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
 
 
 def test_the_reader_is_closed_with_the_application() -> None:
     reader = ScriptedReader()
-    with on_a_port(make_app(reader)) as url:
+    with serve_app(make_app(reader)) as url:
         assert httpx.get(url + "/healthz").status_code == 200
     assert reader.is_closed

@@ -12,7 +12,7 @@ from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.wire import FinishReason, Task
 from ocrvl_client import InvalidRequest, RequestTimeout, ServerError, ServerUnavailable
 from ocrvl_gateway.settings import SERVED_MODEL_NAMES
-from tests.support.gateways import DATA_URL, IMAGE, Caller, ScriptedReader, chat, make_app
+from tests.support.gateways import DATA_URL, IMAGE, GatewayClient, ScriptedReader, chat, make_app
 
 CHAT = "/v1/chat/completions"
 
@@ -23,8 +23,8 @@ def reader() -> ScriptedReader:
 
 
 @pytest.fixture
-def caller(reader: ScriptedReader) -> Caller:
-    return Caller(make_app(reader))
+def client(reader: ScriptedReader) -> GatewayClient:
+    return GatewayClient(make_app(reader))
 
 
 def events(answer: httpx.Response) -> list[Any]:
@@ -34,8 +34,8 @@ def events(answer: httpx.Response) -> list[Any]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def test_an_image_is_read_once_and_its_text_and_tokens_come_back(reader: ScriptedReader, caller: Caller) -> None:
-    answer = caller.post(CHAT, json=chat())
+def test_an_image_is_read_once_and_its_text_and_tokens_come_back(reader: ScriptedReader, client: GatewayClient) -> None:
+    answer = client.post(CHAT, json=chat())
     assert answer.status_code == 200
     body = answer.json()
     assert body["object"] == "chat.completion"
@@ -43,26 +43,26 @@ def test_an_image_is_read_once_and_its_text_and_tokens_come_back(reader: Scripte
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "Soup of the day"}
     assert body["choices"][0]["finish_reason"] == "stop"
     assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    assert [data for data, _ in reader.asked] == [IMAGE]
+    assert [data for data, _ in reader.requests] == [IMAGE]
 
 
 @pytest.mark.parametrize("task", Task)
 def test_a_task_prompt_becomes_its_task_in_the_models_own_words(
-    task: Task, reader: ScriptedReader, caller: Caller
+    task: Task, reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    caller.post(CHAT, json=chat(f" {TASK_PROMPTS[task]}\n"))
-    assert reader.asked[0][1] == {"task": task, "timeout": 300.0, "raw": True}
+    client.post(CHAT, json=chat(f" {TASK_PROMPTS[task]}\n"))
+    assert reader.requests[0][1] == {"task": task, "timeout": 300.0, "raw": True}
 
 
-def test_any_other_text_is_asked_as_it_is(reader: ScriptedReader, caller: Caller) -> None:
-    caller.post(CHAT, json=chat("What is the total?"))
-    assert reader.asked[0][1]["prompt"] == "What is the total?"
-    assert reader.asked[0][1]["task"] is Task.OCR
+def test_any_other_text_is_asked_as_it_is(reader: ScriptedReader, client: GatewayClient) -> None:
+    client.post(CHAT, json=chat("What is the total?"))
+    assert reader.requests[0][1]["prompt"] == "What is the total?"
+    assert reader.requests[0][1]["task"] is Task.OCR
 
 
-def test_options_of_openai_and_of_vllm_reach_the_server(reader: ScriptedReader, caller: Caller) -> None:
+def test_options_of_openai_and_of_vllm_reach_the_server(reader: ScriptedReader, client: GatewayClient) -> None:
     schema = {"type": "object", "properties": {"total": {"type": "string"}}}
-    answer = caller.post(
+    answer = client.post(
         CHAT,
         json=chat(
             max_completion_tokens=100,
@@ -77,7 +77,7 @@ def test_options_of_openai_and_of_vllm_reach_the_server(reader: ScriptedReader, 
         ),
     )
     assert answer.status_code == 200, answer.text
-    assert reader.asked[0][1] == {
+    assert reader.requests[0][1] == {
         "task": Task.OCR,
         "timeout": 300.0,
         "raw": True,
@@ -98,20 +98,20 @@ def test_options_of_openai_and_of_vllm_reach_the_server(reader: ScriptedReader, 
 )
 def test_a_wish_for_more_tokens_than_there_may_be_is_cut(wanted: int, limit: int | None, asked: int | None) -> None:
     reader = ScriptedReader()
-    Caller(make_app(reader, max_tokens=limit)).post(CHAT, json=chat(max_tokens=wanted))
-    assert reader.asked[0][1].get("max_tokens") == asked
+    GatewayClient(make_app(reader, max_tokens=limit)).post(CHAT, json=chat(max_tokens=wanted))
+    assert reader.requests[0][1].get("max_tokens") == asked
 
 
 def test_text_that_repeated_itself_says_so_beside_a_reason_that_clients_know(
-    reader: ScriptedReader, caller: Caller
+    reader: ScriptedReader, client: GatewayClient
 ) -> None:
     reader.reason = FinishReason.REPETITION
-    (choice,) = caller.post(CHAT, json=chat()).json()["choices"]
+    (choice,) = client.post(CHAT, json=chat()).json()["choices"]
     assert (choice["finish_reason"], choice["stop_reason"]) == ("length", "repetition")
 
 
-def test_a_stream_brings_the_pieces_then_the_reason_then_the_tokens(caller: Caller) -> None:
-    answer = caller.post(CHAT, json=chat(stream=True, stream_options={"include_usage": True}))
+def test_a_stream_brings_the_pieces_then_the_reason_then_the_tokens(client: GatewayClient) -> None:
+    answer = client.post(CHAT, json=chat(stream=True, stream_options={"include_usage": True}))
     assert answer.headers["content-type"].startswith("text/event-stream")
     first, *pieces, last, usage = events(answer)
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
@@ -122,9 +122,9 @@ def test_a_stream_brings_the_pieces_then_the_reason_then_the_tokens(caller: Call
     assert len({chunk["id"] for chunk in (first, *pieces, last, usage)}) == 1
 
 
-def test_a_stream_that_breaks_ends_with_an_error(reader: ScriptedReader, caller: Caller) -> None:
-    reader.words = ["Soup ", ServerUnavailable("the engine is restarting")]
-    *_, last = events(caller.post(CHAT, json=chat(stream=True)))
+def test_a_stream_that_breaks_ends_with_an_error(reader: ScriptedReader, client: GatewayClient) -> None:
+    reader.pieces = ["Soup ", ServerUnavailable("the engine is restarting")]
+    *_, last = events(client.post(CHAT, json=chat(stream=True)))
     assert last["error"] == {
         "message": "the engine is restarting",
         "type": "server_error",
@@ -144,19 +144,21 @@ def test_a_stream_that_breaks_ends_with_an_error(reader: ScriptedReader, caller:
     ],
 )
 def test_errors_of_the_server_have_a_status_and_its_message(
-    error: Exception, status: int, code: str, stream: bool, reader: ScriptedReader, caller: Caller
+    error: Exception, status: int, code: str, stream: bool, reader: ScriptedReader, client: GatewayClient
 ) -> None:
     reader.error = error
-    answer = caller.post(CHAT, json=chat(stream=stream))
+    answer = client.post(CHAT, json=chat(stream=stream))
     assert answer.status_code == status
     assert answer.json()["error"]["message"] == str(error)
     assert answer.json()["error"]["code"] == code
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
-def test_a_fault_of_the_gateway_shows_nothing_but_the_id_of_its_log(reader: ScriptedReader, caller: Caller) -> None:
+def test_a_fault_of_the_gateway_shows_nothing_but_the_id_of_its_log(
+    reader: ScriptedReader, client: GatewayClient
+) -> None:
     reader.error = RuntimeError("a secret of the code")
-    answer = caller.post(CHAT, json=chat(), headers={"X-Request-Id": "order-7"})
+    answer = client.post(CHAT, json=chat(), headers={"X-Request-Id": "order-7"})
     assert answer.status_code == 500
     assert "order-7" in answer.json()["error"]["message"]
     assert "secret" not in answer.text
@@ -194,46 +196,46 @@ def message(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_what_is_wrong_with_a_request_is_named_and_the_server_not_asked(
-    body: dict[str, Any], param: str, words: str, reader: ScriptedReader, caller: Caller
+    body: dict[str, Any], param: str, words: str, reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    answer = caller.post(CHAT, json=body)
+    answer = client.post(CHAT, json=body)
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert error["param"].startswith(param)
     assert words in error["message"]
-    assert not reader.asked
+    assert not reader.requests
 
 
-def test_a_body_that_is_not_json_is_refused(caller: Caller) -> None:
-    answer = caller.post(CHAT, content=b'{"model": ', headers={"Content-Type": "application/json"})
+def test_a_body_that_is_not_json_is_refused(client: GatewayClient) -> None:
+    answer = client.post(CHAT, content=b'{"model": ', headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert "JSON" in answer.json()["error"]["message"]
 
 
-def test_a_body_that_is_not_called_json_is_told_how(caller: Caller) -> None:
-    answer = caller.post(CHAT, content=json.dumps(chat()), headers={"Content-Type": "text/plain"})
+def test_a_body_that_is_not_called_json_is_told_how(client: GatewayClient) -> None:
+    answer = client.post(CHAT, content=json.dumps(chat()), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
 
 
-def test_a_model_that_is_not_served_is_not_found(caller: Caller) -> None:
-    answer = caller.post(CHAT, json={**chat(), "model": "gpt-4o"})
+def test_a_model_that_is_not_served_is_not_found(client: GatewayClient) -> None:
+    answer = client.post(CHAT, json={**chat(), "model": "gpt-4o"})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "model_not_found"
     assert SERVED_MODEL_NAMES[0] in answer.json()["error"]["message"]
 
 
-def test_models_are_listed_by_the_names_that_paddleocr_asks_for(caller: Caller) -> None:
-    listed = caller.get("/v1/models").json()["data"]
+def test_models_are_listed_by_the_names_that_paddleocr_asks_for(client: GatewayClient) -> None:
+    listed = client.get("/v1/models").json()["data"]
     assert [model["id"] for model in listed] == list(SERVED_MODEL_NAMES)
-    assert caller.get(f"/v1/models/{SERVED_MODEL_NAMES[1]}").json()["id"] == SERVED_MODEL_NAMES[1]
-    assert caller.get("/v1/models/other").status_code == 404
+    assert client.get(f"/v1/models/{SERVED_MODEL_NAMES[1]}").json()["id"] == SERVED_MODEL_NAMES[1]
+    assert client.get("/v1/models/other").status_code == 404
 
 
-def test_the_text_may_come_before_the_image(reader: ScriptedReader, caller: Caller) -> None:
+def test_the_text_may_come_before_the_image(reader: ScriptedReader, client: GatewayClient) -> None:
     content = [{"type": "text", "text": "Spotting:"}, {"type": "image_url", "image_url": {"url": DATA_URL}}]
-    assert caller.post(CHAT, json=message(content=content)).status_code == 200
-    assert reader.asked[0][1]["task"] is Task.SPOTTING
+    assert client.post(CHAT, json=message(content=content)).status_code == 200
+    assert reader.requests[0][1]["task"] is Task.SPOTTING
 
 
 @pytest.mark.parametrize(
@@ -247,47 +249,47 @@ def test_the_text_may_come_before_the_image(reader: ScriptedReader, caller: Call
     ],
 )
 def test_what_asks_for_nothing_is_taken_as_vllms_server_takes_it(
-    fields: dict[str, Any], reader: ScriptedReader, caller: Caller
+    fields: dict[str, Any], reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    answer = caller.post(CHAT, json=chat(**fields))
+    answer = client.post(CHAT, json=chat(**fields))
     assert answer.status_code == 200, answer.text
-    assert reader.asked[0][1] == {"task": Task.OCR, "timeout": 300.0, "raw": True}
+    assert reader.requests[0][1] == {"task": Task.OCR, "timeout": 300.0, "raw": True}
     assert "warnings" not in answer.json()
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 @pytest.mark.parametrize("content", ["Be brief.", [{"type": "text", "text": "Be brief."}]])
 def test_a_message_that_the_model_does_not_know_is_taken_and_said_to_have_no_effect(
-    role: str, content: Any, reader: ScriptedReader, caller: Caller
+    role: str, content: Any, reader: ScriptedReader, client: GatewayClient
 ) -> None:
     messages = [{"role": role, "content": content}, *chat()["messages"]]
-    told = caller.post(CHAT, json=chat(messages=messages)).json()["warnings"]
+    told = client.post(CHAT, json=chat(messages=messages)).json()["warnings"]
     assert told == [f"messages[0]: a message of the role {role} has no effect, the model knows none"]
-    first, *others = events(caller.post(CHAT, json=chat(messages=messages, stream=True)))
+    first, *others = events(client.post(CHAT, json=chat(messages=messages, stream=True)))
     assert first["warnings"] == told
     assert not [chunk for chunk in others if "warnings" in chunk]
-    assert [options["task"] for _, options in reader.asked] == [Task.OCR] * 2
+    assert [options["task"] for _, options in reader.requests] == [Task.OCR] * 2
 
 
 @pytest.mark.parametrize("content", ["", " \n", [], None])
-def test_an_empty_system_message_is_no_message(content: Any, caller: Caller) -> None:
+def test_an_empty_system_message_is_no_message(content: Any, client: GatewayClient) -> None:
     messages = [{"role": "system", "content": content}, *chat()["messages"]]
-    assert "warnings" not in caller.post(CHAT, json=chat(messages=messages)).json()
+    assert "warnings" not in client.post(CHAT, json=chat(messages=messages)).json()
 
 
-def test_a_place_in_a_request_is_counted_with_its_system_message(caller: Caller) -> None:
+def test_a_place_in_a_request_is_counted_with_its_system_message(client: GatewayClient) -> None:
     messages = [{"role": "system", "content": "Be brief."}, *chat(url="data:image/png,x")["messages"]]
-    error = caller.post(CHAT, json=chat(messages=messages)).json()["error"]
+    error = client.post(CHAT, json=chat(messages=messages)).json()["error"]
     assert error["param"] == "messages[1].content[0].image_url.url"
 
 
-def test_an_image_may_be_an_address_by_itself(reader: ScriptedReader, caller: Caller) -> None:
+def test_an_image_may_be_an_address_by_itself(reader: ScriptedReader, client: GatewayClient) -> None:
     content = [{"type": "image_url", "image_url": DATA_URL}, {"type": "text", "text": "OCR:"}]
-    assert caller.post(CHAT, json=message(content=content)).status_code == 200
-    assert reader.asked[0][0] == IMAGE
+    assert client.post(CHAT, json=message(content=content)).status_code == 200
+    assert reader.requests[0][0] == IMAGE
 
 
-def test_a_base_url_without_v1_reaches_the_same(reader: ScriptedReader, caller: Caller) -> None:
-    assert caller.post(CHAT.removeprefix("/v1"), json=chat()).status_code == 200
-    assert caller.get("/models").json() == caller.get("/v1/models").json()
-    assert caller.get(f"/models/{SERVED_MODEL_NAMES[0]}").status_code == 200
+def test_a_base_url_without_v1_reaches_the_same(reader: ScriptedReader, client: GatewayClient) -> None:
+    assert client.post(CHAT.removeprefix("/v1"), json=chat()).status_code == 200
+    assert client.get("/models").json() == client.get("/v1/models").json()
+    assert client.get(f"/models/{SERVED_MODEL_NAMES[0]}").status_code == 200

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CHECKS
 
-from tests.support.gateways import Caller, ScriptedReader, make_app
+from tests.support.gateways import GatewayClient, ScriptedReader, make_app
 
 KEY = "a-key-that-nobody-guesses"
 EXAMPLES = 25
@@ -26,7 +26,9 @@ EXCLUDED: list[Any] = [CHECKS.get_one("positive_data_acceptance")]
 @pytest.fixture(scope="module", autouse=True)
 def _paddlex_is_imported() -> None:
     """It takes longer than the time that schemathesis gives an answer."""
-    answer = Caller(APP).post("/restructure-pages", json={"pages": []}, headers={"Authorization": f"Bearer {KEY}"})
+    answer = GatewayClient(APP).post(
+        "/restructure-pages", json={"pages": []}, headers={"Authorization": f"Bearer {KEY}"}
+    )
     assert answer.is_success
 
 

@@ -13,7 +13,7 @@ from paddlex.inference.serving.schemas import paddleocr_vl as official
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl_client import InvalidRequest, ServerUnavailable
 from ocrvl_gateway.paddle import mapping, schemas
-from tests.support.gateways import IMAGE, Caller, ScriptedReader, document, make_app, page
+from tests.support.gateways import IMAGE, GatewayClient, ScriptedReader, document, make_app, page
 
 FILE = base64.b64encode(IMAGE).decode()
 PARSE = "/layout-parsing"
@@ -25,8 +25,8 @@ def reader() -> ScriptedReader:
 
 
 @pytest.fixture
-def caller(reader: ScriptedReader) -> Caller:
-    return Caller(make_app(reader))
+def client(reader: ScriptedReader) -> GatewayClient:
+    return GatewayClient(make_app(reader))
 
 
 def b64(data: bytes) -> str:
@@ -62,10 +62,10 @@ def test_every_option_of_the_service_is_one_of_ours_with_the_same_default() -> N
     }
 
 
-def test_a_page_comes_back_in_the_services_form(reader: ScriptedReader, caller: Caller) -> None:
+def test_a_page_comes_back_in_the_services_form(reader: ScriptedReader, client: GatewayClient) -> None:
     images = {"imgs/a.jpg": b"crop", "page_0001.jpg": b"drawn", "page_0001_input.jpg": b"plain"}
-    reader.parts = [page(images=images), document()]
-    answer = caller.post(PARSE, json={"file": FILE, "fileType": 1, "logId": "order-7"})
+    reader.items = [page(images=images), document()]
+    answer = client.post(PARSE, json={"file": FILE, "fileType": 1, "logId": "order-7"})
     assert answer.status_code == 200
     parsed = AIStudioResultResponse[official.InferResult].model_validate(answer.json())
     assert (parsed.logId, parsed.errorCode, parsed.errorMsg) == ("order-7", 0, "Success")
@@ -81,7 +81,7 @@ def test_a_page_comes_back_in_the_services_form(reader: ScriptedReader, caller: 
 
 
 def test_options_reach_the_server_in_snake_case_and_defaults_stay_the_servers(
-    reader: ScriptedReader, caller: Caller
+    reader: ScriptedReader, client: GatewayClient
 ) -> None:
     sent = {
         "file": FILE,
@@ -94,8 +94,8 @@ def test_options_reach_the_server_in_snake_case_and_defaults_stay_the_servers(
         "visualize": False,
         "topP": None,
     }
-    assert caller.post(PARSE, json=sent).status_code == 200
-    asked, options = reader.asked[0]
+    assert client.post(PARSE, json=sent).status_code == 200
+    asked, options = reader.requests[0]
     assert asked == IMAGE
     assert options == {
         "timeout": 3600.0,
@@ -111,11 +111,11 @@ def test_options_reach_the_server_in_snake_case_and_defaults_stay_the_servers(
 
 
 def test_pages_of_a_pdf_come_in_order_with_their_sizes_and_one_that_failed_in_its_place(
-    reader: ScriptedReader, caller: Caller
+    reader: ScriptedReader, client: GatewayClient
 ) -> None:
     failed = page(1, 2, markdown="", content={}, images={})
-    reader.parts = [page(0, 2), type(failed)(**{**vars(failed), "error": "it could not be drawn"}), document()]
-    result = caller.post(PARSE, json={"file": b64(b"%PDF-1.7 pages"), "fileType": 0}).json()["result"]
+    reader.items = [page(0, 2), type(failed)(**{**vars(failed), "error": "it could not be drawn"}), document()]
+    result = client.post(PARSE, json={"file": b64(b"%PDF-1.7 pages"), "fileType": 0}).json()["result"]
     assert result["dataInfo"] == {
         "type": "pdf",
         "numPages": 2,
@@ -124,44 +124,46 @@ def test_pages_of_a_pdf_come_in_order_with_their_sizes_and_one_that_failed_in_it
     assert result["layoutParsingResults"][1]["prunedResult"] == {"error": "it could not be drawn"}
 
 
-def test_what_is_not_as_it_was_asked_for_is_said_beside_the_blocks(reader: ScriptedReader, caller: Caller) -> None:
-    reader.parts = [page(0, 2, warning="see markdown_ignore_labels"), page(1, 2), document()]
-    first, second = caller.post(PARSE, json={"file": FILE}).json()["result"]["layoutParsingResults"]
+def test_what_is_not_as_it_was_asked_for_is_said_beside_the_blocks(
+    reader: ScriptedReader, client: GatewayClient
+) -> None:
+    reader.items = [page(0, 2, warning="see markdown_ignore_labels"), page(1, 2), document()]
+    first, second = client.post(PARSE, json={"file": FILE}).json()["result"]["layoutParsingResults"]
     assert first["prunedResult"]["warning"] == "see markdownIgnoreLabels"
     assert first["prunedResult"]["parsing_res_list"]
     assert "warning" not in second["prunedResult"]
 
 
 def test_some_pages_at_other_dots_an_inch_are_asked_for_by_fields_of_our_own(
-    reader: ScriptedReader, caller: Caller
+    reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    assert caller.post(PARSE, json={"file": FILE, "pages": "1-2", "dpi": 72, "visualize": False}).status_code == 200
-    assert reader.asked[0][1] == {"timeout": 3600.0, "max_pages": 200, "pages": "1-2", "dpi": 72}
+    assert client.post(PARSE, json={"file": FILE, "pages": "1-2", "dpi": 72, "visualize": False}).status_code == 200
+    assert reader.requests[0][1] == {"timeout": 3600.0, "max_pages": 200, "pages": "1-2", "dpi": 72}
 
 
 def test_what_the_server_says_of_options_has_the_names_that_the_caller_sent(
-    reader: ScriptedReader, caller: Caller
+    reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    reader.parts = [InvalidRequest("options: use_doc_unwarping: this server has no model for it")]
-    answer = caller.post(PARSE, json={"file": FILE, "useDocUnwarping": True})
+    reader.items = [InvalidRequest("options: use_doc_unwarping: this server has no model for it")]
+    answer = client.post(PARSE, json={"file": FILE, "useDocUnwarping": True})
     assert answer.json()["errorMsg"] == "useDocUnwarping: this server has no model for it"
 
 
-def test_a_document_for_word_comes_with_the_first_page(reader: ScriptedReader, caller: Caller) -> None:
-    reader.parts = [page(0, 2), page(1, 2), document(docx=b"PK word")]
-    results = caller.post(PARSE, json={"file": FILE, "outputFormats": ["docx"]}).json()["result"][
+def test_a_document_for_word_comes_with_the_first_page(reader: ScriptedReader, client: GatewayClient) -> None:
+    reader.items = [page(0, 2), page(1, 2), document(docx=b"PK word")]
+    results = client.post(PARSE, json={"file": FILE, "outputFormats": ["docx"]}).json()["result"][
         "layoutParsingResults"
     ]
     assert results[0]["exports"] == {"docx": {"content": b64(b"PK word"), "fileName": "document.docx"}}
     assert "exports" not in results[1]
-    assert reader.asked[0][1]["output_formats"] == ["docx"]
+    assert reader.requests[0][1]["output_formats"] == ["docx"]
 
 
 def test_images_are_left_out_where_the_request_or_the_settings_say_so(reader: ScriptedReader) -> None:
-    quiet = Caller(make_app(reader, visualize=False))
+    quiet = GatewayClient(make_app(reader, visualize=False))
     result = quiet.post(PARSE, json={"file": FILE, "returnMarkdownImages": False}).json()["result"]
     assert "images" not in result["layoutParsingResults"][0]["markdown"]
-    assert "visualize" not in reader.asked[0][1]
+    assert "visualize" not in reader.requests[0][1]
 
 
 @pytest.mark.parametrize(
@@ -178,30 +180,30 @@ def test_images_are_left_out_where_the_request_or_the_settings_say_so(reader: Sc
     ],
 )
 def test_what_is_wrong_is_named_in_the_services_envelope(
-    body: dict[str, Any], name: str, reader: ScriptedReader, caller: Caller
+    body: dict[str, Any], name: str, reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    answer = caller.post(PARSE, json=body)
+    answer = client.post(PARSE, json=body)
     assert answer.status_code == 422
     envelope = AIStudioNoResultResponse.model_validate(answer.json())
     assert envelope.errorCode == 422
     assert name in envelope.errorMsg
-    assert not reader.asked
+    assert not reader.requests
 
 
 @pytest.mark.parametrize(
     ("error", "status"), [(InvalidRequest("300 pages, at most 200"), 422), (ServerUnavailable("it is full"), 503)]
 )
 def test_errors_of_the_server_come_in_the_envelope(
-    error: Exception, status: int, reader: ScriptedReader, caller: Caller
+    error: Exception, status: int, reader: ScriptedReader, client: GatewayClient
 ) -> None:
-    reader.parts = [error]
-    answer = caller.post(PARSE, json={"file": FILE})
+    reader.items = [error]
+    answer = client.post(PARSE, json={"file": FILE})
     assert answer.status_code == status
     assert answer.json()["errorCode"] == status
     assert answer.json()["errorMsg"] == str(error)
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
-def test_health_is_answered_as_the_service_does(caller: Caller) -> None:
-    health = AIStudioNoResultResponse.model_validate(caller.get("/health").json())
+def test_health_is_answered_as_the_service_does(client: GatewayClient) -> None:
+    health = AIStudioNoResultResponse.model_validate(client.get("/health").json())
     assert (health.errorCode, health.errorMsg) == (0, "Healthy")

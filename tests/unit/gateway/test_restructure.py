@@ -22,16 +22,16 @@ from paddlex.inference.serving.schemas import paddleocr_vl as official
 from PIL import Image
 
 from ocrvl_gateway.errors import BadRequest, Refusal
-from ocrvl_gateway.paddle.restructurer import Restructurer
+from ocrvl_gateway.paddle.restructure_pool import RestructurePool
 from tests.support.doubles import PATIENCE, until
-from tests.support.gateways import Caller, ScriptedReader, make_app
+from tests.support.gateways import GatewayClient, ScriptedReader, make_app
 
 RESTRUCTURE = "/restructure-pages"
 
 
 @pytest.fixture
-def caller() -> Caller:
-    return Caller(make_app(ScriptedReader()))
+def client() -> GatewayClient:
+    return GatewayClient(make_app(ScriptedReader()))
 
 
 def pruned(*blocks: tuple[str, str]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def pruned(*blocks: tuple[str, str]) -> dict[str, Any]:
 ROW = "<table><tbody><tr><td>{}</td><td>{}</td></tr></tbody></table>"
 
 
-def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller) -> None:
+def test_pages_become_parts_of_one_document_by_paddlex_own_rules(client: GatewayClient) -> None:
     pages = [
         {
             "prunedResult": pruned(("doc_title", "Tea"), ("text", "Two cups.")),
@@ -55,7 +55,7 @@ def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller)
         },
         {"prunedResult": pruned(("paragraph_title", "1 Milk"), ("table", ROW.format("Milk", "3")))},
     ]
-    answer = caller.post(RESTRUCTURE, json={"pages": pages})
+    answer = client.post(RESTRUCTURE, json={"pages": pages})
     assert answer.status_code == 200, answer.text
     parsed = AIStudioResultResponse[official.RestructurePagesResult].model_validate(answer.json())
     first, second = parsed.result.layoutParsingResults
@@ -64,7 +64,7 @@ def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller)
     assert "Milk" in second.markdown.text
     assert "input_path" not in first.prunedResult
 
-    whole = caller.post(RESTRUCTURE, json={"pages": pages, "concatenatePages": True}).json()["result"]
+    whole = client.post(RESTRUCTURE, json={"pages": pages, "concatenatePages": True}).json()["result"]
     (only,) = whole["layoutParsingResults"]
     assert "# Tea" in only["markdown"]["text"]
     assert "Milk" in only["markdown"]["text"]
@@ -74,19 +74,19 @@ def test_pages_become_parts_of_one_document_by_paddlex_own_rules(caller: Caller)
 PRINTED = "List<String> is 2**3 of 4**5 for $5 or $6"
 
 
-def test_what_is_printed_is_shown_in_the_document_that_pages_become(caller: Caller) -> None:
+def test_what_is_printed_is_shown_in_the_document_that_pages_become(client: GatewayClient) -> None:
     request = {"pages": [{"prunedResult": pruned(("text", PRINTED))}], "outputFormats": ["docx"]}
-    (only,) = caller.post(RESTRUCTURE, json=request).json()["result"]["layoutParsingResults"]
+    (only,) = client.post(RESTRUCTURE, json=request).json()["result"]["layoutParsingResults"]
     assert only["markdown"]["text"] == r"List\<String> is 2\*\*3 of 4\*\*5 for $5 or $6"
     assert only["prunedResult"]["parsing_res_list"][0]["block_content"] == PRINTED
     word = docx.Document(io.BytesIO(base64.b64decode(only["exports"]["docx"]["content"])))
     assert PRINTED in [paragraph.text for paragraph in word.paragraphs]
 
 
-def test_contents_that_were_formatted_are_not_escaped_again(caller: Caller) -> None:
+def test_contents_that_were_formatted_are_not_escaped_again(client: GatewayClient) -> None:
     content = pruned(("text", r"List\<String>"))
     content["model_settings"]["format_block_content"] = True
-    answer = caller.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})
+    answer = client.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})
     (only,) = answer.json()["result"]["layoutParsingResults"]
     assert only["markdown"]["text"] == r"List\<String>"
 
@@ -94,9 +94,9 @@ def test_contents_that_were_formatted_are_not_escaped_again(caller: Caller) -> N
 UNREAD = {"prunedResult": {"error": "it could not be drawn"}}
 
 
-def test_pages_that_could_not_be_read_come_back_in_their_places(caller: Caller) -> None:
+def test_pages_that_could_not_be_read_come_back_in_their_places(client: GatewayClient) -> None:
     read = {"prunedResult": {**pruned(("text", "Two cups.")), "warning": "72 dots an inch"}}
-    answer = caller.post(RESTRUCTURE, json={"pages": [UNREAD, read, UNREAD]})
+    answer = client.post(RESTRUCTURE, json={"pages": [UNREAD, read, UNREAD]})
     assert answer.status_code == 200, answer.text
     results = answer.json()["result"]["layoutParsingResults"]
     assert [one["markdown"]["text"] for one in results] == ["", "Two cups.", ""]
@@ -109,8 +109,8 @@ def test_pages_that_could_not_be_read_come_back_in_their_places(caller: Caller) 
 
 
 @pytest.mark.parametrize(("read", "text"), [([{"prunedResult": pruned(("text", "Two cups."))}], "Two cups."), ([], "")])
-def test_one_document_of_pages_says_which_are_missing(read: list[Any], text: str, caller: Caller) -> None:
-    (only,) = caller.post(RESTRUCTURE, json={"pages": [UNREAD, *read], "concatenatePages": True}).json()["result"][
+def test_one_document_of_pages_says_which_are_missing(read: list[Any], text: str, client: GatewayClient) -> None:
+    (only,) = client.post(RESTRUCTURE, json={"pages": [UNREAD, *read], "concatenatePages": True}).json()["result"][
         "layoutParsingResults"
     ]
     assert only["markdown"]["text"] == text
@@ -126,8 +126,8 @@ def test_one_document_of_pages_says_which_are_missing(read: list[Any], text: str
         {**pruned(), "parsing_res_list": [{"block_label": "text"}]},
     ],
 )
-def test_pages_that_layout_parsing_never_sent_are_refused(content: dict[str, Any], caller: Caller) -> None:
-    answer = caller.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})
+def test_pages_that_layout_parsing_never_sent_are_refused(content: dict[str, Any], client: GatewayClient) -> None:
+    answer = client.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}]})
     assert answer.status_code == 422, answer.text
     assert "layout-parsing" in answer.json()["errorMsg"]
 
@@ -152,11 +152,11 @@ def encoded(size: tuple[int, int] = (29, 38), kind: str = "JPEG") -> str:
 @pytest.mark.parametrize("name", [f"imgs/{CROP}", f"imgs/0007_{CROP}"])
 @pytest.mark.parametrize("together", [False, True])
 def test_a_document_for_word_has_the_images_that_came_as_base64(
-    kind: str, name: str, together: bool, caller: Caller
+    kind: str, name: str, together: bool, client: GatewayClient
 ) -> None:
     image = encoded(kind=kind)
     body = {"pages": [with_crop(image, name)], "outputFormats": ["docx"], "concatenatePages": together}
-    answer = caller.post(RESTRUCTURE, json=body)
+    answer = client.post(RESTRUCTURE, json=body)
     assert answer.status_code == 200, answer.text
     (result,) = answer.json()["result"]["layoutParsingResults"]
     assert name in result["markdown"]["text"]
@@ -200,38 +200,40 @@ def was_left_alone(listener: socket.socket) -> bool:
 )
 @pytest.mark.parametrize("more", [{}, {"outputFormats": ["docx"]}])
 def test_images_are_base64_and_never_an_address_or_a_path(
-    value: str, more: dict[str, Any], listener: socket.socket, caller: Caller
+    value: str, more: dict[str, Any], listener: socket.socket, client: GatewayClient
 ) -> None:
     page = with_crop(value.format(port=listener.getsockname()[1]))
-    answer = caller.post(RESTRUCTURE, json={"pages": [page], **more})
+    answer = client.post(RESTRUCTURE, json={"pages": [page], **more})
     assert answer.status_code == 422
     assert "pages[0].markdownImages" in answer.json()["errorMsg"]
     assert was_left_alone(listener)
 
 
-def test_addresses_in_texts_and_blocks_are_followed_by_nobody(listener: socket.socket, caller: Caller) -> None:
+def test_addresses_in_texts_and_blocks_are_followed_by_nobody(listener: socket.socket, client: GatewayClient) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
     tags = f'<img src="{url}"><table><tr><td><img src="{url}"></td></tr></table><!DOCTYPE a SYSTEM "{url}">${url}$'
     content = pruned(("text", tags), ("table", tags), ("image", url), ("chart", url), ("formula", f"${tags}$"))
     for block in content["parsing_res_list"]:
         block["image"] = {"path": url, "img": url}
-    answer = caller.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}] * 2, "outputFormats": ["docx"]})
+    answer = client.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}] * 2, "outputFormats": ["docx"]})
     assert answer.status_code == 200, answer.text
     assert was_left_alone(listener)
 
 
-@pytest.mark.parametrize(("image", "said"), [("AAAA", "no JPEG or PNG"), (encoded((20_000, 2_001), "PNG"), "pixels")])
+@pytest.mark.parametrize(
+    ("image", "words"), [("AAAA", "expected a JPEG or PNG"), (encoded((20_000, 2_001), "PNG"), "pixels")]
+)
 def test_what_is_no_image_or_too_large_is_refused_where_a_document_shows_it(
-    image: str, said: str, caller: Caller
+    image: str, words: str, client: GatewayClient
 ) -> None:
-    answer = caller.post(RESTRUCTURE, json={"pages": [with_crop(image)], "outputFormats": ["docx"]})
+    answer = client.post(RESTRUCTURE, json={"pages": [with_crop(image)], "outputFormats": ["docx"]})
     assert answer.status_code == 422
-    assert said in answer.json()["errorMsg"]
+    assert words in answer.json()["errorMsg"]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", ""])
-def test_a_body_that_is_not_called_json_is_refused(kind: str, caller: Caller) -> None:
-    answer = caller.post(RESTRUCTURE, content=b'{"pages": []}', headers={"Content-Type": kind})
+def test_a_body_that_is_not_called_json_is_refused(kind: str, client: GatewayClient) -> None:
+    answer = client.post(RESTRUCTURE, content=b'{"pages": []}', headers={"Content-Type": kind})
     assert answer.status_code == 422
     assert "application/json" in answer.json()["errorMsg"]
 
@@ -240,15 +242,15 @@ def ask(*bodies: str, seconds: float = PATIENCE) -> list[Any]:
     """What processes answer that do what they are told, one after another; a refusal in place of an answer."""
 
     async def run() -> list[Any]:
-        restructurer = Restructurer(seconds, module="tests.support.forked")
+        pool = RestructurePool(seconds, module="tests.support.forked")
         answers: list[Any] = []
         for body in bodies:
             try:
-                said = await restructurer.ask(body.encode(), "id")
-                answers.append(json.loads(said) if isinstance(said, bytes) else said)
+                answered = await pool.run(body.encode(), "id")
+                answers.append(json.loads(answered) if isinstance(answered, bytes) else answered)
             except Refusal as refusal:
                 answers.append(refusal)
-        await restructurer.close()
+        await pool.close()
         return answers
 
     return asyncio.run(run())
@@ -256,9 +258,9 @@ def ask(*bodies: str, seconds: float = PATIENCE) -> list[Any]:
 
 def test_the_process_opens_no_connection_looks_up_no_name_and_starts_no_program(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
-    deeds = ["connect", "requests", "urllib", "look-up", "program", "shell"]
-    for deed, said in zip(deeds, ask(*(f"{deed} {port}" for deed in deeds)), strict=True):
-        assert "is not for this process" in said["message"], (deed, said)
+    actions = ["connect", "requests", "urllib", "look-up", "program", "shell"]
+    for action, answered in zip(actions, ask(*(f"{action} {port}" for action in actions)), strict=True):
+        assert "is not allowed in this process" in answered["message"], (action, answered)
     assert was_left_alone(listener)
 
 
@@ -280,10 +282,10 @@ def test_the_process_of_a_caller_that_leaves_ends_and_its_files_go(tmp_path: Pat
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     async def leave() -> None:
-        restructurer = Restructurer(PATIENCE, module="tests.support.forked")
-        await restructurer.ask(b"file", "id")
+        pool = RestructurePool(PATIENCE, module="tests.support.forked")
+        await pool.run(b"file", "id")
         pid_file = tmp_path / "pid"
-        asked = asyncio.create_task(restructurer.ask(f"forever {pid_file}".encode(), "id"))
+        asked = asyncio.create_task(pool.run(f"forever {pid_file}".encode(), "id"))
         await until(lambda: pid_file.exists() and pid_file.read_text("ascii"))
         asked.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -291,7 +293,7 @@ def test_the_process_of_a_caller_that_leaves_ends_and_its_files_go(tmp_path: Pat
         pid = int(pid_file.read_text("ascii"))
         await until(lambda: not Path(f"/proc/{pid}").exists())
         await until(lambda: not list(tmp_path.glob("ocrvl-restructure-*")))
-        await restructurer.close()
+        await pool.close()
 
     asyncio.run(leave())
 
@@ -299,7 +301,7 @@ def test_the_process_of_a_caller_that_leaves_ends_and_its_files_go(tmp_path: Pat
 def test_where_paddlex_is_not_installed_the_caller_is_told_what_is_missing(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "paddlex.py").write_text("raise ImportError('no', name='paddlex')\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    caller = Caller(make_app(ScriptedReader(), restructurer=Restructurer(PATIENCE)))
-    answer = caller.post(RESTRUCTURE, json={"pages": []})
+    client = GatewayClient(make_app(ScriptedReader(), restructure_pool=RestructurePool(PATIENCE)))
+    answer = client.post(RESTRUCTURE, json={"pages": []})
     assert answer.status_code == 501
     assert "paddlex is not installed" in answer.json()["errorMsg"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ocrvl_cli import app
 from ocrvl_gateway import serve
-from ocrvl_gateway.settings import PREFIX, BadSettings, GatewaySettings, read_settings
+from ocrvl_gateway.settings import PREFIX, GatewaySettings, InvalidSettings, read_settings
 
 KEY = "a-key-of-some-length"
 
@@ -31,23 +31,23 @@ def test_the_command_line_comes_before_the_environment(monkeypatch: pytest.Monke
         (["--port", "70000"], "--port or OCRVL_GATEWAY_PORT: Input should be less"),
         (["--server", "http://localhost:8001"], "without a scheme"),
         (["--server", ""], "at least 1"),
-        (["--rate", "-1"], "--rate"),
+        (["--rate-limit", "-1"], "--rate-limit"),
         (["--api-keys", "short"], "at least 16 characters"),
-        (["--api-keys", "sha256:abc"], "64 hexadecimal digits"),
-        (["--url-hosts", "http://a.com/"], "names of hosts"),
+        (["--api-keys", "sha256:abc"], "64 lowercase hexadecimal digits"),
+        (["--url-hosts", "http://a.com/"], "name of a host"),
         (["--ca", "/nowhere.pem"], "file"),
         (["--ca", __file__], "--tls true"),
         (["--tls", "true", "--certificate", __file__], "one goes with the other"),
     ],
 )
 def test_what_can_not_be_is_refused_by_its_name(arguments: list[str], words: str) -> None:
-    with pytest.raises(BadSettings, match=re.escape(words)):
+    with pytest.raises(InvalidSettings, match=re.escape(words)):
         read_settings(arguments)
 
 
 def test_an_unknown_variable_of_the_environment_is_refused() -> None:
-    with pytest.raises(BadSettings, match="OCRVL_GATEWAY_RATES: no such setting"):
-        read_settings([], {f"{PREFIX}RATES": "1", "PATH": "/bin"})
+    with pytest.raises(InvalidSettings, match="OCRVL_GATEWAY_LIMIT: no such setting"):
+        read_settings([], {f"{PREFIX}LIMIT": "1", "PATH": "/bin"})
 
 
 def test_settings_do_not_change_and_do_not_show_their_keys() -> None:

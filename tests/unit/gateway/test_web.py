@@ -19,7 +19,7 @@ from ocrvl_client import InvalidRequest, ServerUnavailable
 from ocrvl_gateway.web.routes import STATIC
 from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
 from tests.support.doubles import wait_until
-from tests.support.gateways import HOLD, ScriptedReader, document, make_app, on_a_port, page
+from tests.support.gateways import HANG, ScriptedReader, document, make_app, page, serve_app
 from tests.support.images import encode
 
 pytestmark = needs_browser
@@ -69,13 +69,13 @@ def reader() -> ScriptedReader:
 
 @pytest.fixture(scope="module")
 def url(reader: ScriptedReader) -> Iterator[str]:
-    with on_a_port(make_app(reader)) as url:
+    with serve_app(make_app(reader)) as url:
         yield url
 
 
 @pytest.fixture
 def web(browser: Browser, url: str, reader: ScriptedReader) -> Iterator[Page]:
-    reader.parts = [drawn(0, 2, *FIRST), drawn(1, 2, *SECOND), document(markdown="# Prices\n\nall")]
+    reader.items = [drawn(0, 2, *FIRST), drawn(1, 2, *SECOND), document(markdown="# Prices\n\nall")]
     reader.error = None
     with opened(browser, url, viewport={"width": 1200, "height": 800}) as web:
         yield web
@@ -194,13 +194,13 @@ def test_what_is_asked_for_reaches_the_server(web: Page, reader: ScriptedReader)
     web.select_option("#mode", "table")
     web.fill("#pages", " 1-2, 4 ")
     read(web)
-    asked = reader.asked[-1][1]
+    asked = reader.requests[-1][1]
     assert (asked["use_layout_detection"], asked["prompt_label"], asked["pages"]) == (False, "table", "1-2,4")
     assert asked["return_page_images"]
 
 
 def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReader) -> None:
-    reader.parts = [InvalidRequest("it is a damaged PDF")]
+    reader.items = [InvalidRequest("it is a damaged PDF")]
     context = browser.new_context()
     web = context.new_page()
     web.goto(url)
@@ -209,14 +209,14 @@ def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReade
     expect(web.locator("#status")).to_have_text("not read")
     # there is nothing to look at in another way, or to take along
     assert not web.locator("#views, #downloads, #progress, #help").locator("visible=true").count()
-    reader.parts = [drawn(0, 3, *FIRST), InvalidRequest("page 2 is not there")]
+    reader.items = [drawn(0, 3, *FIRST), InvalidRequest("page 2 is not there")]
     send(web)
     expect(web.locator("#problem")).to_have_text(
         "prices.pdf was read up to 1 page, then this stopped it: page 2 is not there."
     )
     expect(web.locator("#status")).to_have_text("ended after 1 of 3 pages")
     expect(web.locator("#get-markdown")).to_be_enabled()
-    reader.parts = [ServerUnavailable("the queue is full.")]
+    reader.items = [ServerUnavailable("the queue is full.")]
     send(web)
     expect(web.locator("#problem")).to_have_text("prices.pdf was not read: the queue is full. Try again in a moment.")
     context.close()
@@ -225,7 +225,7 @@ def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReade
 def test_a_key_is_asked_for_where_one_is_wanted(browser: Browser) -> None:
     key = "a-key-that-nobody-guesses"
     reader = ScriptedReader()
-    with on_a_port(make_app(reader, api_keys=[key])) as url:
+    with serve_app(make_app(reader, api_keys=[key])) as url:
         context = browser.new_context()
         web = context.new_page()
         web.goto(url)
@@ -239,7 +239,7 @@ def test_a_key_is_asked_for_where_one_is_wanted(browser: Browser) -> None:
 
 
 def test_an_image_is_shown_while_it_is_read(web: Page, reader: ScriptedReader) -> None:
-    reader.parts = [HOLD]
+    reader.items = [HANG]
     web.set_input_files("#file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": WHITE})
     expect(web.locator(".reading .waiting")).to_be_visible()
     expect(web.locator(".canvas img")).to_have_js_property("naturalWidth", 400)
@@ -247,16 +247,16 @@ def test_an_image_is_shown_while_it_is_read(web: Page, reader: ScriptedReader) -
 
 
 def test_stop_ends_the_work(web: Page, reader: ScriptedReader) -> None:
-    ended, reader.holds = reader.ended, True
+    ended, reader.hangs = reader.cancelled, True
     send(web)
     web.click("#stop")
     expect(web.locator("#status")).to_have_text("stopped after 0 pages")
-    reader.holds = False
-    wait_until(lambda: reader.ended == ended + 1)
+    reader.hangs = False
+    wait_until(lambda: reader.cancelled == ended + 1)
 
 
 def test_after_a_stop_the_bar_stands_where_it_stopped(web: Page, reader: ScriptedReader) -> None:
-    reader.parts = [drawn(0, 4, *FIRST), HOLD]
+    reader.items = [drawn(0, 4, *FIRST), HANG]
     send(web)
     expect(web.locator("#status")).to_contain_text("1 of 4 pages")
     web.click("#stop")
@@ -270,7 +270,7 @@ def test_a_first_visit_has_an_example_to_try(name: str, mode: str | None, web: P
     web.click(f"[data-example='{name}']")
     expect(web.locator("#name")).to_contain_text(name)
     expect(web.locator("#status")).to_contain_text("done: 2 pages")
-    file, options = reader.asked[-1]
+    file, options = reader.requests[-1]
     assert file == (STATIC / "examples" / name).read_bytes()
     assert options.get("prompt_label") == mode
 
@@ -302,29 +302,29 @@ def test_another_way_to_read_is_offered_as_soon_as_it_is_chosen(web: Page, reade
     web.click("text=Read again as table")
     expect(web.locator("#again")).not_to_have_class("due")
     expect(web.locator("#status")).to_contain_text("done: 2 pages")
-    assert reader.asked[-1][1]["prompt_label"] == "table"
+    assert reader.requests[-1][1]["prompt_label"] == "table"
     web.fill("#pages", "1")
     expect(web.locator("#again")).to_have_class("due")
 
 
 def test_an_empty_page_says_so_and_what_else_may_be_tried(web: Page, reader: ScriptedReader) -> None:
-    reader.parts = [drawn(0, 1), document(markdown="")]
+    reader.items = [drawn(0, 1), document(markdown="")]
     send(web)
     expect(web.locator(".reading")).to_contain_text("Nothing was found on this page.")
-    reader.parts = [drawn(0, 1, warning="the page is blank"), document(markdown="")]
+    reader.items = [drawn(0, 1, warning="the page is blank"), document(markdown="")]
     send(web)
     expect(web.locator(".reading")).to_contain_text("The page is blank.")
-    reader.parts = [drawn(0, 1, *FIRST), document()]
+    reader.items = [drawn(0, 1, *FIRST), document()]
     web.click(".offer button:has-text('a table')")
     expect(web.locator(".block")).to_have_count(4)
-    assert reader.asked[-1][1]["prompt_label"] == "table"
+    assert reader.requests[-1][1]["prompt_label"] == "table"
     assert web.locator("#mode").input_value() == "table"
 
 
 def test_markdown_says_what_it_leaves_out(web: Page, reader: ScriptedReader) -> None:
     page = drawn(0, 1, ("page_header", "a"), ("header", "Harbour"), ("number", "7"), ("number", "8"))
     page.content["model_settings"] = {"markdown_ignore_labels": ["header", "number", "footer"]}
-    reader.parts = [page, document()]
+    reader.items = [page, document()]
     send(web)
     web.click("[data-view=markdown]")
     expect(web.locator(".note")).to_have_text("Markdown leaves out 3 blocks (header, number): see Text.")
@@ -359,7 +359,7 @@ PRINTED = [
 
 
 def test_what_is_printed_is_shown_whatever_it_looks_like(web: Page, reader: ScriptedReader) -> None:
-    reader.parts = [drawn(0, 1, *(("text", content) for content, _ in PRINTED)), document()]
+    reader.items = [drawn(0, 1, *(("text", content) for content, _ in PRINTED)), document()]
     send(web)
     expect(web.locator(".said")).to_have_text([shown for _, shown in PRINTED])
     assert not web.locator(".said").locator(".math, strong, code, b, h3").count()
@@ -367,7 +367,7 @@ def test_what_is_printed_is_shown_whatever_it_looks_like(web: Page, reader: Scri
 
 def test_formulas_are_told_from_prices(web: Page, reader: ScriptedReader) -> None:
     cell = "<table><tr><td>$ a $ for $5 or $6</td></tr></table>"
-    reader.parts = [drawn(0, 1, ("text", r"so  $ x_1 $ is \$5 and $y^2$ is \$6"), ("table", cell)), document()]
+    reader.items = [drawn(0, 1, ("text", r"so  $ x_1 $ is \$5 and $y^2$ is \$6"), ("table", cell)), document()]
     send(web)
     expect(web.locator(".math")).to_have_text(["x_1", "y^2", "a"])
     expect(web.locator(".said").first).to_contain_text("is $5 and")
@@ -392,7 +392,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile":
 def test_on_a_phone_the_text_comes_first_and_nothing_is_to_be_dropped(
     browser: Browser, url: str, reader: ScriptedReader
 ) -> None:
-    reader.parts = [drawn(0, 2, *FIRST), drawn(1, 2, *SECOND), document()]
+    reader.items = [drawn(0, 2, *FIRST), drawn(1, 2, *SECOND), document()]
     with opened(browser, url, **PHONE) as web:
         for _ in range(2):
             words = web.locator("#drop").inner_text()
@@ -415,7 +415,7 @@ def test_on_a_phone_the_text_comes_first_and_nothing_is_to_be_dropped(
 def test_nothing_is_wider_than_the_screen(
     name: str, options: dict[str, Any], browser: Browser, url: str, reader: ScriptedReader
 ) -> None:
-    reader.parts = [drawn(0, 2, *FIRST, ("table", TABLE.replace("Tea", "Tea" * 200))), drawn(1, 2, *SECOND), document()]
+    reader.items = [drawn(0, 2, *FIRST, ("table", TABLE.replace("Tea", "Tea" * 200))), drawn(1, 2, *SECOND), document()]
     with opened(browser, url, **options) as web:
         read(web)
         assert web.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,4 +1,4 @@
-"""What Prometheus sees, under the names that its client libraries use for HTTP."""
+"""The gateway's Prometheus metrics, under the names that client libraries use for HTTP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+"""Seconds."""
 
 
 class GatewayMetrics:
@@ -16,7 +17,7 @@ class GatewayMetrics:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "http_requests",
-            "Requests that were answered, by route and status; 499 is a caller that went away.",
+            "Requests that were answered, by route and status; 499 is a client that disconnected.",
             ["method", "handler", "status"],
             registry=self.registry,
         )
@@ -24,15 +25,13 @@ class GatewayMetrics:
             "http_request_duration_seconds",
             "From a request's arrival to the last byte of its answer.",
             ["method", "handler"],
-            buckets=_SECONDS,
+            buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.in_flight = Gauge(
-            "http_requests_in_progress", "Requests with work for the server, under way.", registry=self.registry
-        )
-        self.refused = Counter(
-            "ocrvl_gateway_refused",
-            "Requests that were refused before they reached the server, by why.",
+        self.in_flight = Gauge("http_requests_in_progress", "Inference requests in progress.", registry=self.registry)
+        self.refusals = Counter(
+            "ocrvl_gateway_refusals",
+            "Requests that were refused before they reached the server, by the error's code.",
             ["reason"],
             registry=self.registry,
         )

@@ -11,10 +11,10 @@ _SCHEMES = ("bearer", "token")
 """OpenAI's, and the one of PaddleOCR's hosted service."""
 
 
-class Keys:
-    """The keys that are let in, each as it is or as `sha256:` and its hash; none lets everybody in.
+class ApiKeys:
+    """The keys that are accepted, each as it is or as `sha256:` and its hash; without keys everybody is.
 
-    >>> keys = Keys(["a-key-of-some-length"])
+    >>> keys = ApiKeys(["a-key-of-some-length"])
     >>> keys.find("Bearer a-key-of-some-length") == keys.find("token a-key-of-some-length") != None
     True
     >>> keys.find("Bearer another") is keys.find(None) is None
@@ -27,7 +27,7 @@ class Keys:
         ]
 
     @property
-    def are_wanted(self) -> bool:
+    def are_required(self) -> bool:
         """Whether a request must bring one."""
         return bool(self._hashes)
 

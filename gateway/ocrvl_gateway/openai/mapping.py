@@ -1,4 +1,4 @@
-"""From a chat completion to a request of ours: the task of a prompt, and the options."""
+"""From a chat completion to a request of ours: image, task and options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ocrvl_gateway.encoding import decode_base64
 from ocrvl_gateway.fetch import Fetcher
 from ocrvl_gateway.openai.schemas import ChatRequest
 
-_LONGEST_SCHEME: Final = 16
+_MAX_SCHEME_LENGTH: Final = 16
 
 
 def task_of(text: str) -> tuple[Task, str | None]:
@@ -23,23 +23,23 @@ def task_of(text: str) -> tuple[Task, str | None]:
     return (task, None) if task else (Task.OCR, text or None)
 
 
-def output_budget(wanted: int | None, limit: int | None) -> int | None:
-    """Tokens to ask for; None leaves it to the server, which then gives what the model's length leaves of 4096.
+def max_tokens_of(requested: int | None, limit: int | None) -> int | None:
+    """The option `max_tokens`; None leaves it to the server, which then gives what the model's length leaves of 4096.
 
-    >>> [output_budget(8192, None), output_budget(100, None), output_budget(8192, 6000), output_budget(None, 6000)]
+    >>> [max_tokens_of(8192, None), max_tokens_of(100, None), max_tokens_of(8192, 6000), max_tokens_of(None, 6000)]
     [None, 100, 6000, 6000]
     """
     if limit is None:
-        return None if wanted is None or wanted >= DEFAULT_TOKENS else wanted
-    return min(wanted or limit, limit)
+        return None if requested is None or requested >= DEFAULT_TOKENS else requested
+    return min(requested or limit, limit)
 
 
-def options_of(request: ChatRequest, prompt: str | None, max_tokens: int | None) -> dict[str, Any]:
+def options_of(request: ChatRequest, prompt: str | None, max_tokens_limit: int | None) -> dict[str, Any]:
     """The server's options; what is not set stays at its default there."""
     limits = request.mm_processor_kwargs
     options = {
         "prompt": prompt,
-        "max_tokens": output_budget(request.output_tokens, max_tokens),
+        "max_tokens": max_tokens_of(request.output_tokens, max_tokens_limit),
         "temperature": request.temperature,
         "top_p": request.top_p,
         "repetition_penalty": request.repetition_penalty,
@@ -55,8 +55,8 @@ def options_of(request: ChatRequest, prompt: str | None, max_tokens: int | None)
 
 async def image_of(request: ChatRequest, fetcher: Fetcher) -> bytes:
     """The encoded image. Raises `Refusal`."""
-    url, param = request.question.image.url, request.image_param
+    url, param = request.user_message.image.url, request.image_param
     # what is neither a data URL nor has a scheme may be bare base64 text
-    if "://" in url[:_LONGEST_SCHEME]:
+    if "://" in url[:_MAX_SCHEME_LENGTH]:
         return await fetcher.fetch(url, param)
     return decode_base64(url, param)
