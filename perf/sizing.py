@@ -1,19 +1,33 @@
-"""`python -m perf.sizing`: GPUs, cores and memory for so many pages a second, from measured figures."""
+"""`python -m perf sizing`: GPUs, cores and memory for so many pages a second, from measured figures."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from perf.measured import Measured, Work, read_measured
-from tools.docs import markdown_table, write_part
+import typer
 
-COMMAND: Final = "python -m perf.sizing"
-PAGE: Final = Path("docs/operations.md")
-WANTED: Final = (1, 5, 10, 25, 50, 100, 250)
-HEAD: Final = ("pages a second", "GPUs, at ease", "GPUs, at most", "cores", "memory GiB", "shared memory GiB")
+from perf.figures.data import Column, Figures, Table, save
+from perf.figures.engine import EngineFigures, Workload, read_engine_figures
+from perf.figures.table import render
+
+NAME: Final = "sizing"
+"""Of the file of figures."""
+
+PAGES_PER_SECOND: Final = (1, 5, 10, 25, 50, 100, 250)
+_TITLES: Final = {
+    "pages": "pages a second",
+    "gpus": "GPUs, at ease",
+    "gpus_at_most": "GPUs, at most",
+    "cores": "cores",
+    "memory_gib": "memory GiB",
+    "shared_gib": "shared memory GiB",
+}
+_TABLE: Final = Table(
+    rows=("pages",), columns=tuple(Column(title=title, value=field) for field, title in _TITLES.items())
+)
 
 AT_EASE: Final = 32
 """Images in flight of each engine, as the autoscaler's defaults have it: room for bursts."""
@@ -45,15 +59,15 @@ class Size:
     shared_gib: int
 
     @classmethod
-    def of(cls, pages: float, measured: Measured) -> Size:
+    def of(cls, pages: float, figures: EngineFigures) -> Size:
         """The arithmetic, from one GPU's figures; memory is for one engine, times the GPUs."""
-        rates = measured.rate_at[Work.PAGES]
+        rates = figures.rate_at[Workload.PAGES]
         gpus = math.ceil(pages / rates[AT_EASE])
-        front_ms = measured.page_preprocess_ms + measured.front_end_ms + measured.triton_ms
+        front_ms = figures.page_preprocess_ms + figures.front_end_ms + figures.triton_ms
         # the engine's process is busy whatever it reads: of a receipt's time and rate follows how many cores that is
-        engine_cores = math.ceil(measured.engine_ms * measured.rate_at[Work.RECEIPTS][AT_MOST] / 1000)
+        engine_cores = math.ceil(figures.engine_ms * figures.rate_at[Workload.RECEIPTS][AT_MOST] / 1000)
         shared = 2 * IN_FLIGHT * PATCHES_MIB / 1024
-        memory = measured.server_gib + WEIGHTS_GIB + DOCUMENTS_GIB + QUEUE * QUEUED_MIB / 1024 + shared
+        memory = figures.server_gib + WEIGHTS_GIB + DOCUMENTS_GIB + QUEUE * QUEUED_MIB / 1024 + shared
         return cls(
             pages=pages,
             gpus=gpus,
@@ -64,24 +78,34 @@ class Size:
         )
 
 
-def render() -> str:
-    """The table of the documentation."""
-    sizes = [Size.of(pages, read_measured()) for pages in WANTED]
-    return markdown_table(
-        HEAD,
-        [
-            [str(value) for value in (one.pages, one.gpus, one.gpus_at_most, one.cores, one.memory_gib, one.shared_gib)]
-            for one in sizes
-        ],
+def to_figures() -> Figures:
+    """The file of figures, which the documentation's table is made of."""
+    figures = read_engine_figures()
+    return Figures(
+        question="Which machines does it take to read so many pages a second?",
+        date=None,
+        machine=None,
+        versions={},
+        command="python -m perf sizing --save",
+        rounds=None,
+        conditions=(
+            f"Computed from the figures of one H100, for pages of a million pixels and 1,000 tokens. At ease is "
+            f"{AT_EASE} in flight for each engine, at most is {AT_MOST}."
+        ),
+        measurements=tuple(dataclasses.asdict(Size.of(pages, figures)) for pages in PAGES_PER_SECOND),
+        tables={"sizes": _TABLE},
     )
 
 
-def main() -> None:
-    """Print the table and write it down."""
-    table = render()
-    print(table)
-    write_part(PAGE, COMMAND, table)
+def main(
+    save_figures: Annotated[bool, typer.Option("--save", help="Write perf/figures/sizing.json.")] = False,
+) -> None:
+    """Print how many GPUs, cores and GiB it takes to read so many pages a second."""
+    figures = to_figures()
+    print(render(figures, _TABLE, f"{NAME}.json"))
+    if save_figures:
+        save(NAME, figures)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

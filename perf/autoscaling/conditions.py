@@ -7,7 +7,7 @@ from typing import Final
 
 from perf.autoscaling.replica import Curve
 from perf.autoscaling.simulation import Conditions
-from perf.measured import Work, read_measured
+from perf.figures.engine import Workload, read_engine_figures
 
 _DOWNLOAD_SECONDS: Final = 18.0
 """1.8 GB of weights at 100 MB a second; nothing where a volume has them."""
@@ -27,7 +27,7 @@ def cold_start_seconds(restart_seconds: float) -> float:
     return math.ceil((restart_seconds + _DOWNLOAD_SECONDS + _POD_SECONDS) / _ROUND_TO) * _ROUND_TO
 
 
-def measured_conditions(work: Work = Work.RECEIPTS) -> Conditions:
-    """One H100 a replica, reading `work`."""
-    measured = read_measured()
-    return Conditions(Curve.of(measured, work), cold_start_seconds(measured.restart_seconds))
+def measured_conditions(workload: Workload = Workload.RECEIPTS) -> Conditions:
+    """One H100 a replica, reading `workload`."""
+    figures = read_engine_figures()
+    return Conditions(Curve(figures.rate_at[workload]), cold_start_seconds(figures.restart_seconds))

@@ -8,29 +8,21 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perf.measured import Measured, Work
 
-
-@dataclass(frozen=True)
 class Curve:
     """Images a second by how many are in flight, from a few measured points.
 
     Between points, straight on logarithmic axes; above the last, level: what was not measured is not promised.
     """
 
-    in_flight: tuple[int, ...]
-    rates: tuple[float, ...]
-
-    @classmethod
-    def of(cls, measured: Measured, work: Work) -> Curve:
-        """The curve of an engine."""
-        points: Mapping[int, float] = {1: 1 / measured.alone_seconds[work], **measured.rate_at[work]}
-        return cls(tuple(sorted(points)), tuple(points[count] for count in sorted(points)))
+    def __init__(self, rate_at: Mapping[int, float]) -> None:
+        self.in_flight = tuple(sorted(rate_at))
+        self.rates = tuple(rate_at[count] for count in self.in_flight)
 
     def rate(self, in_flight: float) -> float:
         """Images a second.
 
-        >>> curve = Curve((1, 4), (2.0, 4.0))
+        >>> curve = Curve({1: 2.0, 4: 4.0})
         >>> [round(curve.rate(count), 3) for count in (0, 0.5, 2, 9)]
         [0.0, 1.0, 2.828, 4.0]
         """

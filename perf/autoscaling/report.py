@@ -1,16 +1,18 @@
-"""A table of what came of settings, over several days."""
+"""What comes of settings over several days, as figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 
 from perf.autoscaling.defaults import Variant
 from perf.autoscaling.load import Day
 from perf.autoscaling.simulation import Result, simulate
-from tools.docs import markdown_table
+from perf.figures.data import Column, Figures, Table, Value
+
+NAME: Final = "autoscaling"
+"""Of the file of figures."""
 
 PEAK_RATE: Final = 300.0
 """Receipts a second at the busiest time of the day: five H100 at their limit by what was measured, eight at ease."""
@@ -18,7 +20,17 @@ PEAK_RATE: Final = 300.0
 SEEDS: Final = (1, 2, 3)
 """Days that differ in their bursts and in who comes when."""
 
-HEAD: Final = ("", "p50 s", "p95 s", "p99 s", "refused", "GPU-hours a day", "replicas at most")
+_TABLE: Final = Table(
+    rows=("group", "variant"),
+    group="group",
+    columns=(
+        Column(title="", value="variant"),
+        *(Column(title=f"p{percent} s", value=f"p{percent}_seconds", format=".1f") for percent in (50, 95, 99)),
+        Column(title="refused", value="refused_share", format=".3%"),
+        Column(title="GPU-hours a day", value="gpu_hours", format=".1f"),
+        Column(title="replicas at most", value="most_replicas"),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -42,29 +54,37 @@ class Row:
             most_replicas=max(max(day.replicas) for day in days),
         )
 
-    def cells(self) -> list[str]:
-        """As `HEAD` names them."""
-        waits = [f"{seconds:.1f}" for seconds in self.wait.values()]
-        return [
-            self.variant.name,
-            *waits,
-            f"{self.refused_share:.3%}",
-            f"{self.gpu_hours:.1f}",
-            str(self.most_replicas),
-        ]
+    def record(self) -> dict[str, Value]:
+        """As the file of figures has it."""
+        return {
+            "group": self.variant.group,
+            "variant": self.variant.name,
+            **{f"p{percent}_seconds": seconds for percent, seconds in self.wait.items()},
+            "refused_share": round(self.refused_share, 6),
+            "gpu_hours": round(self.gpu_hours, 4),
+            "most_replicas": self.most_replicas,
+        }
 
 
-def measure(variant: Variant, peak: float = PEAK_RATE) -> Row:
-    """Simulate its days, with a peak of so many images a second."""
+def simulate_days(variant: Variant, peak: float = PEAK_RATE) -> Row:
+    """What becomes of a variant on its days, with a peak of so many images a second."""
     days = [simulate(variant.settings, variant.conditions, Day(peak, seed=seed)) for seed in SEEDS]
     return Row.of(variant, days)
 
 
-def format_rows(rows: Sequence[Row]) -> str:
-    """A Markdown table, with a line above each group."""
-    lines: list[list[str]] = []
-    for group, members in groupby(rows, lambda row: row.variant.group):
-        if group:
-            lines.append([f"**{group}**", *[""] * (len(HEAD) - 1)])
-        lines += [row.cells() for row in members]
-    return markdown_table(HEAD, lines)
+def to_figures(rows: Sequence[Row]) -> Figures:
+    """The file of figures."""
+    return Figures(
+        question="What do settings of the autoscaler do to a day?",
+        date=None,
+        machine=None,
+        versions={},
+        command="python -m perf autoscaling --save",
+        rounds=None,
+        conditions=(
+            f"A simulation of {len(SEEDS)} days with a peak of {PEAK_RATE:.0f} receipts a second: waits of the worst "
+            "day in steps of half a second, refusals over all days, GPU-hours of a mean day."
+        ),
+        measurements=tuple(row.record() for row in rows),
+        tables={"settings": _TABLE},
+    )

@@ -1,27 +1,28 @@
-"""Kubernetes' rules, a replica's queue, and a day of both; the documented table against the simulation."""
+"""Kubernetes' rules, a replica's queue, and a day of both; the figures that are written down against the simulation."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from perf.autoscaling.__main__ import COMMAND, PAGE
 from perf.autoscaling.conditions import measured_conditions
 from perf.autoscaling.defaults import DEFAULTS, DEFAULTS_ROW, list_variants, read_defaults
 from perf.autoscaling.hpa import DOWN_BY_DEFAULT, Autoscaler, Bounds, Policy, PolicyType, Rules, propose
 from perf.autoscaling.load import Day
 from perf.autoscaling.replica import Curve, Limits, Replica, Taken
-from perf.autoscaling.report import measure
+from perf.autoscaling.report import NAME, simulate_days
 from perf.autoscaling.simulation import Conditions, Settings, Signal, Trigger, simulate
-from perf.measured import Work, read_measured
-from tools.docs import read_part
+from perf.figures.data import Value, load
+from perf.figures.engine import Workload, read_engine_figures
 
 PODS, PERCENT = PolicyType.PODS, PolicyType.PERCENT
 BOUNDS = Bounds(1, 100)
-CURVE = Curve((1, 10), (1.0, 10.0))
+CURVE = Curve({1: 1.0, 10: 10.0})
 
 
 @pytest.mark.parametrize(
@@ -86,15 +87,13 @@ def test_going_up_waits_while_a_lower_proposal_is_in_its_window() -> None:
 
 
 def test_the_curve_goes_through_what_was_measured_and_no_higher() -> None:
-    measured = read_measured()
-    for work in Work:
-        curve = Curve.of(measured, work)
-        for in_flight, rate in measured.rate_at[work].items():
+    for rate_at in (read_engine_figures().rate_at[workload] for workload in Workload):
+        curve = Curve(rate_at)
+        for in_flight, rate in rate_at.items():
             assert curve.rate(in_flight) == pytest.approx(rate)
-        assert curve.rate(1) == pytest.approx(1 / measured.alone_seconds[work])
         rates = curve.table(1000)
         assert rates == sorted(rates)
-        assert max(rates) == max(measured.rate_at[work].values())
+        assert max(rates) == max(rate_at.values())
 
 
 def replica(limits: Limits) -> tuple[Replica, Taken]:
@@ -139,32 +138,26 @@ def test_the_same_day_comes_out_the_same() -> None:
     assert simulate(settings, conditions, Day(10)) != simulate(settings, conditions, Day(10, seed=8))
 
 
-def documented() -> dict[tuple[str, str], list[str]]:
-    """The cells of each row of the documented table, by its group and name."""
-    rows, group = {}, ""
-    for line in read_part(PAGE, COMMAND).splitlines()[2:]:
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        if name.startswith("**"):
-            group = name.strip("*")
-        else:
-            rows[group, name] = cells
-    return rows
+def simulated() -> dict[tuple[Value, Value], Mapping[str, Value]]:
+    """The records that are written down, by group and variant."""
+    return {(record["group"], record["variant"]): record for record in load(NAME).measurements}
 
 
-def test_the_table_has_every_variant_and_the_defaults_come_out_as_it_says() -> None:
+def test_the_figures_have_every_variant_and_the_defaults_come_out_as_they_say() -> None:
     variants = list_variants(read_defaults(), measured_conditions())
-    assert list(documented()) == [(variant.group, variant.name) for variant in variants]
-    assert documented()["", DEFAULTS_ROW] == measure(variants[0]).cells()[1:]
+    assert list(simulated()) == [(variant.group, variant.name) for variant in variants]
+    assert simulated()["", DEFAULTS_ROW] == simulate_days(variants[0]).record()
 
 
 def test_nothing_that_keeps_the_promises_is_cheaper_than_the_defaults() -> None:
     """As docs/autoscaling.md says: a 99th percentile of a second, one request of a thousand refused."""
     conditions = ("a new replica serves after", "metrics are scraped each")
-    kept = {
-        name: float(gpu_hours)
-        for (group, name), (_, _, p99, refused, gpu_hours, _) in documented().items()
-        if group not in conditions and float(p99) <= 1 and float(refused.rstrip("%")) <= 0.1
-    }
+    figures = load(NAME)
+    kept = {}
+    for group, variant in simulated():
+        number = partial(figures.number, group=str(group), variant=str(variant))
+        if group not in conditions and number("p99_seconds") <= 1 and number("refused_share") <= 0.001:
+            kept[variant] = number("gpu_hours")
     assert kept[DEFAULTS_ROW] <= 1.01 * min(kept.values())
 
 
