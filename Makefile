@@ -85,7 +85,7 @@ matrix: install browser $(VENV)-vllm-$(OLDEST_VLLM)/.installed ## the tests with
 	$(BIN)/pytest $(ENGINE_TESTS)
 
 parity: install ## the served text against transformers' own, both in float32
-	$(BIN)/python -m perf.parity
+	$(BIN)/python -m perf parity
 
 lint: install
 	$(BIN)/ruff format --check .
