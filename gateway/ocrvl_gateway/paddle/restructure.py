@@ -11,7 +11,7 @@ from typing import Any
 from paddlex.inference.pipelines.paddleocr_vl.pipeline import _PaddleOCRVLPipeline
 from paddlex.inference.serving.basic_serving._pipeline_apps._common.common import prune_result
 
-from ocrvl.models.document.markdown import to_markdown, to_word
+from ocrvl.page_markdown import to_markdown, to_word
 from ocrvl_gateway.encoding import encode_base64
 from ocrvl_gateway.errors import BadRequest, Refusal
 from ocrvl_gateway.paddle.failed_pages import merge_failed

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ocrvl.markup import PRINTED_DOLLAR, mark_written
-from ocrvl.models.document.markdown import to_json, to_markdown, to_word
 from ocrvl.models.document.options import DocumentOptions, task_of
 from ocrvl.models.document.tables import can_merge_tables
 from ocrvl.models.regions import Region
+from ocrvl.page_markdown import to_json, to_markdown, to_word
 from ocrvl.postprocess import PaddleFunctions, load_paddle_functions, postprocess_text
 from ocrvl.wire import Task
 

@@ -1,4 +1,4 @@
-"""A page of PaddleX's as Markdown and as a file for Word that show what is printed, whatever it looks like.
+"""A page of PaddleX's result as Markdown, JSON and Word, with what is printed escaped: for `document` and the gateway.
 
 PaddleX puts texts into Markdown and HTML as they are. What becomes of each kind of block stays PaddleX's; only the text
 that it is handed is escaped.
