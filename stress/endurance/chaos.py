@@ -11,7 +11,7 @@ from typing import Final
 
 import psutil
 
-from stress.endurance.fleet import Fleet
+from stress.endurance.client_pool import ClientPool
 from stress.endurance.recovery import Kill, Kind
 from stress.endurance.server import Role, ServeProcess
 
@@ -47,13 +47,13 @@ class Chaos:
     def __init__(
         self,
         server: ServeProcess,
-        fleet: Fleet,
+        pool: ClientPool,
         schedule: Schedule,
         random: Random,
         on_kill: Callable[[Kill], None] = lambda _kill: None,
     ) -> None:
         self._server = server
-        self._fleet = fleet
+        self._pool = pool
         self._schedule = schedule
         self._random = random
         self._on_kill = on_kill
@@ -90,7 +90,7 @@ class Chaos:
 
     def _kill_client(self) -> None:
         at = time.monotonic()
-        self._record(Kill(Kind.CLIENT, self._fleet.kill_one(self._random), at, at, at))
+        self._record(Kill(Kind.CLIENT, self._pool.kill_one(self._random), at, at, at))
         self._next_client = at + self._random.uniform(*self._schedule.client_gap)
 
     def _await_recovery(self, what: str, killed: float) -> tuple[float, float]:

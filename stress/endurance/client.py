@@ -1,4 +1,4 @@
-"""One client process: some threads, each with a door of its own, that ask one image after the other."""
+"""One client process: some threads, each with a caller of its own, that send one image after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
-from stress.endurance.asking import Door, Ending, ending_of, open_door
+from stress.endurance.callers import CallerKind, Outcome, open_caller, outcome_of
 from stress.endurance.images import ReferenceImage
 from stress.endurance.journal import Closed, Ended, Journal, Sent
 from stress.endurance.server import Endpoints
@@ -26,7 +26,7 @@ class ClientPlan:
     name: str
     journal: Path
     endpoints: Endpoints
-    doors: tuple[Door, ...]
+    callers: tuple[CallerKind, ...]
     images: tuple[ReferenceImage, ...]
     seed: str
     timeout: float
@@ -34,41 +34,41 @@ class ClientPlan:
 
 
 def run_client(plan: ClientPlan, stop: Connection) -> None:
-    """Ask until the other end of `stop` is closed, by whoever started this or by its death; then wait for the rest."""
+    """Send until the other end of `stop` is closed, by whoever started this or by its death; then wait for the rest."""
     journal = Journal(plan.journal)
     stopped = threading.Event()
     threads = [
-        threading.Thread(target=_ask_on, args=(plan, journal, number, stopped), daemon=True)
-        for number in range(len(plan.doors))
+        threading.Thread(target=_send_on, args=(plan, journal, number, stopped), daemon=True)
+        for number in range(len(plan.callers))
     ]
     for thread in threads:
         thread.start()
     stop.poll(None)
     stopped.set()
-    give_up = time.monotonic() + plan.timeout + plan.grace + 1
+    deadline = time.monotonic() + plan.timeout + plan.grace + 1
     for thread in threads:
-        thread.join(max(0.0, give_up - time.monotonic()))
+        thread.join(max(0.0, deadline - time.monotonic()))
     journal.write(Closed(time.monotonic()))
     # a thread that hangs must not keep the process
     os._exit(0)
 
 
-def _ask_on(plan: ClientPlan, journal: Journal, number: int, stopped: threading.Event) -> None:
-    door = plan.doors[number]
+def _send_on(plan: ClientPlan, journal: Journal, number: int, stopped: threading.Event) -> None:
+    caller = plan.callers[number]
     random = Random(f"{plan.seed} {number}")
-    asker = open_door(door, plan.endpoints, plan.timeout)
+    connection = open_caller(caller, plan.endpoints, plan.timeout)
     count = 0
     while not stopped.is_set():
         image = random.choice(plan.images)
         request = f"{plan.name}-{number}-{count}"
         count += 1
-        journal.write(Sent(request, time.monotonic(), door, image.name))
+        journal.write(Sent(request, time.monotonic(), caller, image.name))
         try:
-            text = asker.read(image, request)
-            ending, detail = (Ending.RIGHT, "") if text == door.text_of(image) else (Ending.WRONG, text)
+            text = connection.read(image, request)
+            outcome, detail = (Outcome.RIGHT, "") if text == caller.expected_text(image) else (Outcome.WRONG, text)
         except Exception as error:
-            ending = ending_of(error)
-            detail = repr(error) if ending is Ending.FOREIGN else str(error)
-        journal.write(Ended(request, time.monotonic(), ending, detail))
-        if ending not in (Ending.RIGHT, Ending.WRONG):
+            outcome = outcome_of(error)
+            detail = repr(error) if outcome is Outcome.FOREIGN else str(error)
+        journal.write(Ended(request, time.monotonic(), outcome, detail))
+        if outcome not in (Outcome.RIGHT, Outcome.WRONG):
             stopped.wait(_PAUSE_AFTER_ERROR)

@@ -16,15 +16,15 @@ from rich.console import Console
 from ocrvl.launcher.interfaces import Interface
 from stress.endurance.chaos import Chaos, NoRecovery, Schedule
 from stress.endurance.client import ClientPlan
-from stress.endurance.fleet import Fleet
+from stress.endurance.client_pool import ClientPool
 from stress.endurance.images import draw_files, read_documents, read_undisturbed
 from stress.endurance.journal import read_events
+from stress.endurance.leftovers import Leftovers
 from stress.endurance.reconcile import Client, Request, reconcile
 from stress.endurance.recovery import Kill, Kind
 from stress.endurance.report import Report, Run
 from stress.endurance.repository import copy_repository
 from stress.endurance.server import ServeProcess
-from stress.endurance.traces import Traces
 
 _CLIENTS = 4
 _LINES, _RECEIPTS = 40, 24
@@ -33,13 +33,13 @@ _TIMEOUT, _GRACE = 120.0, 15.0
 
 _FAILURE_WINDOW = "20"
 """Seconds. Processes die here because they are killed, so neither the engine's nor the server's own count of failures
-may come to where restarts are delayed or given up."""
+may come to where restarts are delayed or end."""
 
 
 def main(
     minutes: Annotated[float, typer.Option(min=0.1, help="Faults go on for at least this long.")] = 5.0,
     kills: Annotated[int, typer.Option(min=1, help="And until so many of each kind were killed.")] = 10,
-    calm: Annotated[float, typer.Option(min=0.1, help="Minutes without faults before, to compare with.")] = 2.0,
+    baseline: Annotated[float, typer.Option(min=0.1, help="Minutes without faults before, to compare with.")] = 2.0,
     in_flight: Annotated[int, typer.Option(min=10, help="Requests in flight, of all clients together.")] = 20,
     seed: Annotated[int, typer.Option(help="Of images, load and kills.")] = 0,
     report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
@@ -53,7 +53,7 @@ def main(
     console = Console(highlight=False, soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="ocrvl-faults-"))
     try:
-        found = Report(_run(console, folder, Schedule(minutes * 60, kills), calm * 60, in_flight, seed))
+        found = Report(_run(console, folder, Schedule(minutes * 60, kills), baseline * 60, in_flight, seed))
     except RuntimeError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
@@ -66,40 +66,42 @@ def main(
     shutil.rmtree(folder)
 
 
-def _run(console: Console, folder: Path, schedule: Schedule, calm: float, in_flight: int, seed: int) -> Run:
+def _run(console: Console, folder: Path, schedule: Schedule, baseline: float, in_flight: int, seed: int) -> Run:
     parameters = {"failure_window_seconds": _FAILURE_WINDOW}
     repository = copy_repository(folder / "repository", parameters=parameters, interfaces=tuple(Interface))
     arguments = ("--model-repository", str(repository), "--failure-window", _FAILURE_WINDOW)
-    traces, trouble = Traces(), None
+    leftovers, trouble = Leftovers(), None
     console.print("starting the server")
     with ServeProcess(folder, arguments) as server:
-        traces.look(server.members())
+        leftovers.look(server.members())
         url = server.endpoints.grpc
         images = tuple(read_documents(url, read_undisturbed(url, draw_files(seed, _LINES, _RECEIPTS))))
         plan = ClientPlan("", folder, server.endpoints, (), images, str(seed), _TIMEOUT, _GRACE)
-        with Fleet(plan, folder, _CLIENTS, in_flight) as fleet:
-            console.print(f"{len(images)} images, {in_flight} requests in flight, {calm:g} s without faults")
+        with ClientPool(plan, folder, _CLIENTS, in_flight) as pool:
+            console.print(f"{len(images)} images, {in_flight} requests in flight, {baseline:g} s without faults")
             time.sleep(_WARM_UP_SECONDS)
             start = time.monotonic()
-            time.sleep(calm)
+            time.sleep(baseline)
             middle = time.monotonic()
 
             def on_kill(kill: Kill) -> None:
-                traces.look(server.members())
+                leftovers.look(server.members())
                 console.print(f"{kill.at - middle:6.0f} s: {kill.kind} {kill.what}{_how(kill)}")
 
-            chaos = Chaos(server, fleet, schedule, Random(seed), on_kill)
+            chaos = Chaos(server, pool, schedule, Random(seed), on_kill)
             try:
                 chaos.run()
             except NoRecovery as error:
                 trouble = f"{error}; the server said:\n{server.printed}"
             end = time.monotonic()
             console.print("waiting for the last requests")
-            clients = fleet.stop()
+            clients = pool.stop()
         # each stub that is killed takes the server with it
         restarts = server.printed.count("broken: ") - sum(kill.kind is Kind.STUB for kill in chaos.kills)
     requests = [request for client in clients for request in _reconcile(client)]
-    return Run(requests, chaos.kills, (start, middle), (middle, end), schedule.kills, trouble, traces.left(), restarts)
+    return Run(
+        requests, chaos.kills, (start, middle), (middle, end), schedule.kills, trouble, leftovers.left(), restarts
+    )
 
 
 def _how(kill: Kill) -> str:

@@ -12,7 +12,7 @@ from ocrvl_client import Client, Document
 from training.nano.world import World
 
 _TOGETHER: Final = 8
-"""Documents in company: as many as the server has under way at a time."""
+"""Documents in company: as many as the server reads at a time."""
 
 
 @dataclass(frozen=True)

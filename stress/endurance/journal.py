@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from stress.endurance.asking import Door, Ending
+from stress.endurance.callers import CallerKind, Outcome
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Sent:
 
     id: str
     at: float
-    door: Door
+    caller: CallerKind
     image: str
 
 
@@ -32,7 +32,7 @@ class Ended:
 
     id: str
     at: float
-    ending: Ending
+    outcome: Outcome
     detail: str = ""
 
 
@@ -73,7 +73,7 @@ def read_events(text: bytes) -> Iterator[Event]:
         values = json.loads(line)
         kind = _KINDS[values.pop("event")]
         if kind is Sent:
-            values["door"] = Door(values["door"])
+            values["caller"] = CallerKind(values["caller"])
         elif kind is Ended:
-            values["ending"] = Ending(values["ending"])
+            values["outcome"] = Outcome(values["outcome"])
         yield kind(**values)

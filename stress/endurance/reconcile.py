@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from stress.endurance.asking import Door, Ending
+from stress.endurance.callers import CallerKind, Outcome
 from stress.endurance.journal import Closed, Ended, Event, Sent
 
 AT_ONCE_SECONDS: Final = 2.0
@@ -43,22 +43,22 @@ class Verdict(StrEnum):
     HUNG = "hung"
 
 
-MUST_NOT_BE: Final = (Verdict.UNCLEAR, Verdict.WRONG, Verdict.LOST, Verdict.HUNG)
+UNACCEPTABLE: Final = (Verdict.UNCLEAR, Verdict.WRONG, Verdict.LOST, Verdict.HUNG)
 
-_CLEAR: Final = (Ending.UNAVAILABLE, Ending.TIMEOUT, Ending.CANCELLED)
+_CLEAR: Final = (Outcome.UNAVAILABLE, Outcome.TIMEOUT, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request from beginning to end; `ended` and `ending` are None where it never ended."""
+    """One request from beginning to end; `ended` and `outcome` are None where it never ended."""
 
     id: str
     client: str
-    door: Door
+    caller: CallerKind
     image: str
     sent: float
     ended: float | None
-    ending: Ending | None
+    outcome: Outcome | None
     verdict: Verdict
     detail: str
 
@@ -93,10 +93,12 @@ def reconcile(client: Client, events: Iterable[Event], deadline: float) -> list[
 def _close(client: Client, sent: Sent, ended: Ended | None, closed: float | None, deadline: float) -> Request:
     if ended is None:
         verdict = _judge_open(client, sent, closed, deadline)
-        return Request(sent.id, client.name, sent.door, sent.image, sent.at, None, None, verdict, "")
+        return Request(sent.id, client.name, sent.caller, sent.image, sent.at, None, None, verdict, "")
     late = ended.at - sent.at > deadline
-    verdict = Verdict.HUNG if late else judge(sent.door, ended.ending, ended.at - sent.at)
-    return Request(sent.id, client.name, sent.door, sent.image, sent.at, ended.at, ended.ending, verdict, ended.detail)
+    verdict = Verdict.HUNG if late else judge(sent.caller, ended.outcome, ended.at - sent.at)
+    return Request(
+        sent.id, client.name, sent.caller, sent.image, sent.at, ended.at, ended.outcome, verdict, ended.detail
+    )
 
 
 def _judge_open(client: Client, sent: Sent, closed: float | None, deadline: float) -> Verdict:
@@ -106,38 +108,38 @@ def _judge_open(client: Client, sent: Sent, closed: float | None, deadline: floa
     return Verdict.HUNG if closed is not None and closed - sent.at >= deadline else Verdict.LOST
 
 
-def judge(door: Door, ending: Ending, seconds: float) -> Verdict:
-    """What a request's own ending means.
+def judge(caller: CallerKind, outcome: Outcome, seconds: float) -> Verdict:
+    """What a request's own outcome means.
 
-    >>> judge(Door.STREAM, Ending.UNAVAILABLE, 0.1)
+    >>> judge(CallerKind.STREAM, Outcome.UNAVAILABLE, 0.1)
     <Verdict.REFUSED: 'refused'>
-    >>> judge(Door.GRPC, Ending.UNAVAILABLE, 119.0)
+    >>> judge(CallerKind.GRPC, Outcome.UNAVAILABLE, 119.0)
     <Verdict.FAILED: 'failed'>
     """
-    match ending:
-        case Ending.RIGHT:
+    match outcome:
+        case Outcome.RIGHT:
             return Verdict.ANSWERED
-        case Ending.WRONG:
+        case Outcome.WRONG:
             return Verdict.WRONG
-        case Ending.UNAVAILABLE if door.is_single_attempt and seconds <= AT_ONCE_SECONDS:
+        case Outcome.UNAVAILABLE if caller.is_single_attempt and seconds <= AT_ONCE_SECONDS:
             return Verdict.REFUSED
-    return Verdict.FAILED if ending in _CLEAR else Verdict.UNCLEAR
+    return Verdict.FAILED if outcome in _CLEAR else Verdict.UNCLEAR
 
 
-def count_verdicts(requests: Iterable[Request]) -> dict[Door, Counter[Verdict]]:
-    """How many requests of each door had each verdict."""
-    counts: dict[Door, Counter[Verdict]] = {}
+def count_verdicts(requests: Iterable[Request]) -> dict[CallerKind, Counter[Verdict]]:
+    """How many requests of each caller had each verdict."""
+    counts: dict[CallerKind, Counter[Verdict]] = {}
     for request in requests:
-        counts.setdefault(request.door, Counter())[request.verdict] += 1
+        counts.setdefault(request.caller, Counter())[request.verdict] += 1
     return counts
 
 
 def count_reasons(requests: Iterable[Request]) -> Counter[tuple[Verdict, str]]:
     """What those that were not answered were told, most frequent first, without what differs from case to case."""
     return Counter(
-        (request.verdict, f"{request.ending}: {generalise(request.detail)}")
+        (request.verdict, f"{request.outcome}: {generalise(request.detail)}")
         for request in requests
-        if request.ending not in (None, Ending.RIGHT, Ending.WRONG)
+        if request.outcome not in (None, Outcome.RIGHT, Outcome.WRONG)
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from stress.endurance.asking import Door
-from stress.endurance.reconcile import MUST_NOT_BE, Request, Verdict, count_reasons, count_verdicts
+from stress.endurance.callers import CallerKind
+from stress.endurance.reconcile import UNACCEPTABLE, Request, Verdict, count_reasons, count_verdicts
 from stress.endurance.recovery import Kill, Kind, Recovery, Window, find_recoveries, rate_outside, seconds_outside
 
 TARGET_RATIO: Final = 0.9
@@ -23,7 +23,7 @@ _REASONS_SHOWN = 25
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that happened; `calm` and `stormy` are the spans without and with faults.
+    """Everything that happened; `baseline` and `faulty` are the spans without and with faults.
 
     `trouble` says why a run ended early, `left` what the server left behind; `restarts` are those of Triton that no
     killed stub explains.
@@ -31,9 +31,9 @@ class Run:
 
     requests: Sequence[Request]
     kills: Sequence[Kill]
-    calm: Window
-    stormy: Window
-    wanted_kills: int
+    baseline: Window
+    faulty: Window
+    least_kills: int
     trouble: str | None
     left: Sequence[str]
     restarts: int = 0
@@ -43,14 +43,14 @@ class Run:
 class Goodput:
     """Right answers per second: without faults, and with them but outside recoveries."""
 
-    calm: float
+    baseline: float
     outside: float
     seconds_outside: float
 
     @property
     def ratio(self) -> float:
         """The second by the first."""
-        return self.outside / self.calm if self.calm else 0.0
+        return self.outside / self.baseline if self.baseline else 0.0
 
 
 class Report:
@@ -60,11 +60,11 @@ class Report:
         self.run = run
         answers = sorted(one.ended for one in run.requests if one.verdict is Verdict.ANSWERED and one.ended is not None)
         self.recoveries = find_recoveries(run.kills, answers)
-        windows = [(one.kill.at, one.answered or run.stormy[1]) for one in self.recoveries]
+        windows = [(one.kill.at, one.answered or run.faulty[1]) for one in self.recoveries]
         self.goodput = Goodput(
-            rate_outside(answers, run.calm, []),
-            rate_outside(answers, run.stormy, windows),
-            seconds_outside(run.stormy, windows),
+            rate_outside(answers, run.baseline, []),
+            rate_outside(answers, run.faulty, windows),
+            seconds_outside(run.faulty, windows),
         )
         self.verdicts = count_verdicts(run.requests)
         self.total: Counter[Verdict] = sum(self.verdicts.values(), Counter())
@@ -73,24 +73,24 @@ class Report:
     def failures(self) -> list[str]:
         """Why the run does not hold, empty where it does."""
         found = [self.run.trouble] if self.run.trouble else []
-        found += [f"{self.total[verdict]} requests {verdict}" for verdict in MUST_NOT_BE if self.total[verdict]]
+        found += [f"{self.total[verdict]} requests {verdict}" for verdict in UNACCEPTABLE if self.total[verdict]]
         if self.run.restarts:
             found.append(f"Triton was started again {self.run.restarts} times though no stub of it was killed")
         if self.goodput.ratio < TARGET_RATIO:
             found.append(f"goodput outside recoveries is {self.goodput.ratio:.2f} of that without faults")
-        wanted = self.run.wanted_kills
+        wanted = self.run.least_kills
         return found + [f"{self.kills[kind]} kills of kind {kind}" for kind in Kind if self.kills[kind] < wanted]
 
     def as_json(self) -> dict[str, Any]:
         """All figures; times of kills count from the beginning of the faults."""
-        start = self.run.stormy[0]
+        start = self.run.faulty[0]
         return {
             "failures": self.failures(),
             "kills": dict(self.kills),
-            "verdicts": {door: dict(counts) for door, counts in self.verdicts.items()},
+            "verdicts": {caller: dict(counts) for caller, counts in self.verdicts.items()},
             "recovery_seconds": {kind: _spread(self._recovery_seconds(kind)) for kind in Kind},
             "goodput": {**asdict(self.goodput), "ratio": self.goodput.ratio},
-            "seconds": {"calm": self.run.calm[1] - self.run.calm[0], "stormy": self.run.stormy[1] - start},
+            "seconds": {"baseline": self.run.baseline[1] - self.run.baseline[0], "faulty": self.run.faulty[1] - start},
             "reasons": [
                 {"verdict": verdict, "reason": reason, "count": count}
                 for (verdict, reason), count in count_reasons(self.run.requests).most_common()
@@ -122,10 +122,10 @@ class Report:
         return table
 
     def _request_table(self) -> Table:
-        table = Table("door", "sent", *Verdict, title="requests")
-        for door in Door:
-            counts = self.verdicts.get(door, Counter[Verdict]())
-            table.add_row(door, str(counts.total()), *(str(counts[verdict]) for verdict in Verdict))
+        table = Table("caller", "sent", *Verdict, title="requests")
+        for caller in CallerKind:
+            counts = self.verdicts.get(caller, Counter[Verdict]())
+            table.add_row(caller, str(counts.total()), *(str(counts[verdict]) for verdict in Verdict))
         table.add_section()
         table.add_row("all", str(self.total.total()), *(str(self.total[verdict]) for verdict in Verdict))
         return table
@@ -138,7 +138,9 @@ class Report:
 
     def _figure_table(self) -> Table:
         goodput, table = self.goodput, Table("goodput", "answers a second", "measured for", title="goodput")
-        table.add_row("without faults", f"{goodput.calm:.2f}", f"{self.run.calm[1] - self.run.calm[0]:.0f} s")
+        table.add_row(
+            "without faults", f"{goodput.baseline:.2f}", f"{self.run.baseline[1] - self.run.baseline[0]:.0f} s"
+        )
         table.add_row("with faults, outside recoveries", f"{goodput.outside:.2f}", f"{goodput.seconds_outside:.0f} s")
         table.add_row("ratio", f"{goodput.ratio:.3f}", f"target {TARGET_RATIO}")
         return table

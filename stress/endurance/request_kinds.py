@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from ocrvl_client import Client, FinishReason, InvalidRequest, RequestCancelled
-from stress.endurance.asking import PATIENT, StreamAsker
+from stress.endurance.callers import RETRY, StreamCaller
 from stress.endurance.images import ReferenceImage
 from stress.endurance.server import Endpoints
 
@@ -26,7 +26,7 @@ others wait for seconds while an engine computes."""
 BAD_FILES: Final = (b"", b"hello world", b"%PDF-1.7 ...", bytes(1000), b"\x89PNG\r\n\x1a\n" + bytes(60))
 
 
-class Errand(StrEnum):
+class RequestKind(StrEnum):
     """A kind of request."""
 
     GRPC = "an image, gRPC"
@@ -39,13 +39,13 @@ class Errand(StrEnum):
 
 
 _WEIGHTS: Final = {
-    Errand.GRPC: 30,
-    Errand.HTTP: 20,
-    Errand.SEVERAL: 12,
-    Errand.KEPT: 6,
-    Errand.BAD: 10,
-    Errand.CANCELLED: 8,
-    Errand.STREAM: 14,
+    RequestKind.GRPC: 30,
+    RequestKind.HTTP: 20,
+    RequestKind.SEVERAL: 12,
+    RequestKind.KEPT: 6,
+    RequestKind.BAD: 10,
+    RequestKind.CANCELLED: 8,
+    RequestKind.STREAM: 14,
 }
 
 
@@ -53,22 +53,24 @@ _WEIGHTS: Final = {
 class Plan:
     """One request: `bad` is the bad file where there is one, `cancel_after` is in seconds."""
 
-    errand: Errand
+    kind: RequestKind
     images: tuple[ReferenceImage, ...]
     bad: bytes = b""
     cancel_after: float = 0.0
 
 
-def plan_errands(
-    images: Sequence[ReferenceImage], count: int, random: Random, mixed: Collection[Errand] = tuple(Errand)
+def plan_requests(
+    images: Sequence[ReferenceImage], count: int, random: Random, mixed: Collection[RequestKind] = tuple(RequestKind)
 ) -> list[Plan]:
     """So many requests of these kinds, mixed; the same for the same state of `random`."""
     weights = {kind: weight for kind, weight in _WEIGHTS.items() if kind in mixed}
     kinds = random.choices(list(weights), list(weights.values()), k=count)
     plans = []
     for kind in kinds:
-        several = random.randint(2, 5) if kind in (Errand.SEVERAL, Errand.KEPT) or random.random() < 0.2 else 1
-        chosen = tuple(random.choices(images, k=several if kind is not Errand.CANCELLED else 1))
+        several = (
+            random.randint(2, 5) if kind in (RequestKind.SEVERAL, RequestKind.KEPT) or random.random() < 0.2 else 1
+        )
+        chosen = tuple(random.choices(images, k=several if kind is not RequestKind.CANCELLED else 1))
         plans.append(Plan(kind, chosen, random.choice(BAD_FILES), random.uniform(0.0, 1.0)))
     return plans
 
@@ -77,9 +79,9 @@ class Runner:
     """What one thread needs to send requests, and to tell whether the right thing came back."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        self._grpc = Client(endpoints.grpc, timeout=_TIMEOUT, retry=PATIENT)
-        self._http = Client(endpoints.http, protocol="http", timeout=_TIMEOUT, retry=PATIENT)
-        self._stream = StreamAsker(endpoints.grpc, _TIMEOUT)
+        self._grpc = Client(endpoints.grpc, timeout=_TIMEOUT, retry=RETRY)
+        self._http = Client(endpoints.http, protocol="http", timeout=_TIMEOUT, retry=RETRY)
+        self._stream = StreamCaller(endpoints.grpc, _TIMEOUT)
 
     def __enter__(self) -> Runner:
         return self
@@ -99,19 +101,19 @@ class Runner:
 
     def _run(self, plan: Plan) -> str | None:
         files, texts = [one.data for one in plan.images], [one.text for one in plan.images]
-        match plan.errand:
-            case Errand.GRPC | Errand.SEVERAL:
+        match plan.kind:
+            case RequestKind.GRPC | RequestKind.SEVERAL:
                 return _differs([reading.text for reading in self._grpc.read_batch(files)], texts)
-            case Errand.HTTP:
+            case RequestKind.HTTP:
                 return _differs([reading.text for reading in self._http.read_batch(files)], texts)
-            case Errand.STREAM:
+            case RequestKind.STREAM:
                 return _differs(self._stream.read_batch(files, uuid.uuid4().hex), texts)
-            case Errand.KEPT:
+            case RequestKind.KEPT:
                 *readings, last = self._grpc.read_batch([*files, plan.bad], on_error="keep")
                 if last.finish_reason is not FinishReason.ERROR:
                     return f"a bad file was read: {last}"
                 return _differs([reading.text for reading in readings], texts)
-            case Errand.BAD:
+            case RequestKind.BAD:
                 return self._read_bad(plan.bad)
         return self._read_and_cancel(plan)
 

@@ -120,8 +120,8 @@ class ServeProcess:
         return sum(values_by_replica(samples, "engine_images_in_flight").values())
 
     def _wait_until_ready(self) -> Endpoints:
-        give_up = time.monotonic() + START_SECONDS
-        while time.monotonic() < give_up and self.is_running:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.is_running:
             if match := _READY.search(self.printed):
                 return Endpoints(*match.groups())
             time.sleep(0.2)

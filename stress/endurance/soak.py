@@ -22,7 +22,7 @@ from rich.table import Table
 from stress.endurance.images import draw_files, read_undisturbed
 from stress.endurance.memory import MAX_GROWTH, Growth, Memory, compare, read_memory
 from stress.endurance.repository import copy_repository
-from stress.endurance.request_kinds import Errand, Plan, Runner, plan_errands
+from stress.endurance.request_kinds import Plan, RequestKind, Runner, plan_requests
 from stress.endurance.server import ServeProcess
 
 _IDLE_SECONDS = 60.0
@@ -33,14 +33,14 @@ _KV_BLOCKS = 256
 blocks of its KV cache in turn: these few have all been used after a tenth of the requests. The gibibyte that the
 engine takes by default would go on filling, and hide growth under its own."""
 
-Outcomes = list[tuple[Errand, str | None]]
+Outcomes = list[tuple[RequestKind, str | None]]
 
 
 def main(
     requests: Annotated[int, typer.Option(min=100, help="How many, in all.")] = 2000,
     in_flight: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 24,
     seed: Annotated[int, typer.Option(help="Of images and requests.")] = 0,
-    only: Annotated[list[Errand] | None, typer.Option(help="Kinds of requests; all unless given.")] = None,
+    only: Annotated[list[RequestKind] | None, typer.Option(help="Kinds of requests; all unless given.")] = None,
     report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
 ) -> None:
     """Start `ocrvl serve`, send it requests of every kind, and compare its memory at 10 % and at 100 % of them.
@@ -55,7 +55,7 @@ def main(
         repository = copy_repository(folder / "repository", engine_args={"num_gpu_blocks_override": _KV_BLOCKS})
         with ServeProcess(folder, ("--model-repository", str(repository))) as server:
             images = read_undisturbed(server.endpoints.grpc, draw_files(seed, 40, 20))
-            plans = plan_errands(images, requests, Random(seed), only or tuple(Errand))
+            plans = plan_requests(images, requests, Random(seed), only or tuple(RequestKind))
             outcomes, before = _send(console, server, plans[: requests // 10], in_flight)
             more, after = _send(console, server, plans[requests // 10 :], in_flight)
     except RuntimeError as error:
@@ -64,7 +64,7 @@ def main(
     outcomes += more
     growths = compare(before, after)
     console.print(_outcome_table(outcomes), _memory_table(growths, before, after))
-    problems = [f"{errand}: {problem}" for errand, problem in outcomes if problem]
+    problems = [f"{kind}: {problem}" for kind, problem in outcomes if problem]
     for problem in problems[:_PROBLEMS_SHOWN]:
         console.print(f"does not hold: {problem}", style="red", markup=False)
     if report:
@@ -81,16 +81,16 @@ def _send(console: Console, server: ServeProcess, plans: Sequence[Plan], in_flig
     with ExitStack() as runners, ThreadPoolExecutor(in_flight) as pool:
         local = threading.local()
 
-        def run(plan: Plan) -> tuple[Errand, str | None]:
+        def run(plan: Plan) -> tuple[RequestKind, str | None]:
             if not hasattr(local, "runner"):
                 local.runner = runners.enter_context(Runner(server.endpoints))
-            return plan.errand, local.runner.run(plan)
+            return plan.kind, local.runner.run(plan)
 
         outcomes = list(pool.map(run, plans))
     console.print(f"{len(plans)} requests in {time.monotonic() - began:.0f} s")
-    give_up = time.monotonic() + _IDLE_SECONDS
+    deadline = time.monotonic() + _IDLE_SECONDS
     while server.images_in_flight() > 0:
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise RuntimeError("images are still in flight though no request is")
         time.sleep(1)
     return outcomes, read_memory(server.members())
@@ -98,9 +98,9 @@ def _send(console: Console, server: ServeProcess, plans: Sequence[Plan], in_flig
 
 def _outcome_table(outcomes: Outcomes) -> Table:
     table = Table("requests", "sent", "right outcome", title="requests")
-    sent, right = Counter(errand for errand, _ in outcomes), Counter(errand for errand, wrong in outcomes if not wrong)
-    for errand in Errand:
-        table.add_row(errand, str(sent[errand]), str(right[errand]))
+    sent, right = Counter(kind for kind, _ in outcomes), Counter(kind for kind, wrong in outcomes if not wrong)
+    for kind in RequestKind:
+        table.add_row(kind, str(sent[kind]), str(right[kind]))
     table.add_section()
     table.add_row("all", str(sent.total()), str(right.total()))
     return table
@@ -131,8 +131,8 @@ def _mebibytes(count: int | None) -> str:
 
 def _as_json(outcomes: Outcomes, growths: Sequence[Growth], before: Memory, after: Memory) -> dict[str, object]:
     return {
-        "requests": dict(Counter(errand for errand, _ in outcomes)),
-        "problems": [{"request": errand, "problem": problem} for errand, problem in outcomes if problem],
+        "requests": dict(Counter(kind for kind, _ in outcomes)),
+        "problems": [{"request": kind, "problem": problem} for kind, problem in outcomes if problem],
         "resident_bytes": [
             {"process": growth.process.name, "at_10_percent": growth.before, "at_100_percent": growth.after}
             for growth in growths

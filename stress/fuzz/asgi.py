@@ -1,4 +1,4 @@
-"""The gateway in this process, asked without a network: a body in, status and answer out."""
+"""The gateway in this process, called without a network: a body in, status and answer out."""
 
 from __future__ import annotations
 

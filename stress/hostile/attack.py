@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocrvl.wire import ErrorCode
-from stress.hostile.attack_context import CLOSED, NO_ANSWER, Scene
+from stress.hostile.attack_context import CLOSED, NO_ANSWER, AttackContext
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Attack:
 
     name: str
     sent: str
-    run: Callable[[Scene], Counter[str]]
+    run: Callable[[AttackContext], Counter[str]]
     is_answered: bool = True
     ends_server: bool = False
     keeps_log: bool = True

@@ -1,4 +1,4 @@
-"""What an attack has before it: a server, an image, and raw ways to ask that check nothing."""
+"""What an attack is given: a server, an image, and raw requests that check nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor, untag_message
-from stress.endurance.asking import ask_tensors, fill
+from stress.endurance.callers import fill, request_tensors
 from stress.endurance.images import ReferenceImage
 from stress.endurance.server import Endpoints, Member
 
@@ -32,7 +32,7 @@ _UNLIMITED: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_me
 
 
 @dataclass(frozen=True)
-class Scene:
+class AttackContext:
     """A server under attack; `image` is one it can read, `folder` has its log, `members` are its processes."""
 
     endpoints: Endpoints
@@ -75,9 +75,9 @@ class Scene:
         return "OK"
 
 
-def each(cases: Iterable[Any], ask: Callable[[Any], str]) -> Counter[str]:
+def count_answers(cases: Iterable[Any], send: Callable[[Any], str]) -> Counter[str]:
     """What came back of each case, counted."""
-    return Counter(map(ask, cases))
+    return Counter(map(send, cases))
 
 
 def request(model: str | Model, inputs: Mapping[Tensor, Any], version: str = "") -> Any:
@@ -91,7 +91,7 @@ def request(model: str | Model, inputs: Mapping[Tensor, Any], version: str = "")
 
 def read_request(image: bytes, **options: Any) -> Any:
     """A good request to `ocr`."""
-    return request(Model.OCR, ask_tensors([image], options))
+    return request(Model.OCR, request_tensors([image], options))
 
 
 def infer_path(model: str | Model) -> str:

@@ -22,11 +22,11 @@ from stress.endurance.images import draw_files, read_undisturbed
 from stress.endurance.server import Role, ServeProcess
 from stress.hostile import connections, content, gateway, malformed, resources
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import Scene
-from stress.hostile.request_audit import Account, Ending, Ledger, Recovery, read_again
+from stress.hostile.attack_context import AttackContext
+from stress.hostile.request_audit import AuditReport, Outcome, Recovery, RequestAudit, read_again
 
 Stage = Callable[[Path], AbstractContextManager[tuple[str, ...]]]
-"""Prepares a folder for a server; what it yields are words before the server's command."""
+"""Prepares a folder for a server, and yields words before the server's command."""
 
 
 def plain_server(_folder: Path) -> AbstractContextManager[tuple[str, ...]]:
@@ -59,12 +59,12 @@ class Result:
     came_back: Counter[str]
     seconds: float
     recovery: Recovery
-    account: Account
+    audit: AuditReport
     restarted: bool
 
     def faults(self) -> list[str]:
         """Why it does not hold, empty where it does."""
-        found = self.attack.faults(self.came_back) + self.account.faults(server_ended=self.restarted)
+        found = self.attack.faults(self.came_back) + self.audit.faults(server_ended=self.restarted)
         if self.recovery.seconds is None:
             found.append("no good image was read afterwards")
         if self.restarted and not self.attack.ends_server:
@@ -122,18 +122,18 @@ def _run_stage(console: Console, folder: Path, prepare: Stage, attacks: list[Att
 
 def _attack_all(console: Console, server: ServeProcess, folder: Path, attacks: list[Attack]) -> list[Result]:
     image = read_undisturbed(server.endpoints.grpc, draw_files(0, 1, 0))[0]
-    scene = Scene(server.endpoints, image, folder, server.members)
+    context = AttackContext(server.endpoints, image, folder, server.members)
     results = []
-    with Ledger(server.endpoints.grpc, image, folder / "serve.log") as ledger:
+    with RequestAudit(server.endpoints.grpc, image, folder / "serve.log") as audit:
         for attack in attacks:
             before, began = _server_pid(server), time.monotonic()
-            came_back = attack.run(scene)
+            came_back = attack.run(context)
             seconds = time.monotonic() - began
             recovery = read_again(server.endpoints.grpc, image, _RECOVERY_SECONDS)
             restarted = _server_pid(server) != before
-            ledger.wait_for_answers(_RECOVERY_SECONDS)
-            account = ledger.close_account(with_log=attack.keeps_log)
-            results.append(Result(attack, came_back, seconds, recovery, account, restarted))
+            audit.wait_for_answers(_RECOVERY_SECONDS)
+            report = audit.report(with_log=attack.keeps_log)
+            results.append(Result(attack, came_back, seconds, recovery, report, restarted))
             faults = "; ".join(results[-1].faults()) or "holds"
             console.print(f"{attack.name}: {_counts(came_back)}; {faults}", markup=False)
     return results
@@ -155,10 +155,10 @@ def _table(results: list[Result]) -> Table:
             after += ", server started again"
         mark = "[red]does not hold" if result.faults() else "[green]holds"
         attack = result.attack
-        meanwhile = _counts(result.account.endings)
+        meanwhile = _counts(result.audit.outcomes)
         table.add_row(attack.name, attack.sent, _counts(result.came_back), after, meanwhile, mark)
     table.add_section()
-    total = sum((result.account.endings for result in results), Counter[Ending]())
+    total = sum((result.audit.outcomes for result in results), Counter[Outcome]())
     table.add_row("all", "", f"{sum(map(_answers, results))}", "", _counts(total), "")
     return table
 
@@ -178,8 +178,8 @@ def _figures(result: Result) -> dict[str, object]:
         "came_back": dict(result.came_back),
         "seconds": result.seconds,
         "recovered_after": result.recovery.seconds,
-        "good_requests": dict(result.account.endings),
-        "unmatched": list(result.account.unmatched),
+        "good_requests": dict(result.audit.outcomes),
+        "unmatched": list(result.audit.unmatched),
         "restarted": result.restarted,
         "faults": result.faults(),
     }

@@ -19,9 +19,9 @@ from tritonclient.grpc import service_pb2_grpc
 
 from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor
-from stress.endurance.asking import ask_tensors
+from stress.endurance.callers import request_tensors
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import CLOSED, NO_ANSWER, Scene, infer_path, json_body, request
+from stress.hostile.attack_context import CLOSED, NO_ANSWER, AttackContext, infer_path, json_body, request
 
 _SLOW: Final = 300
 _SLOW_SECONDS: Final = 8.0
@@ -34,23 +34,23 @@ _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0,
 """How an HTTP/2 connection begins, with empty settings (RFC 9113, 3.4)."""
 
 
-def _http_head(scene: Scene, length: int) -> bytes:
+def _http_head(context: AttackContext, length: int) -> bytes:
     path = infer_path(Model.OCR)
-    return f"POST {path} HTTP/1.1\r\nHost: {scene.endpoints.http}\r\nContent-Length: {length}\r\n\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nHost: {context.endpoints.http}\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
-def _body(scene: Scene) -> bytes:
-    return json_body("image", "BYTES", [1], [base64.b64encode(scene.image.data).decode()])
+def _body(context: AttackContext) -> bytes:
+    return json_body("image", "BYTES", [1], [base64.b64encode(context.image.data).decode()])
 
 
-def _slow_loris(scene: Scene) -> Counter[str]:
+def _slow_loris(context: AttackContext) -> Counter[str]:
     """Hundreds of requests that come a byte at a time, over HTTP and gRPC; half of them say nothing at all."""
-    beginnings = [(scene.endpoints.http, _http_head(scene, 10**6)), (scene.endpoints.grpc, _PREFACE)]
+    beginnings = [(context.endpoints.http, _http_head(context, 10**6)), (context.endpoints.grpc, _PREFACE)]
     with ExitStack() as open_ones:
         slow: list[tuple[socket.socket, Iterator[int]]] = []
         for number in range(_SLOW):
             url, beginning = beginnings[number % 2]
-            sender = open_ones.enter_context(scene.connect(url))
+            sender = open_ones.enter_context(context.connect(url))
             slow.append((sender, iter(beginning if number % 4 < 2 else b"")))
         until = time.monotonic() + _SLOW_SECONDS
         cut = set()
@@ -66,29 +66,29 @@ def _slow_loris(scene: Scene) -> Counter[str]:
         return Counter({"held open": len(slow) - len(cut)}) + Counter({CLOSED: len(cut)})
 
 
-def _resets(scene: Scene) -> Counter[str]:
+def _resets(context: AttackContext) -> Counter[str]:
     """Requests whose connection is reset in mid-body, and after the whole body, before the answer."""
-    body = _body(scene)
+    body = _body(context)
     parts = itertools.cycle((body[: len(body) // 2], body, b""))
     for part in itertools.islice(parts, _RESETS):
-        with scene.connect(scene.endpoints.http) as sender:
-            sender.sendall(_http_head(scene, len(body)) + part)
+        with context.connect(context.endpoints.http) as sender:
+            sender.sendall(_http_head(context, len(body)) + part)
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     for number in range(_RESETS // 4):
-        # a call that is given up as soon as it is sent
-        scene.infer(request(Model.OCR, ask_tensors([scene.image.data], {})), 0.001 * (number % 5 + 1))
+        # a call that is cancelled as soon as it is sent
+        context.infer(request(Model.OCR, request_tensors([context.image.data], {})), 0.001 * (number % 5 + 1))
     return Counter({"reset": _RESETS + _RESETS // 4})
 
 
-def _unread(scene: Scene) -> Counter[str]:
+def _unread(context: AttackContext) -> Counter[str]:
     """Answers that nobody reads: requests one after the other on connections of HTTP, and on streams of gRPC."""
-    body = _body(scene)
-    whole = _http_head(scene, len(body)) + body
-    long = ask_tensors([scene.image.data] * 4, {"regex": "[a-z]{200}", "max_tokens": 200})
+    body = _body(context)
+    whole = _http_head(context, len(body)) + body
+    long = request_tensors([context.image.data] * 4, {"regex": "[a-z]{200}", "max_tokens": 200})
     message = request(Model.STREAM, long)
     with ExitStack() as open_ones:
         for _ in range(_UNREAD):
-            sender = open_ones.enter_context(scene.connect(scene.endpoints.http))
+            sender = open_ones.enter_context(context.connect(context.endpoints.http))
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             sender.setblocking(False)
             with suppress(BlockingIOError):
@@ -97,7 +97,7 @@ def _unread(scene: Scene) -> Counter[str]:
         calls = []
         for _ in range(_UNREAD // 10):
             channel = open_ones.enter_context(
-                grpc.insecure_channel(scene.endpoints.grpc, [("grpc.http2.lookahead_bytes", 1)])
+                grpc.insecure_channel(context.endpoints.grpc, [("grpc.http2.lookahead_bytes", 1)])
             )
             calls.append(service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(iter([message] * 4)))
         time.sleep(_SLOW_SECONDS)
@@ -106,18 +106,18 @@ def _unread(scene: Scene) -> Counter[str]:
     return Counter({"never read": _UNREAD * 4 + len(calls) * 4})
 
 
-def _many_clients(scene: Scene) -> Counter[str]:
+def _many_clients(context: AttackContext) -> Counter[str]:
     """500 clients at the same moment, each with a connection of its own."""
-    return asyncio.run(_ask_all(scene))
+    return asyncio.run(_send_all(context))
 
 
-async def _ask_all(scene: Scene) -> Counter[str]:
-    host, port = split_address(scene.endpoints.http)
-    body = _body(scene)
-    whole = _http_head(scene, len(body)) + body
+async def _send_all(context: AttackContext) -> Counter[str]:
+    host, port = split_address(context.endpoints.http)
+    body = _body(context)
+    whole = _http_head(context, len(body)) + body
     start = asyncio.Event()
 
-    async def ask() -> str:
+    async def send() -> str:
         try:
             async with asyncio.timeout(_CLIENT_SECONDS):
                 reader, writer = await asyncio.open_connection(host, port)
@@ -127,29 +127,29 @@ async def _ask_all(scene: Scene) -> Counter[str]:
                 fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
                 answer = json.loads(await reader.readexactly(int(fields[b"content-length"])))
                 writer.close()
-                return _told(scene, head.split(b" ", 2)[1].decode(), answer)
+                return _told(context, head.split(b" ", 2)[1].decode(), answer)
         except TimeoutError:
             return NO_ANSWER
         except (OSError, EOFError):
             return CLOSED
 
-    asking = [asyncio.create_task(ask()) for _ in range(_CLIENTS)]
+    sending = [asyncio.create_task(send()) for _ in range(_CLIENTS)]
     await asyncio.sleep(1)
     start.set()
-    return Counter(await asyncio.gather(*asking))
+    return Counter(await asyncio.gather(*sending))
 
 
-def _told(scene: Scene, status: str, answer: Any) -> str:
+def _told(context: AttackContext, status: str, answer: Any) -> str:
     if status != "200":
         return f"{status} refused"
     texts = [output["data"][0] for output in answer["outputs"] if output["name"] == Tensor.TEXT]
-    return "200 right" if texts == [scene.image.text] else "200 INTERNAL wrong text"
+    return "200 right" if texts == [context.image.text] else "200 INTERNAL wrong text"
 
 
-def _many_chunks(scene: Scene) -> Counter[str]:
+def _many_chunks(context: AttackContext) -> Counter[str]:
     """A body in hundreds of thousands of chunks of one byte."""
     head = f"POST {infer_path(Model.OCR)} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    with scene.connect(scene.endpoints.http) as sender:
+    with context.connect(context.endpoints.http) as sender:
         try:
             sender.sendall(head + b"1\r\n{\r\n" * 600_000 + b"0\r\n\r\n")
             answer = sender.recv(100)
@@ -166,11 +166,11 @@ ATTACKS: Final = (
     ),
     Attack(
         "resets",
-        f"{_RESETS} connections reset in mid-request or before the answer; calls given up",
+        f"{_RESETS} connections reset in mid-request or before the answer; calls cancelled",
         _resets,
         is_answered=False,
     ),
     Attack("never read", f"{_UNREAD} connections and streams whose answers are not read", _unread, is_answered=False),
-    Attack(f"{_CLIENTS} clients", f"{_CLIENTS} connections that ask at the same moment", _many_clients),
+    Attack(f"{_CLIENTS} clients", f"{_CLIENTS} connections that send at the same moment", _many_clients),
     Attack("many chunks", "a body of 600,000 chunks (CVE-2025-23310)", _many_chunks, ends_server=True),
 )

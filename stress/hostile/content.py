@@ -1,4 +1,4 @@
-"""Well-formed requests with hostile content: options, the hop, the other models, files that are bombs."""
+"""Well-formed requests with hostile content: options, engine input, the other models, files that are bombs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from PIL import Image
 from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
-from stress.endurance.asking import ask_tensors
+from stress.endurance.callers import request_tensors
 from stress.fuzz.bombs import bmp_of, jpeg_of, jpeg_of_scans, png_of, tiff_of
 from stress.fuzz.seeds import write_pdf
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import Scene, each, request
+from stress.hostile.attack_context import AttackContext, count_answers, request
 
 _KEYS: Final = ("max_tokens", "temperature", "top_p", "seed", "min_pixels", "timeout_ms", "stop", "prompt", "raw")
 _VALUES: Final = (
@@ -95,12 +95,12 @@ def _schemas() -> Iterator[Any]:
     yield 5
 
 
-def _options(scene: Scene) -> Counter[str]:
-    def ask(text: bytes) -> str:
-        tensors = ask_tensors([scene.image.data], {}) | {Tensor.OPTIONS: _texts(text)}
-        return scene.infer(request(Model.OCR, tensors))
+def _options(context: AttackContext) -> Counter[str]:
+    def send(text: bytes) -> str:
+        tensors = request_tensors([context.image.data], {}) | {Tensor.OPTIONS: _texts(text)}
+        return context.infer(request(Model.OCR, tensors))
 
-    return each(_option_texts(), ask)
+    return count_answers(_option_texts(), send)
 
 
 def _packed(rows: int = 4, columns: int = 4) -> dict[Tensor, Any]:
@@ -116,7 +116,7 @@ def _packed(rows: int = 4, columns: int = 4) -> dict[Tensor, Any]:
     ).encode_tensors()
 
 
-def _hops() -> Iterator[dict[Tensor, Any]]:
+def _engine_inputs() -> Iterator[dict[Tensor, Any]]:
     good = _packed()
     grids = (
         *((0, 0, 0), (1, 0, 4), (1, -4, -4), (-1, 4, -4), (1, 4, 6), (2, 2, 4), (1, 1, 16), (1, 3, 5)),
@@ -145,11 +145,11 @@ def _hops() -> Iterator[dict[Tensor, Any]]:
     yield {name: array for name, array in good.items() if name is not Tensor.GRID_THW}
 
 
-def _hop(scene: Scene) -> Counter[str]:
-    return each(_hops(), lambda tensors: scene.infer(request(Model.ENGINE, tensors)))
+def _engine_input(context: AttackContext) -> Counter[str]:
+    return count_answers(_engine_inputs(), lambda tensors: context.infer(request(Model.ENGINE, tensors)))
 
 
-def _other_models(scene: Scene) -> Counter[str]:
+def _other_models(context: AttackContext) -> Counter[str]:
     pixels = [
         np.zeros(shape, np.uint8)
         for shape in ((1, 1, 1, 3), (1, 0, 9, 3), (1, 1, 60_000, 3), (1, 20_000, 2, 3), (1, 9, 9, 3))
@@ -162,13 +162,14 @@ def _other_models(scene: Scene) -> Counter[str]:
         b"\xff",
     )
     layout = [{Tensor.PIXELS: one} for one in pixels]
-    layout += [{Tensor.IMAGE: _texts(data)[None]} for data in (b"", b"x", scene.image.data[:60])]
+    layout += [{Tensor.IMAGE: _texts(data)[None]} for data in (b"", b"x", context.image.data[:60])]
     layout += [{Tensor.PIXELS: pixels[-1], Tensor.OPTIONS: _texts(text)[None]} for text in layout_options]
     layout += [{Tensor.OPTIONS: _texts(b"{}")[None]}, {Tensor.PIXELS: pixels[0], Tensor.IMAGE: _texts(b"x")[None]}]
-    documents = [{Tensor.FILE: _texts(data)} for data in _bad_documents(scene.image.data)]
-    ask = {Tensor.FILE: _texts(scene.image.data)}
+    documents = [{Tensor.FILE: _texts(data)} for data in _bad_documents(context.image.data)]
+    good = {Tensor.FILE: _texts(context.image.data)}
     documents += [
-        {**ask, Tensor.OPTIONS: _texts(text)} for text in (b'{"pages": "9-1"}', b'{"dpi": 1e9}', b"[" * 99_999, b"\xff")
+        {**good, Tensor.OPTIONS: _texts(text)}
+        for text in (b'{"pages": "9-1"}', b'{"dpi": 1e9}', b"[" * 99_999, b"\xff")
     ]
     many = write_pdf([_PAGE % b"0 0 9 9", _STREAM]).replace(b"/Count 1>>", b"/Count 1048574>>")
     options = (b"{}", b'{"pages": "%b"}' % b",".join([b"1-"] * 341), b'{"pages": "1-1000,1-1000", "max_pages": 9}')
@@ -177,8 +178,8 @@ def _other_models(scene: Scene) -> Counter[str]:
         {Tensor.CANCEL_TOKEN: _texts(token)}
         for token in (b"", b"x", b"\xff" * 20, b"a" * 1_000_000, b"0123456789abcdef\n")
     ]
-    asked = [request(Model.LAYOUT, one) for one in layout] + [request(Model.DOCUMENT, one) for one in documents]
-    return each([*asked, *(request(Model.CANCEL, one) for one in tokens)], scene.infer)
+    requests = [request(Model.LAYOUT, one) for one in layout] + [request(Model.DOCUMENT, one) for one in documents]
+    return count_answers([*requests, *(request(Model.CANCEL, one) for one in tokens)], context.infer)
 
 
 def _bad_documents(image: bytes) -> Sequence[bytes]:
@@ -217,7 +218,7 @@ def endless_jpeg(scans: int = 20_000, side: int = 8000) -> bytes:
     return data[:-2] + last * scans + data[-2:]
 
 
-def _bombs(scene: Scene) -> Counter[str]:
+def _bombs(context: AttackContext) -> Counter[str]:
     deep = Image.fromarray(np.zeros((9_990, 9_990), np.uint16))
     bombs: Sequence[Callable[[], bytes]] = (
         endless_jpeg,
@@ -231,20 +232,22 @@ def _bombs(scene: Scene) -> Counter[str]:
         lambda: png_of(500_000),
     )
 
-    def ask(data: bytes, count: int = 1) -> str:
-        return scene.infer(request(Model.OCR, ask_tensors([data] * count, {"max_tokens": 2})), _BOMB_SECONDS)
+    def send(data: bytes, count: int = 1) -> str:
+        return context.infer(request(Model.OCR, request_tensors([data] * count, {"max_tokens": 2})), _BOMB_SECONDS)
 
     # each of the 64 is honest by every count
-    return each((bomb() for bomb in bombs), ask) + Counter([ask(jpeg_of_scans(100, 9_000), 64)])
+    return count_answers((bomb() for bomb in bombs), send) + Counter([send(jpeg_of_scans(100, 9_000), 64)])
 
 
-def _pdf_bomb(scene: Scene) -> Counter[str]:
+def _pdf_bomb(context: AttackContext) -> Counter[str]:
     """It is left to its time limit, while documents of others go on."""
     bomb = {Tensor.FILE: _texts(laughing_pdf())}
-    good = {Tensor.FILE: _texts(scene.image.data)}
+    good = {Tensor.FILE: _texts(context.image.data)}
     with ThreadPoolExecutor(3) as pool:
-        bombs = [pool.submit(scene.infer, request(Model.DOCUMENT, bomb), _BOMB_SECONDS) for _ in range(3)]
-        counts = each([good] * 5, lambda tensors: f"{scene.infer(request(Model.DOCUMENT, tensors))} beside it")
+        bombs = [pool.submit(context.infer, request(Model.DOCUMENT, bomb), _BOMB_SECONDS) for _ in range(3)]
+        counts = count_answers(
+            [good] * 5, lambda tensors: f"{context.infer(request(Model.DOCUMENT, tensors))} beside it"
+        )
         return counts + Counter(bomb.result() for bomb in bombs)
 
 
@@ -262,7 +265,9 @@ def _texts(*values: bytes) -> Any:
 
 ATTACKS: Final = (
     Attack("options", "impossible values, 20,000 keys, bombs of patterns and schemas, deep JSON, no UTF-8", _options),
-    Attack("the hop", "patches and grids that do not match, hostile tasks, sizes, errors and options", _hop),
+    Attack(
+        "engine input", "patches and grids that do not match, hostile tasks, sizes, errors and options", _engine_input
+    ),
     Attack("other models", "layout, document and cancel: odd pages, files, options, tokens", _other_models),
     Attack("a PDF bomb", f"a page that draws {_FAN}^{_LEVELS} squares, and good documents beside it", _pdf_bomb),
     Attack("image bombs", "JPEGs of 20,000 scans and of 100; 100 megapixels; run lengths, strips, chunks", _bombs),

@@ -1,4 +1,4 @@
-"""The gateway under attack: keys, addresses, places, memory. Each attack has one of its own, with a good caller."""
+"""The gateway under attack: keys, addresses, slots, memory. Each attack has one of its own, with a good caller."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ import psutil
 from PIL import Image
 
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import ANSWER_SECONDS, CLOSED, NO_ANSWER, Scene
+from stress.hostile.attack_context import ANSWER_SECONDS, CLOSED, NO_ANSWER, AttackContext
 
 _KEY: Final = "a-key-of-the-good-callers"
 _KEYED: Final = {"Authorization": f"Bearer {_KEY}"}
 _JSON: Final = {"Content-Type": "application/json"}
 _START_SECONDS: Final = 120.0
-_PLACES: Final = 64
+_SLOTS: Final = 64
 _SILENT: Final = 300
 _HOLD_SECONDS: Final = 15.0
 _DOCUMENTS: Final = 8
@@ -51,7 +51,7 @@ class _Gateway:
     process: psutil.Process
     counts: Counter[str] = field(default_factory=Counter)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = _JSON) -> str:
+    def status_of(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = _JSON) -> str:
         """The status of an answer, or how there was none."""
         return self.answer(method, path, body, headers)[0]
 
@@ -79,16 +79,16 @@ class _Gateway:
 
 
 @contextmanager
-def _running(scene: Scene) -> Iterator[_Gateway]:
+def _running(context: AttackContext) -> Iterator[_Gateway]:
     """A gateway with a key in front of the server, which a good caller reads through and a watcher looks at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).parent / "ocrvl"), "gateway"]
-    limits = ["--max-in-flight", str(_PLACES), "--receive-timeout", "10", "--send-timeout", "5"]
-    with (scene.folder / "gateway.out").open("ab") as printed:
+    limits = ["--max-in-flight", str(_SLOTS), "--receive-timeout", "10", "--send-timeout", "5"]
+    with (context.folder / "gateway.out").open("ab") as printed:
         process = subprocess.Popen(
-            [*command, "--server", scene.endpoints.grpc, "--port", str(port), *limits],
+            [*command, "--server", context.endpoints.grpc, "--port", str(port), *limits],
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=printed,
@@ -96,7 +96,7 @@ def _running(scene: Scene) -> Iterator[_Gateway]:
         )
     gateway = _Gateway(port, psutil.Process(process.pid))
     stop = threading.Event()
-    watchers = [threading.Thread(target=task, args=(gateway, scene, stop)) for task in (_read_on, _look_on)]
+    watchers = [threading.Thread(target=task, args=(gateway, context, stop)) for task in (_read_on, _look_on)]
     try:
         _wait_until_ready(gateway)
         for thread in watchers:
@@ -113,33 +113,33 @@ def _running(scene: Scene) -> Iterator[_Gateway]:
 
 
 def _wait_until_ready(gateway: _Gateway) -> None:
-    give_up = time.monotonic() + _START_SECONDS
-    while gateway.ask("GET", "/readyz") != "200":
-        if time.monotonic() > give_up:
+    deadline = time.monotonic() + _START_SECONDS
+    while gateway.status_of("GET", "/readyz") != "200":
+        if time.monotonic() > deadline:
             raise RuntimeError("the gateway does not start")
         time.sleep(0.2)
 
 
-def _read_on(gateway: _Gateway, scene: Scene, stop: threading.Event) -> None:
+def _read_on(gateway: _Gateway, context: AttackContext, stop: threading.Event) -> None:
     """A good caller: reads the image again and again."""
-    url = "data:image/png;base64," + base64.b64encode(scene.image.data).decode()
+    url = "data:image/png;base64," + base64.b64encode(context.image.data).decode()
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "OCR:"}]
     body = {"model": "PaddleOCR-VL-1.6-0.9B", "messages": [{"role": "user", "content": content}]}
     while not stop.is_set():
         status, answer = gateway.answer("POST", _CHAT, json.dumps(body).encode(), {**_JSON, **_KEYED})
         if status == "200":
             text = json.loads(answer)["choices"][0]["message"]["content"]
-            status = "right" if text.strip() == scene.image.text.strip() else "wrong"
+            status = "right" if text.strip() == context.image.text.strip() else "wrong"
         gateway.counts[f"good request: {status}"] += 1
         stop.wait(0.1)
 
 
-def _look_on(gateway: _Gateway, _scene: Scene, stop: threading.Event) -> None:
+def _look_on(gateway: _Gateway, _context: AttackContext, stop: threading.Event) -> None:
     """How much memory it takes at most, beyond what it began with, and how long `/healthz` takes at most."""
     before = gateway.memory()
     while not stop.wait(0.05):
         began = time.monotonic()
-        if (status := gateway.ask("GET", "/healthz")) != "200":
+        if (status := gateway.status_of("GET", "/healthz")) != "200":
             gateway.counts[f"health: {status}"] += 1
         milliseconds = int((time.monotonic() - began) * 1000)
         for name, figure in (
@@ -149,16 +149,16 @@ def _look_on(gateway: _Gateway, _scene: Scene, stop: threading.Event) -> None:
             gateway.counts[name] = max(gateway.counts[name], figure)
 
 
-def _on_gateway(run: Callable[[_Gateway, Scene], Counter[str]]) -> Callable[[Scene], Counter[str]]:
-    def attack(scene: Scene) -> Counter[str]:
-        with _running(scene) as gateway:
-            came_back = run(gateway, scene)
+def _on_gateway(run: Callable[[_Gateway, AttackContext], Counter[str]]) -> Callable[[AttackContext], Counter[str]]:
+    def attack(context: AttackContext) -> Counter[str]:
+        with _running(context) as gateway:
+            came_back = run(gateway, context)
         return came_back + gateway.counts
 
     return attack
 
 
-def _keys(gateway: _Gateway, scene: Scene) -> Counter[str]:
+def _keys(gateway: _Gateway, context: AttackContext) -> Counter[str]:
     """Every spelling of every path without a key."""
     counts: Counter[str] = Counter()
     for path in _PATHS:
@@ -169,12 +169,12 @@ def _keys(gateway: _Gateway, scene: Scene) -> Counter[str]:
             "/healthz/.." + path,
             "/static/.." + path,
         ):
-            for method, body in (("POST", scene.image.data), ("GET", None)):
-                counts[gateway.ask(method, spelling, body)] += 1
+            for method, body in (("POST", context.image.data), ("GET", None)):
+                counts[gateway.status_of(method, spelling, body)] += 1
     return counts
 
 
-def _addresses(gateway: _Gateway, _scene: Scene) -> Counter[str]:
+def _addresses(gateway: _Gateway, _context: AttackContext) -> Counter[str]:
     """Addresses of a listener here, wherever one may stand; what connects to it is counted."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
@@ -196,7 +196,7 @@ def _addresses(gateway: _Gateway, _scene: Scene) -> Counter[str]:
             (_CHAT, chat),
         ]
         counts = Counter(
-            gateway.ask("POST", path, json.dumps(body).encode(), {**_JSON, **_KEYED}) for path, body in bodies
+            gateway.status_of("POST", path, json.dumps(body).encode(), {**_JSON, **_KEYED}) for path, body in bodies
         )
         with suppress(BlockingIOError):
             while listener.accept():
@@ -204,12 +204,12 @@ def _addresses(gateway: _Gateway, _scene: Scene) -> Counter[str]:
     return counts
 
 
-def _silent(gateway: _Gateway, _scene: Scene) -> Counter[str]:
-    """Bodies that never come: more than there are places."""
+def _silent(gateway: _Gateway, _context: AttackContext) -> Counter[str]:
+    """Bodies that never come: more than there are slots."""
     return _hold(gateway, [_head(10) + b"half"] * _SILENT, _HOLD_SECONDS)
 
 
-def _unread(gateway: _Gateway, _scene: Scene) -> Counter[str]:
+def _unread(gateway: _Gateway, _context: AttackContext) -> Counter[str]:
     """Documents whose pages nobody reads: noise, which makes large answers."""
     noise = np.random.default_rng(0).integers(0, 255, (_PAGES, 1200, 1200, 3), np.uint8)
     first, *others = map(Image.fromarray, noise)
@@ -245,10 +245,10 @@ def _hold(gateway: _Gateway, requests: list[bytes], seconds: float) -> Counter[s
     held = [line for line in gauge.splitlines() if line.startswith("http_requests_in_progress ")]
     # the good caller has one at most
     is_free = bool(held) and float(held[0].split()[1]) <= 1
-    return Counter({"held open": len(requests), "places are free" if is_free else "places are held": 1})
+    return Counter({"held open": len(requests), "slots are free" if is_free else "slots are held": 1})
 
 
-def _bombs(gateway: _Gateway, _scene: Scene) -> Counter[str]:
+def _bombs(gateway: _Gateway, _context: AttackContext) -> Counter[str]:
     """JSON of very many small values."""
     counts: Counter[str] = Counter()
     for path, begin, value, end in (
@@ -259,11 +259,11 @@ def _bombs(gateway: _Gateway, _scene: Scene) -> Counter[str]:
         ("/restructure-pages", b"", b"[", b""),
     ):
         body = begin + value * (_BOMB_BYTES // len(value)) + end
-        counts[gateway.ask("POST", path, body, {**_JSON, **_KEYED})] += 1
+        counts[gateway.status_of("POST", path, body, {**_JSON, **_KEYED})] += 1
     return counts
 
 
-def _header(gateway: _Gateway, _scene: Scene) -> Counter[str]:
+def _header(gateway: _Gateway, _context: AttackContext) -> Counter[str]:
     """A header without end."""
     counts: Counter[str] = Counter()
     with gateway.connect() as connection:
@@ -292,15 +292,15 @@ ATTACKS: Final = (
     ),
     Attack(
         "gateway: silence",
-        f"{_SILENT} bodies that never come, for {_PLACES} places",
+        f"{_SILENT} bodies that never come, for {_SLOTS} slots",
         _on_gateway(_silent),
-        allows=rf"held open|places are free|{_GOOD}",
+        allows=rf"held open|slots are free|{_GOOD}",
     ),
     Attack(
         "gateway: never read",
         f"{_DOCUMENTS} documents of {_PAGES} large pages that nobody reads",
         _on_gateway(_unread),
-        allows=rf"held open|places are free|{_GOOD}",
+        allows=rf"held open|slots are free|{_GOOD}",
     ),
     Attack(
         "gateway: many values",

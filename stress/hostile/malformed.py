@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ocrvl.wire import STREAM_PARAMETER, Model, Tensor
-from stress.endurance.asking import ask_tensors
+from stress.endurance.callers import request_tensors
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import Scene, each, infer_path, json_body, read_request, request
+from stress.hostile.attack_context import AttackContext, count_answers, infer_path, json_body, read_request, request
 
 _OCR: Final = infer_path(Model.OCR)
 _TYPES: Final = ("INT32", "FP32", "BOOL", "UINT8", "bytes", "", "TYPE_STRING", "NONE")
@@ -46,8 +46,8 @@ _MODELS: Final = (
 )
 
 
-def _http_bodies(scene: Scene) -> Iterator[bytes]:
-    image = base64.b64encode(scene.image.data).decode()
+def _http_bodies(context: AttackContext) -> Iterator[bytes]:
+    image = base64.b64encode(context.image.data).decode()
     yield from (json_body("image", datatype, [1], [image]) for datatype in _TYPES)
     yield from (json_body("image", "BYTES", shape, [image]) for shape in _SHAPES)
     yield from (json_body("image", "BYTES", [1], data) for data in (*_DATA, [[image] * 2]))
@@ -62,11 +62,11 @@ def _http_bodies(scene: Scene) -> Iterator[bytes]:
     yield from _NO_JSON
 
 
-def _malformed_http(scene: Scene) -> Counter[str]:
-    return each(_http_bodies(scene), lambda body: scene.post(_OCR, body))
+def _malformed_http(context: AttackContext) -> Counter[str]:
+    return count_answers(_http_bodies(context), lambda body: context.post(_OCR, body))
 
 
-def _unknown_models(scene: Scene) -> Counter[str]:
+def _unknown_models(context: AttackContext) -> Counter[str]:
     body = json_body("image", "BYTES", [1], [""])
     paths = [infer_path(name.encode("ascii", "replace").decode()) for name in _MODELS]
     names = [
@@ -78,8 +78,10 @@ def _unknown_models(scene: Scene) -> Counter[str]:
         ("o" * 100_000, ""),
         ("../ocr", ""),
     ]
-    asked = [request(name, {Tensor.IMAGE: ask_tensors([b"x"], {})[Tensor.IMAGE]}, version) for name, version in names]
-    return each(paths, lambda path: scene.post(path, body)) + each(asked, scene.infer)
+    requests = [
+        request(name, {Tensor.IMAGE: request_tensors([b"x"], {})[Tensor.IMAGE]}, version) for name, version in names
+    ]
+    return count_answers(paths, lambda path: context.post(path, body)) + count_answers(requests, context.infer)
 
 
 def _element(data: bytes, length: int | None = None) -> bytes:
@@ -103,24 +105,26 @@ def _bad_elements(image: bytes) -> list[bytes]:
     ]
 
 
-def _bad_binary(scene: Scene) -> Counter[str]:
+def _bad_binary(context: AttackContext) -> Counter[str]:
     def post(case: tuple[bytes, Any, Any]) -> str:
         content, size, header_length = case
         tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": size}}
         header = json.dumps({"inputs": [tensor]}).encode()
         length = str(len(header) if header_length is None else header_length)
-        return scene.post(_OCR, header + content, {"Inference-Header-Content-Length": length})
+        return context.post(_OCR, header + content, {"Inference-Header-Content-Length": length})
 
-    whole = _element(scene.image.data)
+    whole = _element(context.image.data)
     sizes = (0, -1, 1, len(whole) - 1, len(whole) + 1, 2**31, 2**32, 2**63, 2**64, "x", None, 1.5)
     lengths = (0, -1, 1, 10**6, 2**31, 2**32, 2**63, "x", "", "1e3", " 5")
-    cases: list[tuple[bytes, Any, Any]] = [(content, len(content), None) for content in _bad_elements(scene.image.data)]
+    cases: list[tuple[bytes, Any, Any]] = [
+        (content, len(content), None) for content in _bad_elements(context.image.data)
+    ]
     cases += [(whole, size, None) for size in sizes] + [(whole, len(whole), length) for length in lengths]
-    return each(cases, post)
+    return count_answers(cases, post)
 
 
-def _grpc_messages(scene: Scene) -> Iterator[Any]:
-    image = scene.image.data
+def _grpc_messages(context: AttackContext) -> Iterator[Any]:
+    image = context.image.data
     for datatype in _TYPES:
         message = read_request(image)
         message.inputs[0].datatype = datatype
@@ -190,25 +194,25 @@ def _odd_fields(image: bytes) -> Iterator[Any]:
     yield message
 
 
-def _malformed_grpc(scene: Scene) -> Counter[str]:
-    return each(_grpc_messages(scene), scene.infer)
+def _malformed_grpc(context: AttackContext) -> Counter[str]:
+    return count_answers(_grpc_messages(context), context.infer)
 
 
-def _classification(scene: Scene) -> Counter[str]:
+def _classification(context: AttackContext) -> Counter[str]:
     """Triton's classification extension divides by the size of an element, which texts have not."""
-    message = read_request(scene.image.data)
+    message = read_request(context.image.data)
     message.outputs.add(name=Tensor.TEXT.value).parameters["classification"].int64_param = 1
-    good = json.loads(json_body("image", "BYTES", [1], [base64.b64encode(scene.image.data).decode()]))
+    good = json.loads(json_body("image", "BYTES", [1], [base64.b64encode(context.image.data).decode()]))
     outputs = [{"name": Tensor.TEXT, "parameters": {"classification": 1}}]
-    return Counter([scene.infer(message)]) + Counter(
-        [scene.post(_OCR, json.dumps({**good, "outputs": outputs}).encode())]
+    return Counter([context.infer(message)]) + Counter(
+        [context.post(_OCR, json.dumps({**good, "outputs": outputs}).encode())]
     )
 
 
-def _deep_json(scene: Scene) -> Counter[str]:
+def _deep_json(context: AttackContext) -> Counter[str]:
     depths = (1_000, 100_000, 5_000_000)
     bodies = [b'{"inputs":' + b"[" * depth + b"]" * depth + b"}" for depth in depths]
-    return each(bodies, lambda body: scene.post(_OCR, body))
+    return count_answers(bodies, lambda body: context.post(_OCR, body))
 
 
 ATTACKS: Final = (
@@ -224,7 +228,7 @@ ATTACKS: Final = (
     Attack("unknown models", "names and versions that are not there, paths out of the repository", _unknown_models),
     Attack(
         "classification",
-        "an output of texts asked for by classes, over HTTP and gRPC",
+        "an output of texts requested by classes, over HTTP and gRPC",
         _classification,
         ends_server=True,
     ),

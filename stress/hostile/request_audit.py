@@ -1,4 +1,4 @@
-"""Callers who mean well, while others attack: every request of theirs has an id and an ending."""
+"""Callers who mean well, while others attack: every request of theirs has an id and an outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import ErrorCode, Model, Tensor, untag_message
 from ocrvl_client import ServerUnavailable, error_from_triton
-from stress.endurance.asking import ask_tensors, fill
+from stress.endurance.callers import fill, request_tensors
 from stress.endurance.images import ReferenceImage
 
 _SECONDS: Final = 60.0
@@ -29,7 +29,7 @@ _LOG_SECONDS: Final = 5.0
 _ANSWERED: Final = re.compile(r"request request_id=(witness-\d+-\d+) outcome=ok ")
 
 
-class Ending(StrEnum):
+class Outcome(StrEnum):
     """What became of a request, as its caller saw it."""
 
     RIGHT = "right"
@@ -41,20 +41,20 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
-class Account:
+class AuditReport:
     """What became of all requests of a time. `unmatched` were answered here and not in the server's log, or twice."""
 
-    endings: Counter[Ending]
+    outcomes: Counter[Outcome]
     unmatched: tuple[str, ...] = ()
 
     def faults(self, *, server_ended: bool) -> list[str]:
         """What must not have been; connections may only break where the server ended."""
-        bad = [Ending.WRONG, Ending.FAILED, Ending.LOST, *([] if server_ended else [Ending.BROKEN])]
-        found = [f"{self.endings[ending]} good requests: {ending}" for ending in bad if self.endings[ending]]
+        bad = [Outcome.WRONG, Outcome.FAILED, Outcome.LOST, *([] if server_ended else [Outcome.BROKEN])]
+        found = [f"{self.outcomes[outcome]} good requests: {outcome}" for outcome in bad if self.outcomes[outcome]]
         return found + ([f"{len(self.unmatched)} ids do not reconcile"] if self.unmatched else [])
 
 
-class Ledger:
+class RequestAudit:
     """Use in a `with` block: inside, `callers` threads read an image again and again, each request once.
 
     `log` is the server's, in which every answer of the engine has a line.
@@ -66,12 +66,12 @@ class Ledger:
         self._log = log
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._endings: dict[str, Ending] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._closed: set[str] = set()
         self._answered = dict.fromkeys(range(callers), 0)
-        self._threads = [threading.Thread(target=self._ask_on, args=(number,)) for number in range(callers)]
+        self._threads = [threading.Thread(target=self._send_on, args=(number,)) for number in range(callers)]
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> RequestAudit:
         for thread in self._threads:
             thread.start()
         return self
@@ -90,60 +90,60 @@ class Ledger:
         """
         with self._lock:
             answered = dict(self._answered)
-        give_up = time.monotonic() + within
+        deadline = time.monotonic() + within
         # the first answer from now on may be to a request of before
-        while any(self._answered[caller] < answered[caller] + 2 for caller in answered) and time.monotonic() < give_up:
+        while any(self._answered[caller] < answered[caller] + 2 for caller in answered) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
 
-    def close_account(self, *, with_log: bool = True) -> Account:
-        """The account of all that ended since the last one, held against the log where it `with_log` can be."""
+    def report(self, *, with_log: bool = True) -> AuditReport:
+        """The audit of all that ended since the last one, held against the log where it `with_log` can be."""
         with self._lock:
-            ended = {name: ending for name, ending in self._endings.items() if name not in self._closed}
+            ended = {name: outcome for name, outcome in self._outcomes.items() if name not in self._closed}
             self._closed |= set(ended)
-        answered = [name for name, ending in ended.items() if ending is Ending.RIGHT]
-        return Account(Counter(ended.values()), tuple(self._unmatched(answered)) if with_log else ())
+        answered = [name for name, outcome in ended.items() if outcome is Outcome.RIGHT]
+        return AuditReport(Counter(ended.values()), tuple(self._unmatched(answered)) if with_log else ())
 
     def _unmatched(self, answered: list[str]) -> list[str]:
         """Those of these ids that the log does not have just once; its lines come a moment after the answers."""
-        give_up = time.monotonic() + _LOG_SECONDS
+        deadline = time.monotonic() + _LOG_SECONDS
         while True:
             logged = Counter(_ANSWERED.findall(self._log.read_text("utf-8", "replace")))
             wrong = [name for name in answered if logged[name] != 1]
-            if not wrong or time.monotonic() > give_up:
+            if not wrong or time.monotonic() > deadline:
                 return wrong
             time.sleep(_PAUSE)
 
-    def _ask_on(self, caller: int) -> None:
+    def _send_on(self, caller: int) -> None:
         count = 0
         with triton_grpc.InferenceServerClient(self._url) as client:
             while not self._stop.wait(_PAUSE):
                 name = f"witness-{caller}-{count}"
                 count += 1
-                ending = self._ask(client, name)
-                if ending is not Ending.RIGHT:
+                outcome = self._send(client, name)
+                if outcome is not Outcome.RIGHT:
                     self._stop.wait(_PAUSE_AFTER_ERROR)
                 with self._lock:
-                    self._endings[name] = ending
-                    self._answered[caller] += ending is Ending.RIGHT
+                    self._outcomes[name] = outcome
+                    self._answered[caller] += outcome is Outcome.RIGHT
 
-    def _ask(self, client: triton_grpc.InferenceServerClient, name: str) -> Ending:
-        tensors = fill(ask_tensors([self._image.data], {}))
+    def _send(self, client: triton_grpc.InferenceServerClient, name: str) -> Outcome:
+        tensors = fill(request_tensors([self._image.data], {}))
         try:
             answer = client.infer(Model.OCR.value, tensors, request_id=name, client_timeout=_SECONDS)
         except InferenceServerException as error:
-            return _ending_of(error)
+            return _outcome_of(error)
         text = answer.as_numpy(Tensor.TEXT.value)[0].decode()
-        return Ending.RIGHT if text == self._image.text else Ending.WRONG
+        return Outcome.RIGHT if text == self._image.text else Outcome.WRONG
 
 
-def _ending_of(error: InferenceServerException) -> Ending:
+def _outcome_of(error: InferenceServerException) -> Outcome:
     if error.status() == "StatusCode.DEADLINE_EXCEEDED":
-        return Ending.LOST
+        return Outcome.LOST
     if not isinstance(error_from_triton(error), ServerUnavailable):
-        return Ending.FAILED
+        return Outcome.FAILED
     message = error.message() or ""
     told = untag_message(message)[0] is ErrorCode.UNAVAILABLE or "Exceeds maximum queue size" in message
-    return Ending.REFUSED if told else Ending.BROKEN
+    return Outcome.REFUSED if told else Outcome.BROKEN
 
 
 @dataclass
@@ -163,7 +163,7 @@ def read_again(grpc_url: str, image: ReferenceImage, within: float) -> Recovery:
         try:
             with triton_grpc.InferenceServerClient(grpc_url) as client:
                 answer = client.infer(
-                    Model.OCR.value, fill(ask_tensors([image.data], {})), client_timeout=min(left, _SECONDS)
+                    Model.OCR.value, fill(request_tensors([image.data], {})), client_timeout=min(left, _SECONDS)
                 )
             if answer.as_numpy(Tensor.TEXT.value)[0].decode() == image.text:
                 recovery.seconds = time.monotonic() - began

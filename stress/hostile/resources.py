@@ -16,10 +16,10 @@ import psutil
 from PIL import Image
 
 from ocrvl.wire import Model
-from stress.endurance.asking import ask_tensors
+from stress.endurance.callers import request_tensors
 from stress.endurance.server import Role
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import Scene, each, read_request, request
+from stress.hostile.attack_context import AttackContext, count_answers, read_request, request
 
 _FILLER: Final = "filler"
 _DISK_MIB: Final = 64
@@ -41,39 +41,39 @@ def small_disk(folder: Path) -> Iterator[tuple[str, ...]]:
         subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)
 
 
-def _fill_disk(scene: Scene) -> Counter[str]:
+def _fill_disk(context: AttackContext) -> Counter[str]:
     """Fill the disk to the last byte, read, free it, read."""
-    log = scene.folder / "serve.log"
+    log = context.folder / "serve.log"
     counts: Counter[str] = Counter()
-    filler = os.open(scene.folder / _FILLER, os.O_WRONLY | os.O_CREAT)
+    filler = os.open(context.folder / _FILLER, os.O_WRONLY | os.O_CREAT)
     try:
         with suppress(OSError):
             while True:
                 os.write(filler, bytes(4096))
         size = log.stat().st_size
-        counts["bytes free"] = os.statvfs(scene.folder).f_bavail
-        counts += _ask_many(scene, "on a full disk")
+        counts["bytes free"] = os.statvfs(context.folder).f_bavail
+        counts += _send_many(context, "on a full disk")
         counts["bytes of log meanwhile"] = log.stat().st_size - size
     finally:
         os.close(filler)
-        (scene.folder / _FILLER).unlink()
+        (context.folder / _FILLER).unlink()
     size = log.stat().st_size
-    counts += _ask_many(scene, "once it is free again")
+    counts += _send_many(context, "once it is free again")
     counts["log goes on" if log.stat().st_size > size else "log goes on no more, INTERNAL"] = 1
     return counts
 
 
-def _ask_many(scene: Scene, when: str) -> Counter[str]:
+def _send_many(context: AttackContext, when: str) -> Counter[str]:
     """Requests whose lines in the log would fill a pipe of 64 KiB several times, were nobody to read it."""
-    message = read_request(scene.image.data)
+    message = read_request(context.image.data)
     message.id = "i" * _ID_BYTES
-    return each([message] * _READS, lambda asked: f"{scene.infer(asked)} {when}")
+    return count_answers([message] * _READS, lambda asked: f"{context.infer(asked)} {when}")
 
 
-def _limit_memory(scene: Scene) -> Counter[str]:
+def _limit_memory(context: AttackContext) -> Counter[str]:
     """Let the processes of `preprocess` have hardly more memory than they use, and send them large images."""
     stubs = [
-        member.process for member in scene.members() if member.role is Role.STUB and Model.PREPROCESS in member.name
+        member.process for member in context.members() if member.role is Role.STUB and Model.PREPROCESS in member.name
     ]
     before = {process: psutil.Process(process.pid).rlimit(resource.RLIMIT_AS) for process in stubs}
     for process in stubs:
@@ -81,9 +81,9 @@ def _limit_memory(scene: Scene) -> Counter[str]:
     try:
         buffer = io.BytesIO()
         Image.new("RGB", (9_900, 9_990), "white").save(buffer, "PNG", compress_level=1)
-        large = request(Model.OCR, ask_tensors([buffer.getvalue()], {"max_tokens": 2}))
-        small = request(Model.OCR, ask_tensors([scene.image.data], {}))
-        return each([large, small] * 3, scene.infer)
+        large = request(Model.OCR, request_tensors([buffer.getvalue()], {"max_tokens": 2}))
+        small = request(Model.OCR, request_tensors([context.image.data], {}))
+        return count_answers([large, small] * 3, context.infer)
     finally:
         for process in stubs:
             process.rlimit(resource.RLIMIT_AS, before[process])

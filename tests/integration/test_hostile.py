@@ -17,30 +17,30 @@ from stress.endurance.images import draw_files, read_undisturbed
 from stress.endurance.server import Endpoints
 from stress.hostile import connections, content, malformed
 from stress.hostile.attack import Attack
-from stress.hostile.attack_context import Scene
+from stress.hostile.attack_context import AttackContext
 from stress.hostile.request_audit import read_again
 from tests.support.raw import infer, texts
 from tests.support.streams import wait_for
 
-_SHORT = ("binary tensors", "malformed protobuf", "unknown models", "options", "the hop", "other models", "resets")
+_SHORT = ("binary tensors", "malformed protobuf", "unknown models", "options", "engine input", "other models", "resets")
 ATTACKS = [attack for attack in (*malformed.ATTACKS, *content.ATTACKS, *connections.ATTACKS) if attack.name in _SHORT]
 _WITHIN = 60.0
 
 
 @pytest.fixture(scope="module")
-def scene(server: TritonServer) -> Scene:
+def context(server: TritonServer) -> AttackContext:
     options = server.options
     endpoints = Endpoints(server.grpc_url, server.http_url, f"{options.host}:{options.metrics_port}")
-    return Scene(endpoints, read_undisturbed(endpoints.grpc, draw_files(0, 1, 0))[0], Path(), list)
+    return AttackContext(endpoints, read_undisturbed(endpoints.grpc, draw_files(0, 1, 0))[0], Path(), list)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_an_attack_is_answered_and_a_good_image_is_read_after_it(
-    server: TritonServer, scene: Scene, attack: Attack
+    server: TritonServer, context: AttackContext, attack: Attack
 ) -> None:
     before = processes(server)
-    assert attack.faults(attack.run(scene)) == []
-    assert read_again(scene.endpoints.grpc, scene.image, _WITHIN).seconds is not None
+    assert attack.faults(attack.run(context)) == []
+    assert read_again(context.endpoints.grpc, context.image, _WITHIN).seconds is not None
     assert processes(server) >= before
 
 

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from ocrvl_client import InvalidRequest, RequestCancelled, RequestTimeout, ServerError, ServerUnavailable
-from stress.endurance.asking import Door, Ending, ending_of
+from stress.endurance.callers import CallerKind, Outcome, outcome_of
 from stress.endurance.chaos import choose_kind
-from stress.endurance.fleet import share_doors
+from stress.endurance.client_pool import share_callers
 from stress.endurance.images import ReferenceImage
 from stress.endurance.journal import Closed, Ended, Event, Journal, Sent, encode_event, read_events
 from stress.endurance.memory import Memory, Process, compare
@@ -26,7 +26,7 @@ from stress.endurance.reconcile import (
 )
 from stress.endurance.recovery import Kill, Kind, find_recoveries, rate_outside, seconds_outside
 from stress.endurance.report import Report, Run
-from stress.endurance.request_kinds import Errand, plan_errands
+from stress.endurance.request_kinds import RequestKind, plan_requests
 from stress.endurance.server import Role, classify
 
 DEADLINE = 130.0
@@ -34,8 +34,8 @@ ALIVE = Client("client0", Path("client0.jsonl"))
 KILLED = Client("client1", Path("client1.jsonl"), killed_at=50.0)
 
 
-def sent(at: float = 1.0, name: str = "a", door: Door = Door.GRPC) -> Sent:
-    return Sent(name, at, door, "line 3")
+def sent(at: float = 1.0, name: str = "a", caller: CallerKind = CallerKind.GRPC) -> Sent:
+    return Sent(name, at, caller, "line 3")
 
 
 def verdict(client: Client, *events: Event) -> Verdict:
@@ -45,8 +45,8 @@ def verdict(client: Client, *events: Event) -> Verdict:
 
 def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
     events: list[Event] = [
-        sent(door=Door.STREAM),
-        Ended("a", 2.5, Ending.WRONG, "two\nlines, and ünicode"),
+        sent(caller=CallerKind.STREAM),
+        Ended("a", 2.5, Outcome.WRONG, "two\nlines, and ünicode"),
         Closed(9.0),
     ]
     journal = Journal(tmp_path / "journal")
@@ -56,24 +56,24 @@ def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_line_that_a_killed_client_did_not_finish_is_left_out() -> None:
-    text = encode_event(sent()) + encode_event(Ended("a", 2.0, Ending.RIGHT))[:20]
+    text = encode_event(sent()) + encode_event(Ended("a", 2.0, Outcome.RIGHT))[:20]
     assert list(read_events(text)) == [sent()]
 
 
 @pytest.mark.parametrize(
     ("client", "events", "expected"),
     [
-        (ALIVE, (sent(), Ended("a", 2.0, Ending.RIGHT), Closed(9.0)), Verdict.ANSWERED),
-        (ALIVE, (sent(), Ended("a", 2.0, Ending.WRONG, "tea"), Closed(9.0)), Verdict.WRONG),
+        (ALIVE, (sent(), Ended("a", 2.0, Outcome.RIGHT), Closed(9.0)), Verdict.ANSWERED),
+        (ALIVE, (sent(), Ended("a", 2.0, Outcome.WRONG, "tea"), Closed(9.0)), Verdict.WRONG),
         # an outcome after the deadline and its grace came too late, whatever it was
-        (ALIVE, (sent(), Ended("a", 1.5 + DEADLINE, Ending.RIGHT), Closed(200.0)), Verdict.HUNG),
+        (ALIVE, (sent(), Ended("a", 1.5 + DEADLINE, Outcome.RIGHT), Closed(200.0)), Verdict.HUNG),
         (ALIVE, (sent(), Closed(1.0 + DEADLINE)), Verdict.HUNG),
         (ALIVE, (sent(), Closed(20.0)), Verdict.LOST),
         # neither killed nor closed: the client ended by itself, and that is no excuse
         (ALIVE, (sent(),), Verdict.LOST),
         (Client("client2", Path("x"), seen_until=1.0 + DEADLINE), (sent(),), Verdict.HUNG),
         (KILLED, (sent(),), Verdict.OF_KILLED),
-        (KILLED, (sent(), Ended("a", 2.0, Ending.RIGHT)), Verdict.ANSWERED),
+        (KILLED, (sent(), Ended("a", 2.0, Outcome.RIGHT)), Verdict.ANSWERED),
     ],
 )
 def test_each_request_has_one_verdict(client: Client, events: tuple[Event, ...], expected: Verdict) -> None:
@@ -84,8 +84,8 @@ def test_each_request_has_one_verdict(client: Client, events: tuple[Event, ...],
     "events",
     [
         (sent(), sent()),
-        (Ended("a", 2.0, Ending.RIGHT),),
-        (sent(), Ended("a", 2.0, Ending.RIGHT), Ended("a", 3.0, Ending.RIGHT)),
+        (Ended("a", 2.0, Outcome.RIGHT),),
+        (sent(), Ended("a", 2.0, Outcome.RIGHT), Ended("a", 3.0, Outcome.RIGHT)),
     ],
 )
 def test_a_journal_that_contradicts_itself_is_not_counted(events: tuple[Event, ...]) -> None:
@@ -94,51 +94,51 @@ def test_a_journal_that_contradicts_itself_is_not_counted(events: tuple[Event, .
 
 
 @pytest.mark.parametrize(
-    ("door", "ending", "seconds", "expected"),
+    ("caller", "outcome", "seconds", "expected"),
     [
-        (Door.GRPC_ONCE, Ending.UNAVAILABLE, 0.1, Verdict.REFUSED),
-        (Door.STREAM, Ending.UNAVAILABLE, 0.1, Verdict.REFUSED),
+        (CallerKind.GRPC_ONCE, Outcome.UNAVAILABLE, 0.1, Verdict.REFUSED),
+        (CallerKind.STREAM, Outcome.UNAVAILABLE, 0.1, Verdict.REFUSED),
         # it was under way when the server went
-        (Door.STREAM, Ending.UNAVAILABLE, 12.0, Verdict.FAILED),
+        (CallerKind.STREAM, Outcome.UNAVAILABLE, 12.0, Verdict.FAILED),
         # a caller that asks again is not refused at once
-        (Door.HTTP, Ending.UNAVAILABLE, 0.1, Verdict.FAILED),
-        (Door.GRPC, Ending.TIMEOUT, 120.0, Verdict.FAILED),
-        (Door.GRPC, Ending.CANCELLED, 0.1, Verdict.FAILED),
-        (Door.GRPC, Ending.SERVER_ERROR, 0.1, Verdict.UNCLEAR),
-        (Door.GRPC, Ending.INVALID, 0.1, Verdict.UNCLEAR),
-        (Door.HTTP_ONCE, Ending.FOREIGN, 0.1, Verdict.UNCLEAR),
+        (CallerKind.HTTP, Outcome.UNAVAILABLE, 0.1, Verdict.FAILED),
+        (CallerKind.GRPC, Outcome.TIMEOUT, 120.0, Verdict.FAILED),
+        (CallerKind.GRPC, Outcome.CANCELLED, 0.1, Verdict.FAILED),
+        (CallerKind.GRPC, Outcome.SERVER_ERROR, 0.1, Verdict.UNCLEAR),
+        (CallerKind.GRPC, Outcome.INVALID, 0.1, Verdict.UNCLEAR),
+        (CallerKind.HTTP_ONCE, Outcome.FOREIGN, 0.1, Verdict.UNCLEAR),
     ],
 )
 def test_only_what_tells_the_caller_what_happened_is_clear(
-    door: Door, ending: Ending, seconds: float, expected: Verdict
+    caller: CallerKind, outcome: Outcome, seconds: float, expected: Verdict
 ) -> None:
-    assert judge(door, ending, seconds) is expected
+    assert judge(caller, outcome, seconds) is expected
 
 
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (RequestTimeout("x"), Ending.TIMEOUT),
-        (ServerUnavailable("x"), Ending.UNAVAILABLE),
-        (RequestCancelled("x"), Ending.CANCELLED),
-        (InvalidRequest("x"), Ending.INVALID),
-        (ServerError("x"), Ending.SERVER_ERROR),
-        (OSError("x"), Ending.FOREIGN),
+        (RequestTimeout("x"), Outcome.TIMEOUT),
+        (ServerUnavailable("x"), Outcome.UNAVAILABLE),
+        (RequestCancelled("x"), Outcome.CANCELLED),
+        (InvalidRequest("x"), Outcome.INVALID),
+        (ServerError("x"), Outcome.SERVER_ERROR),
+        (OSError("x"), Outcome.FOREIGN),
     ],
 )
-def test_errors_end_as_what_they_are(error: Exception, expected: Ending) -> None:
-    assert ending_of(error) is expected
+def test_errors_end_as_what_they_are(error: Exception, expected: Outcome) -> None:
+    assert outcome_of(error) is expected
 
 
 def test_reasons_are_counted_without_what_differs_from_case_to_case() -> None:
     events: list[Sent | Ended | Closed] = [
-        *(sent(1.0, "a", Door.STREAM), Ended("a", 1.1, Ending.UNAVAILABLE, "no server at 127.0.0.1:4001")),
-        *(sent(2.0, "b", Door.STREAM), Ended("b", 2.1, Ending.UNAVAILABLE, "no server at 127.0.0.1:5002")),
-        *(sent(3.0, "c", Door.STREAM), Ended("c", 3.1, Ending.RIGHT)),
+        *(sent(1.0, "a", CallerKind.STREAM), Ended("a", 1.1, Outcome.UNAVAILABLE, "no server at 127.0.0.1:4001")),
+        *(sent(2.0, "b", CallerKind.STREAM), Ended("b", 2.1, Outcome.UNAVAILABLE, "no server at 127.0.0.1:5002")),
+        *(sent(3.0, "c", CallerKind.STREAM), Ended("c", 3.1, Outcome.RIGHT)),
     ]
     requests = reconcile(ALIVE, events, DEADLINE)
     assert count_reasons(requests) == {(Verdict.REFUSED, "unavailable: no server at HOST"): 2}
-    assert count_verdicts(requests) == {Door.STREAM: {Verdict.REFUSED: 2, Verdict.ANSWERED: 1}}
+    assert count_verdicts(requests) == {CallerKind.STREAM: {Verdict.REFUSED: 2, Verdict.ANSWERED: 1}}
 
 
 def kill(kind: Kind, at: float, ready: float, what: str = "x") -> Kill:
@@ -173,24 +173,24 @@ def test_nothing_outside_recoveries_is_no_goodput() -> None:
     assert rate_outside([1.0, 2.0], (0.0, 10.0), [(0.0, 20.0)]) == 0.0
 
 
-def requests_of(client: str, door: Door, verdict: Verdict, times: list[float]) -> list[Request]:
+def requests_of(client: str, caller: CallerKind, verdict: Verdict, times: list[float]) -> list[Request]:
     return [
-        Request(f"{client}-{time}", client, door, "line 0", time - 0.5, time, Ending.RIGHT, verdict, "")
+        Request(f"{client}-{time}", client, caller, "line 0", time - 0.5, time, Outcome.RIGHT, verdict, "")
         for time in times
     ]
 
 
-def steady_run(*, stormy_rate: float = 1.0, extra: tuple[Request, ...] = (), wanted: int = 1) -> Run:
+def steady_run(*, faulty_rate: float = 1.0, extra: tuple[Request, ...] = (), wanted: int = 1) -> Run:
     """100 s without faults at an answer a second, 100 s with one kill of each kind."""
     answers = [float(second) for second in range(100)]
-    answers += [100.0 + second / stormy_rate for second in range(int(100 * stormy_rate))]
+    answers += [100.0 + second / faulty_rate for second in range(int(100 * faulty_rate))]
     kills = [
         kill(Kind.ENGINE, 110.0, 120.0, "EngineCore"),
         kill(Kind.STUB, 140.0, 160.0, "ocr_stream_0_1"),
         Kill(Kind.CLIENT, "client1", 170.0, 170.0, 170.0),
     ]
-    open_request = Request("k", "client1", Door.GRPC, "line 0", 169.0, None, None, Verdict.OF_KILLED, "")
-    requests = [*requests_of("client0", Door.GRPC, Verdict.ANSWERED, answers), open_request, *extra]
+    open_request = Request("k", "client1", CallerKind.GRPC, "line 0", 169.0, None, None, Verdict.OF_KILLED, "")
+    requests = [*requests_of("client0", CallerKind.GRPC, Verdict.ANSWERED, answers), open_request, *extra]
     return Run(requests, kills, (0.0, 100.0), (100.0, 200.0), wanted, None, ())
 
 
@@ -203,7 +203,7 @@ def test_a_run_with_every_request_accounted_for_holds() -> None:
 
 @pytest.mark.parametrize("bad", [Verdict.LOST, Verdict.HUNG, Verdict.WRONG, Verdict.UNCLEAR])
 def test_one_request_that_must_not_be_fails_the_run(bad: Verdict) -> None:
-    extra = tuple(requests_of("client0", Door.HTTP, bad, [150.0]))
+    extra = tuple(requests_of("client0", CallerKind.HTTP, bad, [150.0]))
     assert Report(steady_run(extra=extra)).failures() == [f"1 requests {bad}"]
 
 
@@ -214,13 +214,13 @@ def test_a_restart_that_no_killed_stub_explains_fails_the_run() -> None:
 
 def test_a_document_is_held_against_its_markdown_and_everything_else_against_the_text() -> None:
     image = ReferenceImage("line 0", b"x", "Tea", "## Tea")
-    assert {door: door.text_of(image) for door in Door} == {
-        door: "## Tea" if door is Door.DOCUMENT else "Tea" for door in Door
+    assert {caller: caller.expected_text(image) for caller in CallerKind} == {
+        caller: "## Tea" if caller is CallerKind.DOCUMENT else "Tea" for caller in CallerKind
     }
 
 
 def test_goodput_that_stays_low_after_recoveries_fails_the_run() -> None:
-    (failure,) = Report(steady_run(stormy_rate=0.8)).failures()
+    (failure,) = Report(steady_run(faulty_rate=0.8)).failures()
     assert "goodput outside recoveries is 0.8" in failure
 
 
@@ -231,13 +231,13 @@ def test_too_few_kills_fail_the_run_for_each_kind() -> None:
 def test_a_client_that_was_idle_when_it_was_killed_does_not_count() -> None:
     run = steady_run()
     answered = [request for request in run.requests if request.verdict is Verdict.ANSWERED]
-    idle = Run(answered, run.kills, run.calm, run.stormy, run.wanted_kills, run.trouble, run.left)
+    idle = Run(answered, run.kills, run.baseline, run.faulty, run.least_kills, run.trouble, run.left)
     assert Report(idle).failures() == ["0 kills of kind client"]
 
 
 def test_a_server_that_did_not_come_back_fails_the_run() -> None:
     run = steady_run()
-    gone = Run(run.requests, run.kills, run.calm, run.stormy, run.wanted_kills, "it did not come back", run.left)
+    gone = Run(run.requests, run.kills, run.baseline, run.faulty, run.least_kills, "it did not come back", run.left)
     assert Report(gone).failures() == ["it did not come back"]
 
 
@@ -250,10 +250,10 @@ def test_what_was_not_killed_often_enough_is_killed_next() -> None:
 
 @pytest.mark.parametrize("in_flight", [10, 20, 23])
 def test_all_clients_together_have_so_many_requests_in_flight_of_every_kind(in_flight: int) -> None:
-    shares = share_doors(4, in_flight)
-    doors = Counter(door for share in shares for door in share)
-    assert doors.total() == in_flight
-    assert set(doors) == set(Door)
+    shares = share_callers(4, in_flight)
+    callers = Counter(caller for share in shares for caller in share)
+    assert callers.total() == in_flight
+    assert set(callers) == set(CallerKind)
     assert all(shares)
 
 
@@ -287,14 +287,14 @@ def test_a_process_holds_if_it_is_the_same_and_grew_by_no_more_than_a_twentieth(
 
 def test_errands_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
     images = [ReferenceImage(f"line {number}", b"x", "x") for number in range(5)]
-    plans = plan_errands(images, 300, Random(7))
-    assert plans == plan_errands(images, 300, Random(7))
-    assert {plan.errand for plan in plans} == set(Errand)
-    assert all(len(plan.images) == 1 for plan in plans if plan.errand is Errand.CANCELLED)
-    assert all(len(plan.images) > 1 for plan in plans if plan.errand is Errand.SEVERAL)
+    plans = plan_requests(images, 300, Random(7))
+    assert plans == plan_requests(images, 300, Random(7))
+    assert {plan.kind for plan in plans} == set(RequestKind)
+    assert all(len(plan.images) == 1 for plan in plans if plan.kind is RequestKind.CANCELLED)
+    assert all(len(plan.images) > 1 for plan in plans if plan.kind is RequestKind.SEVERAL)
 
 
 def test_errands_may_be_of_some_kinds_alone() -> None:
     images = [ReferenceImage("line", b"x", "x")]
-    plans = plan_errands(images, 100, Random(7), {Errand.STREAM, Errand.BAD})
-    assert {plan.errand for plan in plans} == {Errand.STREAM, Errand.BAD}
+    plans = plan_requests(images, 100, Random(7), {RequestKind.STREAM, RequestKind.BAD})
+    assert {plan.kind for plan in plans} == {RequestKind.STREAM, RequestKind.BAD}

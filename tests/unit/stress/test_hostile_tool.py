@@ -10,17 +10,17 @@ import pytest
 from stress.endurance.images import ReferenceImage
 from stress.hostile.attack import Attack
 from stress.hostile.command import STAGES, Result
-from stress.hostile.request_audit import Account, Ending, Ledger, Recovery
+from stress.hostile.request_audit import AuditReport, Outcome, Recovery, RequestAudit
 
-ANSWERED = Attack("a", "", lambda _scene: Counter())
-SILENT = Attack("b", "", lambda _scene: Counter(), is_answered=False)
-DEADLY = Attack("c", "", lambda _scene: Counter(), ends_server=True)
-PICKY = Attack("d", "", lambda _scene: Counter(), allows="40[14]")
-GOOD = Account(Counter({Ending.RIGHT: 3, Ending.REFUSED: 1}))
+ANSWERED = Attack("a", "", lambda _context: Counter())
+SILENT = Attack("b", "", lambda _context: Counter(), is_answered=False)
+DEADLY = Attack("c", "", lambda _context: Counter(), ends_server=True)
+PICKY = Attack("d", "", lambda _context: Counter(), allows="40[14]")
+GOOD = AuditReport(Counter({Outcome.RIGHT: 3, Outcome.REFUSED: 1}))
 
 
 def result(attack: Attack = ANSWERED, came_back: str = "400 INVALID_ARG", **changed: object) -> Result:
-    values = {"seconds": 1.0, "recovery": Recovery(0.2), "account": GOOD, "restarted": False, **changed}
+    values = {"seconds": 1.0, "recovery": Recovery(0.2), "audit": GOOD, "restarted": False, **changed}
     return Result(attack, Counter([came_back]), **values)  # type: ignore[arg-type]
 
 
@@ -34,7 +34,7 @@ def result(attack: Attack = ANSWERED, came_back: str = "400 INVALID_ARG", **chan
             result(SILENT, "closed"),
             result(DEADLY, "closed"),
         ),
-        result(DEADLY, restarted=True, account=Account(Counter({Ending.BROKEN: 2}))),
+        result(DEADLY, restarted=True, audit=AuditReport(Counter({Outcome.BROKEN: 2}))),
     ],
 )
 def test_what_holds(one: Result) -> None:
@@ -50,10 +50,10 @@ def test_what_holds(one: Result) -> None:
         (result(came_back="500 INTERNAL"), "1 times '500 INTERNAL'"),
         (result(recovery=Recovery()), "no good image was read afterwards"),
         (result(restarted=True), "the server had to be started again"),
-        (result(account=Account(Counter({Ending.BROKEN: 2}))), "2 good requests: connection broke"),
-        (result(DEADLY, restarted=True, account=Account(Counter({Ending.WRONG: 1}))), "1 good requests: wrong text"),
-        (result(account=Account(Counter({Ending.LOST: 1}))), "1 good requests: no answer"),
-        (result(account=Account(Counter(), ("witness-0-1",))), "1 ids do not reconcile"),
+        (result(audit=AuditReport(Counter({Outcome.BROKEN: 2}))), "2 good requests: connection broke"),
+        (result(DEADLY, restarted=True, audit=AuditReport(Counter({Outcome.WRONG: 1}))), "1 good requests: wrong text"),
+        (result(audit=AuditReport(Counter({Outcome.LOST: 1}))), "1 good requests: no answer"),
+        (result(audit=AuditReport(Counter(), ("witness-0-1",))), "1 ids do not reconcile"),
     ],
 )
 def test_what_does_not_hold(one: Result, fault: str) -> None:
@@ -63,10 +63,10 @@ def test_what_does_not_hold(one: Result, fault: str) -> None:
 def test_an_answer_that_the_log_does_not_have_just_once_does_not_reconcile(tmp_path: Path) -> None:
     log = tmp_path / "serve.log"
     log.write_text("".join(f'"request request_id=witness-0-{number} outcome=ok "\n' for number in (0, 1, 1)))
-    ledger = Ledger("nowhere:1", ReferenceImage("", b"", ""), log)
-    ledger._endings |= {f"witness-0-{number}": Ending.RIGHT for number in range(3)}
-    assert ledger.close_account().unmatched == ("witness-0-1", "witness-0-2")
-    assert ledger.close_account() == Account(Counter())
+    audit = RequestAudit("nowhere:1", ReferenceImage("", b"", ""), log)
+    audit._outcomes |= {f"witness-0-{number}": Outcome.RIGHT for number in range(3)}
+    assert audit.report().unmatched == ("witness-0-1", "witness-0-2")
+    assert audit.report() == AuditReport(Counter())
 
 
 def test_every_attack_has_a_name_of_its_own() -> None:

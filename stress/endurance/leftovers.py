@@ -12,7 +12,7 @@ from stress.endurance.server import Member
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 
 
-class Traces:
+class Leftovers:
     """Remembers the processes of a server and the shared memory that they have mapped."""
 
     def __init__(self) -> None:

@@ -14,15 +14,15 @@ from random import Random
 from types import TracebackType
 from typing import Final
 
-from stress.endurance.asking import Door
+from stress.endurance.callers import CallerKind
 from stress.endurance.client import ClientPlan, run_client
 from stress.endurance.reconcile import Client
 
 _MIX: Final = (
-    *(Door.GRPC, Door.HTTP, Door.STREAM, Door.GRPC_ONCE, Door.LEFT),
-    *(Door.HTTP, Door.GRPC, Door.DOCUMENT, Door.HTTP_ONCE, Door.GRPC),
+    *(CallerKind.GRPC, CallerKind.HTTP, CallerKind.STREAM, CallerKind.GRPC_ONCE, CallerKind.CLOSED_EARLY),
+    *(CallerKind.HTTP, CallerKind.GRPC, CallerKind.DOCUMENT, CallerKind.HTTP_ONCE, CallerKind.GRPC),
 )
-"""Doors of ten requests in flight."""
+"""Callers of ten requests in flight."""
 
 _PRELOADED: Final = ["stress.endurance.client", "stress.__main__"]
 """What clients import, and the command, which every process of its own imports as well: a client that takes the place
@@ -36,21 +36,21 @@ class _Running:
     stop: Connection
 
 
-class Fleet:
+class ClientPool:
     """Use in a `with` block: leaving kills what still runs. `plan` is what every client shares."""
 
     def __init__(self, plan: ClientPlan, folder: Path, clients: int, in_flight: int) -> None:
         self._plan = plan
         self._folder = folder
-        self._doors = share_doors(clients, in_flight)
+        self._callers = share_callers(clients, in_flight)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
         self._running: list[_Running] = []
         self._started = 0
         self._ended: list[Client] = []
 
-    def __enter__(self) -> Fleet:
-        self._running = [self._start(doors) for doors in self._doors]
+    def __enter__(self) -> ClientPool:
+        self._running = [self._start(callers) for callers in self._callers]
         return self
 
     def __exit__(
@@ -67,30 +67,30 @@ class Fleet:
         victim.process.kill()
         victim.process.join()
         self._ended.append(Client(victim.plan.name, victim.plan.journal, killed_at=at))
-        self._running[place] = self._start(victim.plan.doors)
+        self._running[place] = self._start(victim.plan.callers)
         return victim.plan.name
 
     def stop(self) -> list[Client]:
         """Let requests in flight end, within their deadlines; every client there was."""
         for running in self._running:
             running.stop.close()
-        give_up = time.monotonic() + self._plan.timeout + self._plan.grace + 10
+        deadline = time.monotonic() + self._plan.timeout + self._plan.grace + 10
         for running in self._running:
-            running.process.join(max(0.0, give_up - time.monotonic()))
+            running.process.join(max(0.0, deadline - time.monotonic()))
             # one that does not even end is looked at as one that ended now, with open requests
             hangs = running.process.is_alive()
             at = time.monotonic() if hangs else None
             self._ended.append(Client(running.plan.name, running.plan.journal, seen_until=at))
         return self._ended
 
-    def _start(self, doors: tuple[Door, ...]) -> _Running:
+    def _start(self, callers: tuple[CallerKind, ...]) -> _Running:
         name = f"client{self._started}"
         self._started += 1
         plan = replace(
             self._plan,
             name=name,
             journal=self._folder / f"{name}.jsonl",
-            doors=doors,
+            callers=callers,
             seed=f"{self._plan.seed} {name}",
         )
         ours, theirs = self._context.Pipe()
@@ -100,7 +100,7 @@ class Fleet:
         return _Running(plan, process, ours)
 
 
-def share_doors(clients: int, in_flight: int) -> Sequence[tuple[Door, ...]]:
-    """The doors of each client, so that all together have so many requests in flight, of every kind."""
-    doors = list(islice(cycle(_MIX), in_flight))
-    return [tuple(doors[number::clients]) for number in range(clients)]
+def share_callers(clients: int, in_flight: int) -> Sequence[tuple[CallerKind, ...]]:
+    """The callers of each client, so that all together have so many requests in flight, of every kind."""
+    callers = list(islice(cycle(_MIX), in_flight))
+    return [tuple(callers[number::clients]) for number in range(clients)]

@@ -1,4 +1,4 @@
-"""The doors by which load comes in: the SDK with and without its retries, its streams, and streams without it."""
+"""The callers of a load: the SDK with and without its retries, its streams, and streams without it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from ocrvl_client import (
 from stress.endurance.images import ReferenceImage, read_markdown
 from stress.endurance.server import Endpoints
 
-PATIENT: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
-"""Asks again until the request's timeout: a server that starts again takes tens of seconds."""
+RETRY: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
+"""Retries until the request's timeout: a server that starts again takes tens of seconds."""
 
 _CAUSE_SECONDS: Final = 5.0
 
@@ -39,28 +39,28 @@ _Answers: TypeAlias = queue.SimpleQueue[tuple[Any, InferenceServerException | No
 _RECONNECT: Final = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000)]
 
 
-class Door(StrEnum):
-    """A way to ask."""
+class CallerKind(StrEnum):
+    """How a client sends its requests."""
 
     GRPC = "SDK, gRPC"
     HTTP = "SDK, HTTP"
     GRPC_ONCE = "SDK, gRPC, no retry"
     HTTP_ONCE = "SDK, HTTP, no retry"
     STREAM = "gRPC stream"
-    LEFT = "SDK, streams that are left"
+    CLOSED_EARLY = "SDK, streams closed early"
     DOCUMENT = "SDK, documents"
 
     @property
     def is_single_attempt(self) -> bool:
         """Whether what the server said last is what its caller sees."""
-        return self not in (Door.GRPC, Door.HTTP)
+        return self not in (CallerKind.GRPC, CallerKind.HTTP)
 
-    def text_of(self, image: ReferenceImage) -> str:
+    def expected_text(self, image: ReferenceImage) -> str:
         """What must come back for an image."""
-        return image.markdown if self is Door.DOCUMENT else image.text
+        return image.markdown if self is CallerKind.DOCUMENT else image.text
 
 
-class Ending(StrEnum):
+class Outcome(StrEnum):
     """How a request ended, for its caller."""
 
     RIGHT = "right"
@@ -73,21 +73,21 @@ class Ending(StrEnum):
     FOREIGN = "an exception that is none of the SDK's"
 
 
-_ENDINGS: Final[tuple[tuple[type[Exception], Ending], ...]] = (
-    (RequestTimeout, Ending.TIMEOUT),
-    (ServerUnavailable, Ending.UNAVAILABLE),
-    (RequestCancelled, Ending.CANCELLED),
-    (InvalidRequest, Ending.INVALID),
-    (ServerError, Ending.SERVER_ERROR),
+_OUTCOMES: Final[tuple[tuple[type[Exception], Outcome], ...]] = (
+    (RequestTimeout, Outcome.TIMEOUT),
+    (ServerUnavailable, Outcome.UNAVAILABLE),
+    (RequestCancelled, Outcome.CANCELLED),
+    (InvalidRequest, Outcome.INVALID),
+    (ServerError, Outcome.SERVER_ERROR),
 )
 
 
-def ending_of(error: Exception) -> Ending:
-    """The ending that an exception of `Asker.read` means."""
-    return next((ending for kind, ending in _ENDINGS if isinstance(error, kind)), Ending.FOREIGN)
+def outcome_of(error: Exception) -> Outcome:
+    """The outcome that an exception of `Caller.read` means."""
+    return next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), Outcome.FOREIGN)
 
 
-class Asker(Protocol):
+class Caller(Protocol):
     """One caller's connection, for one thread."""
 
     def read(self, image: ReferenceImage, request_id: str) -> str:
@@ -97,22 +97,22 @@ class Asker(Protocol):
         """Close the connection."""
 
 
-def open_door(door: Door, endpoints: Endpoints, timeout: float) -> Asker:
+def open_caller(caller: CallerKind, endpoints: Endpoints, timeout: float) -> Caller:
     """A connection; `timeout` bounds each of its requests, in seconds."""
-    match door:
-        case Door.STREAM:
-            return StreamAsker(endpoints.grpc, timeout)
-        case Door.LEFT:
-            return LeavingAsker(endpoints.grpc, timeout)
-        case Door.DOCUMENT:
-            return DocumentAsker(endpoints.grpc, timeout)
-        case Door.GRPC | Door.HTTP:
-            return SdkAsker(endpoints, "grpc" if door is Door.GRPC else "http", timeout, PATIENT)
-        case Door.GRPC_ONCE | Door.HTTP_ONCE:
-            return SdkAsker(endpoints, "grpc" if door is Door.GRPC_ONCE else "http", timeout, None)
+    match caller:
+        case CallerKind.STREAM:
+            return StreamCaller(endpoints.grpc, timeout)
+        case CallerKind.CLOSED_EARLY:
+            return EarlyClosingCaller(endpoints.grpc, timeout)
+        case CallerKind.DOCUMENT:
+            return DocumentCaller(endpoints.grpc, timeout)
+        case CallerKind.GRPC | CallerKind.HTTP:
+            return SdkCaller(endpoints, "grpc" if caller is CallerKind.GRPC else "http", timeout, RETRY)
+        case CallerKind.GRPC_ONCE | CallerKind.HTTP_ONCE:
+            return SdkCaller(endpoints, "grpc" if caller is CallerKind.GRPC_ONCE else "http", timeout, None)
 
 
-class SdkAsker:
+class SdkCaller:
     """Unary requests through the SDK, which gives each attempt an id of its own."""
 
     def __init__(
@@ -130,7 +130,7 @@ class SdkAsker:
         self._client.close()
 
 
-class LeavingAsker:
+class EarlyClosingCaller:
     """Streams of the SDK that are left by turns at their first part and at their last."""
 
     def __init__(self, grpc_url: str, timeout: float) -> None:
@@ -153,7 +153,7 @@ class LeavingAsker:
         self._client.close()
 
 
-class DocumentAsker:
+class DocumentCaller:
     """Documents of the SDK, page by page, of an image each."""
 
     def __init__(self, grpc_url: str, timeout: float) -> None:
@@ -168,7 +168,7 @@ class DocumentAsker:
         self._client.close()
 
 
-class StreamAsker:
+class StreamCaller:
     """Requests to `ocr_stream`, each on a stream of its own."""
 
     def __init__(self, grpc_url: str, timeout: float) -> None:
@@ -197,7 +197,7 @@ class StreamAsker:
             self._client.stop_stream(cancel_requests=is_late)
 
     def _send(self, images: list[bytes], request_id: str, options: Mapping[str, Any], answers: _Answers) -> None:
-        tensors = fill(ask_tensors(images, options))
+        tensors = fill(request_tensors(images, options))
         try:
             self._client.async_stream_infer(
                 Model.STREAM.value, tensors, request_id=request_id, enable_empty_final_response=True
@@ -230,7 +230,7 @@ class StreamAsker:
         self._client.close()
 
 
-def ask_tensors(images: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
+def request_tensors(images: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
     """The tensors of a request."""
     tensors = {Tensor.IMAGE: _texts(images), Tensor.TASK: _texts([Task.OCR.encode()])}
     return tensors | ({Tensor.OPTIONS: _texts([json.dumps(dict(options)).encode()])} if options else {})
