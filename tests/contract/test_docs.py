@@ -10,6 +10,9 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+import perf.__main__
+import stress.__main__
+import training.__main__
 from ocrvl.messages import Reading, encode_done
 from ocrvl.models.document.options import DocumentOptions, PixelLimits
 from ocrvl.options import Options
@@ -37,6 +40,15 @@ def module_file(name: str) -> Path | None:
     roots = [Path(), *(Path(root) for root in ("backend", "client", "cli", "gateway"))]
     files = [root / file for root in roots for file in (path.with_suffix(".py"), path / "__init__.py")]
     return next((file for file in files if file.exists()), None)
+
+
+def commands(package: str) -> set[str]:
+    """The commands of `python -m package`."""
+    if package == "perf":
+        return set(perf.__main__.COMMANDS)
+    command = get_command({"stress": stress.__main__.app, "training": training.__main__.app}[package])
+    assert isinstance(command, TyperGroup)
+    return set(command.commands)
 
 
 def named_in_rows(text: str, pattern: str) -> set[str]:
@@ -108,6 +120,8 @@ def test_every_task_module_and_path_that_the_documentation_names_exists() -> Non
             assert Path(path).exists(), f"{page}: {path}"
         for name in re.findall(r"python3? -m ((?:ocrvl|perf|stress|training|tools)[\w.]*)", text):
             assert module_file(name), f"{page}: {name}"
+        for package, command in re.findall(r"python3? -m (perf|stress|training)\s+([\w-]+)", text):
+            assert command in commands(package), f"{page}: {package} {command}"
         for name in re.findall(r"`(ocrvl(?:_\w+)?(?:\.\w+)+)`", text):
             parent, _, attribute = name.rpartition(".")
             source = module_file(parent)

@@ -32,7 +32,7 @@ class GatherSettings(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # measured on an H100 (docs/performance.md): 0.12 and 0.25 s were no faster, 1000 tokens were slower
+    # measured on an H100 (docs/reports): 0.12 and 0.25 s were no faster, 1000 tokens were slower
     seconds: float = Field(0.06, ge=0)
     tokens: int = Field(2500, ge=1)
 
