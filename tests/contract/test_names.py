@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,12 +146,3 @@ def test_a_call_s_stream_fits_the_threads_that_its_responses_need() -> None:
 def test_tensor_names_stand_nowhere_else_in_the_models(name: Tensor) -> None:
     for path in [*REPOSITORY.glob("*/1/model.py")]:
         assert f'"{name}"' not in path.read_text("utf-8"), path
-
-
-def test_the_engine_is_known_to_one_module_and_its_plugin_and_triton_to_another() -> None:
-    sources = {path: path.read_text("utf-8") for path in Path("backend/ocrvl").rglob("*.py")}
-    users = {path for path, text in sources.items() if "from vllm" in text or "import vllm" in text}
-    assert {path.name for path in users if path.parent.name != "vllm_plugin"} == {"vllm_engine.py"}
-    assert {path.name for path, text in sources.items() if "import triton_python_backend_utils" in text} == {
-        "backend.py"
-    }
