@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from ocrvl_client._calls import ProtocolName
     from ocrvl_client._client import Client
     from ocrvl_client._documents import Block, Document, Page
-    from ocrvl_client._messages import Array, Outcome, Reading, Request, ServerMetadata, Source, Spot
+    from ocrvl_client._messages import Array, Request, Source
     from ocrvl_client._options import DocumentOptions, ReadOptions
-    from ocrvl_client._transports.protocol import AsyncTransport, Endpoint, Tls, Transport
-    from ocrvl_client._transports.translate import error_from_triton
+    from ocrvl_client._readings import Outcome, Reading, Spot
+    from ocrvl_client._transports.endpoint import Endpoint, Tls
+    from ocrvl_client._transports.errors import error_from_triton
+    from ocrvl_client._transports.protocol import AsyncTransport, ServerMetadata, Transport
 
 __all__ = [
     "Array",
@@ -70,19 +72,19 @@ _LAZY = {
     "Client": "_client",
     "Document": "_documents",
     "DocumentOptions": "_options",
-    "Endpoint": "_transports.protocol",
-    "Outcome": "_messages",
+    "Endpoint": "_transports.endpoint",
+    "Outcome": "_readings",
     "Page": "_documents",
     "ProtocolName": "_calls",
     "ReadOptions": "_options",
-    "Reading": "_messages",
+    "Reading": "_readings",
     "Request": "_messages",
-    "ServerMetadata": "_messages",
+    "ServerMetadata": "_transports.protocol",
     "Source": "_messages",
-    "Spot": "_messages",
-    "Tls": "_transports.protocol",
+    "Spot": "_readings",
+    "Tls": "_transports.endpoint",
     "Transport": "_transports.protocol",
-    "error_from_triton": "_transports.translate",
+    "error_from_triton": "_transports.errors",
 }
 
 

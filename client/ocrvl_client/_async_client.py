@@ -4,53 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Unpack
 
-from ocrvl.wire import Model, Task, Tensor
+from ocrvl.wire import Model, Task
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
     ONCE,
     ProtocolName,
-    UnderWay,
+    as_ocrvl_error,
     check_concurrency,
     check_timeout,
+    combine,
     endpoints_of,
-    failure_of,
-    is_given_up,
 )
 from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
-from ocrvl_client._errors import OcrvlError
-from ocrvl_client._many import Turns
-from ocrvl_client._messages import (
-    Array,
-    Outcome,
-    Reading,
-    Request,
-    ServerMetadata,
-    Source,
-    decode_cancel,
-    decode_piece,
-    decode_read,
-    encode_cancel,
-    encode_read,
-    encode_stream,
-)
+from ocrvl_client._many import PendingReads, Started
+from ocrvl_client._messages import Request, Source, decode_cancel, encode_cancel, encode_read, encode_stream
 from ocrvl_client._options import DocumentOptions, ReadOptions
+from ocrvl_client._readings import Outcome, Reading, decode_piece, decode_read
 from ocrvl_client._retry import Retry
+from ocrvl_client._sender import AsyncSender
 from ocrvl_client._transports.balance import AsyncBalancedTransport
+from ocrvl_client._transports.endpoint import Endpoint, Tls
 from ocrvl_client._transports.grpc_aio import AsyncGrpcTransport
 from ocrvl_client._transports.http_aio import AsyncHttpTransport
-from ocrvl_client._transports.memory import AsyncSharedMemoryTransport
-from ocrvl_client._transports.protocol import END_SECONDS, AsyncTransport, Endpoint, Tls
+from ocrvl_client._transports.protocol import AsyncServerTransport, AsyncTransport, ServerMetadata
+from ocrvl_client._transports.shared_memory import AsyncSharedMemoryTransport
 
 
 class AsyncClient:
     """A connection to one server or several, for one event loop: make it there, close it with `aclose` or `async with`.
 
-    Arguments as for `Client`. A task that is cancelled ends its request in the engine. Files are opened in a thread.
+    Arguments as for `Client`. A task that is cancelled cancels its request in the engine. Files are opened in a thread.
     """
 
     def __init__(
@@ -67,10 +55,9 @@ class AsyncClient:
         transport: AsyncTransport | None = None,
     ) -> None:
         endpoints = endpoints_of(url, protocol, timeout, tls, headers)
-        self._timeout = timeout
-        self._retry = retry or ONCE
         self._concurrency = check_concurrency(concurrency)
         self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
+        self._sender = AsyncSender(self._transport, retry or ONCE, timeout)
 
     async def read(
         self,
@@ -94,7 +81,7 @@ class AsyncClient:
     ) -> list[Reading]:
         """As `Client.read_batch`."""
         began = time.monotonic()
-        answer = await self._infer(await _encode(encode_read, images, task, options), timeout)
+        answer = await self._sender.infer(await _encode(encode_read, images, task, options), timeout)
         return decode_read(answer, time.monotonic() - began)
 
     async def read_many(
@@ -107,58 +94,43 @@ class AsyncClient:
         timeout: float | None = None,
         **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[Outcome, None]:
-        """As `Client.read_many`; a task that is cancelled meanwhile, or `aclose`, ends what is in flight."""
+        """As `Client.read_many`; a task that is cancelled meanwhile, or `aclose`, cancels what is in flight."""
         concurrency = check_concurrency(concurrency, self._concurrency)
-        timeout = check_timeout(timeout, self._timeout)
-        turns = Turns(concurrency, ordered=ordered)
-        under_way = UnderWay(options)
+        timeout = check_timeout(timeout, self._sender.timeout)
+        pending = PendingReads(images, options, concurrency=concurrency, ordered=ordered)
         outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
-        tasks: set[asyncio.Task[None]] = set()
-        source = iter(images)
+        reads: set[asyncio.Task[None]] = set()
 
-        async def read(index: int, image: Source, options: Mapping[str, Any]) -> None:
-            encoded = _encode(encode_read, [image], task, options)
-            outcome = await self._read_one(index, image, encoded, timeout, is_shared=under_way.is_shared)
-            under_way.finish(index)
-            outcomes.put_nowait(outcome)
+        async def read(started: Started) -> None:
+            reading, failure = None, None
+            try:
+                began = time.monotonic()
+                request = await _encode(encode_read, [started.image], task, started.options)
+                answer = await self._sender.infer(request, timeout, shares_token=pending.shares_token)
+                (reading,) = decode_read(answer, time.monotonic() - began)
+            except Exception as error:
+                failure = as_ocrvl_error(error)
+            pending.release(started.index)
+            outcomes.put_nowait(Outcome(started.index, started.image, reading, failure))
 
         try:
-            is_exhausted = False
             while True:
-                while not is_exhausted and turns.may_start():
-                    try:
-                        image = next(source)
-                    except StopIteration:
-                        is_exhausted = True
-                    else:
-                        index = turns.start()
-                        started = asyncio.create_task(read(index, image, under_way.start(index)))
-                        tasks.add(started)
-                        started.add_done_callback(tasks.discard)
-                if not turns.in_flight:
+                while (started := pending.start_next()) is not None:
+                    reads.add(running := asyncio.create_task(read(started)))
+                    running.add_done_callback(reads.discard)
+                if not pending.in_flight:
                     return
-                for outcome in turns.finish(await outcomes.get()):
+                for outcome in pending.finish(await outcomes.get()):
                     yield outcome
         finally:
-            left = list(tasks)
-            for started in left:
-                started.cancel()
+            left = list(reads)
+            for running in left:
+                running.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-            if under_way.is_shared:
-                await asyncio.shield(self._end(*under_way.tokens()))
+            if pending.shares_token:
+                await asyncio.shield(self._sender.cancel(*pending.tokens()))
 
-    async def _read_one(
-        self, index: int, image: Source, encoded: Awaitable[Request], timeout: float, *, is_shared: bool
-    ) -> Outcome:
-        try:
-            began = time.monotonic()
-            answer = await self._infer(await encoded, timeout, is_shared=is_shared)
-            (reading,) = decode_read(answer, time.monotonic() - began)
-        except Exception as error:
-            return Outcome(index, image, None, failure_of(error))
-        return Outcome(index, image, reading, None)
-
-    async def stream(
+    def stream(
         self,
         image: Source,
         *,
@@ -167,49 +139,26 @@ class AsyncClient:
         **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[str | Reading, None]:
         """As `Client.stream`."""
-        began = time.monotonic()
-        request = await _encode(encode_stream, image, task, options)
-        reading = None
-        async with aclosing(self._stream(request, timeout)) as answers:
-            async for answer in answers:
-                piece = decode_piece(answer, time.monotonic() - began)
-                # the last part is handed on when the stream has ended: many callers leave at it
-                if isinstance(piece, Reading):
-                    reading = piece
-                elif piece is not None:
-                    yield piece
-        if reading is not None:
-            yield reading
+        return self._sender.stream(partial(_encode, encode_stream, image, task, options), decode_piece, timeout)
 
     async def document(
         self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
     ) -> Document:
         """As `Client.document`."""
         began = time.monotonic()
-        answer = await self._infer(await _encode(encode_document, file, options), timeout)
+        answer = await self._sender.infer(await _encode(encode_document, file, options), timeout)
         return decode_document(answer, time.monotonic() - began)
 
-    async def document_stream(
+    def document_stream(
         self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
     ) -> AsyncGenerator[Page | Document, None]:
         """As `Client.document_stream`."""
-        began = time.monotonic()
-        request = await _encode(encode_document, file, options, Model.DOCUMENT_STREAM)
-        document = None
-        async with aclosing(self._stream(request, timeout)) as answers:
-            async for answer in answers:
-                part = decode_part(answer, time.monotonic() - began)
-                if isinstance(part, Document):
-                    document = part
-                    continue
-                for page in part:
-                    yield page
-        if document is not None:
-            yield document
+        encode = partial(_encode, encode_document, file, options, Model.DOCUMENT_STREAM)
+        return self._sender.stream(encode, decode_part, timeout)
 
     async def cancel(self, token: str) -> int:
         """As `Client.cancel`."""
-        return decode_cancel(await self._infer(encode_cancel(token), None))
+        return decode_cancel(await self._sender.infer(encode_cancel(token)))
 
     async def is_live(self) -> bool:
         """As `Client.is_live`."""
@@ -235,27 +184,6 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def _infer(self, request: Request, timeout: float | None, *, is_shared: bool = False) -> dict[Tensor, Array]:
-        async def attempt(seconds: float) -> dict[Tensor, Array]:
-            return await self._transport.infer(request.again(), seconds)
-
-        try:
-            return await self._retry.run_async(attempt, check_timeout(timeout, self._timeout))
-        except BaseException as error:
-            if request.token is not None and not is_shared and is_given_up(error):
-                # a second cancel must not keep the first from reaching the engine
-                await asyncio.shield(self._end(request.token))
-            raise
-
-    def _stream(self, request: Request, timeout: float | None) -> AsyncGenerator[dict[Tensor, Array], None]:
-        return self._transport.stream(request, check_timeout(timeout, self._timeout))
-
-    async def _end(self, *tokens: str) -> None:
-        """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""
-        with suppress(OcrvlError):
-            for token in tokens:
-                await self._transport.infer(encode_cancel(token), END_SECONDS)
-
 
 async def _encode(encode: Callable[..., Request], *arguments: Any) -> Request:
     """A request, made in a thread where a file must be opened for it."""
@@ -267,7 +195,7 @@ async def _encode(encode: Callable[..., Request], *arguments: Any) -> Request:
 
 def _connect(endpoints: Sequence[Endpoint], protocol: ProtocolName, *, shared_memory: bool) -> AsyncTransport:
     kind = AsyncGrpcTransport if protocol == "grpc" else AsyncHttpTransport
-    transports: list[AsyncTransport] = [kind(endpoint) for endpoint in endpoints]
+    transports: list[AsyncServerTransport] = [kind(endpoint) for endpoint in endpoints]
     if shared_memory:
-        transports = [AsyncSharedMemoryTransport(transport) for transport in transports]
-    return transports[0] if len(transports) == 1 else AsyncBalancedTransport(transports)
+        return combine(list(map(AsyncSharedMemoryTransport, transports)), AsyncBalancedTransport)
+    return combine(transports, AsyncBalancedTransport)

@@ -1,16 +1,17 @@
-"""What both clients decide alike, without a network: where to, how often, and what becomes of what is given up."""
+"""What both clients decide alike, without a network: endpoints, timeouts, and which errors abandon a request."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, TypeVar
 
 from ocrvl_client._errors import InvalidRequest, OcrvlError, RequestTimeout, ServerError
-from ocrvl_client._messages import CANCEL_TOKEN
 from ocrvl_client._retry import Retry
-from ocrvl_client._transports.protocol import Endpoint, Tls
+from ocrvl_client._transports.endpoint import Endpoint, Tls
+
+T = TypeVar("T")
+B = TypeVar("B")
 
 ProtocolName = Literal["grpc", "http"]
 
@@ -27,12 +28,17 @@ def endpoints_of(
 ) -> list[Endpoint]:
     """The servers that a client talks to. Raises `InvalidRequest` for what can be no server."""
     if protocol not in ("grpc", "http"):
-        raise InvalidRequest(f"protocol {protocol!r}: 'grpc' or 'http' is wanted")
+        raise InvalidRequest(f"protocol {protocol!r}: expected 'grpc' or 'http'")
     check_timeout(timeout)
     urls = [url] if isinstance(url, str) else list(url)
     if not urls:
-        raise InvalidRequest("url: at least one server is wanted")
+        raise InvalidRequest("url: expected at least one server")
     return [Endpoint(one, timeout, tls, dict(headers or {})) for one in urls]
+
+
+def combine(transports: Sequence[T], balance: Callable[[Sequence[T]], B]) -> T | B:
+    """One transport for all servers."""
+    return transports[0] if len(transports) == 1 else balance(transports)
 
 
 def check_timeout(value: float | None, default: float = 0.0) -> float:
@@ -40,7 +46,7 @@ def check_timeout(value: float | None, default: float = 0.0) -> float:
     if value is None:
         return default
     if not value > 0:
-        raise InvalidRequest(f"timeout {value!r}: seconds above 0 are wanted")
+        raise InvalidRequest(f"timeout {value!r}: expected seconds above 0")
     return value
 
 
@@ -49,43 +55,16 @@ def check_concurrency(value: int | None, default: int = 1) -> int:
     if value is None:
         return default
     if value < 1:
-        raise InvalidRequest(f"concurrency {value}: at least 1 is wanted")
+        raise InvalidRequest(f"concurrency {value}: expected at least 1")
     return value
 
 
-class UnderWay:
-    """The tokens of many requests that are under way, to end those that are left. Safe for threads.
-
-    Each has a token of its own, since one that takes too long is ended by it and must not take the others along. Where
-    the caller gave one (`cancel_token`) they share that, and one that takes too long is left to the server.
-    """
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self.is_shared: Final = CANCEL_TOKEN in options
-        self._options = options
-        self._tokens: dict[int, str] = {}
-
-    def start(self, index: int) -> dict[str, Any]:
-        """The options of a request that is about to be sent; from now on it is among those to end."""
-        options = {CANCEL_TOKEN: uuid.uuid4().hex, **self._options}
-        self._tokens[index] = str(options[CANCEL_TOKEN])
-        return options
-
-    def finish(self, index: int) -> None:
-        """A request is over."""
-        del self._tokens[index]
-
-    def tokens(self) -> list[str]:
-        """What ends all that are left, each once; the server ends what comes late as well."""
-        return list(dict.fromkeys(self._tokens.copy().values()))
-
-
-def is_given_up(error: BaseException) -> bool:
-    """Whether nobody waits for an answer any more that the server may still be working on."""
+def is_abandoned(error: BaseException) -> bool:
+    """Whether a request ended with this error is one that the server may still work on, with nobody waiting."""
     return isinstance(error, RequestTimeout | asyncio.CancelledError | KeyboardInterrupt | GeneratorExit)
 
 
-def failure_of(error: Exception) -> OcrvlError:
+def as_ocrvl_error(error: Exception) -> OcrvlError:
     """The error of one of many images, whatever it was."""
     if isinstance(error, OcrvlError):
         return error

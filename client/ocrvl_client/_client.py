@@ -5,48 +5,36 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Unpack
 
-from ocrvl.wire import Model, Task, Tensor
+from ocrvl.wire import Model, Task
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
     ONCE,
     ProtocolName,
-    UnderWay,
+    as_ocrvl_error,
     check_concurrency,
     check_timeout,
+    combine,
     endpoints_of,
-    failure_of,
-    is_given_up,
 )
 from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
-from ocrvl_client._errors import OcrvlError
-from ocrvl_client._many import Turns
-from ocrvl_client._messages import (
-    Array,
-    Outcome,
-    Reading,
-    Request,
-    ServerMetadata,
-    Source,
-    decode_cancel,
-    decode_piece,
-    decode_read,
-    encode_cancel,
-    encode_read,
-    encode_stream,
-)
+from ocrvl_client._many import PendingReads, Started
+from ocrvl_client._messages import Source, decode_cancel, encode_cancel, encode_read, encode_stream
 from ocrvl_client._options import DocumentOptions, ReadOptions
+from ocrvl_client._readings import Outcome, Reading, decode_piece, decode_read
 from ocrvl_client._retry import Retry
+from ocrvl_client._sender import Sender
 from ocrvl_client._transports.balance import BalancedTransport
+from ocrvl_client._transports.endpoint import Endpoint, Tls
 from ocrvl_client._transports.grpc_sync import GrpcTransport
 from ocrvl_client._transports.http_sync import HttpTransport
-from ocrvl_client._transports.memory import SharedMemoryTransport
-from ocrvl_client._transports.protocol import END_SECONDS, Endpoint, Tls, Transport
+from ocrvl_client._transports.protocol import ServerMetadata, ServerTransport, Transport
+from ocrvl_client._transports.shared_memory import SharedMemoryTransport
 
 
 class Client:
@@ -56,8 +44,8 @@ class Client:
     that has the fewest in flight from here. `timeout` in seconds bounds each request, the attempts of `retry` together.
     `retry` says when a request is sent again, None never. `headers` go with each request. `concurrency` is how many
     requests `read_many` has in flight. `shared_memory` hands images over in the machine's memory, which the server
-    must share. A request that its caller gives up (a timeout, Ctrl-C, a closed iterator) is ended in the engine.
-    A `transport` replaces the connection, which tests use.
+    must share. A request that its caller abandons (a timeout, Ctrl-C, a closed iterator) is cancelled in the engine.
+    A `transport` replaces the connection, which tests use. Raises `InvalidRequest` for arguments that are none.
     """
 
     def __init__(
@@ -74,10 +62,9 @@ class Client:
         transport: Transport | None = None,
     ) -> None:
         endpoints = endpoints_of(url, protocol, timeout, tls, headers)
-        self._timeout = timeout
-        self._retry = retry or ONCE
         self._concurrency = check_concurrency(concurrency)
         self._transport = transport or _connect(endpoints, protocol, shared_memory=shared_memory)
+        self._sender = Sender(self._transport, retry or ONCE, timeout)
 
     def read(
         self,
@@ -107,7 +94,7 @@ class Client:
         `Reading.error`. Raises `OcrvlError`.
         """
         began = time.monotonic()
-        answer = self._infer(encode_read(images, task, options), timeout)
+        answer = self._sender.infer(encode_read(images, task, options), timeout)
         return decode_read(answer, time.monotonic() - began)
 
     def read_many(
@@ -128,44 +115,35 @@ class Client:
         `concurrency` that is none.
         """
         concurrency = check_concurrency(concurrency, self._concurrency)
-        timeout = check_timeout(timeout, self._timeout)
-        turns = Turns(concurrency, ordered=ordered)
-        under_way = UnderWay(options)
+        timeout = check_timeout(timeout, self._sender.timeout)
+        pending = PendingReads(images, options, concurrency=concurrency, ordered=ordered)
         outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        given_up = threading.Event()
-        source = iter(images)
+        is_closing = threading.Event()
         pool = ThreadPoolExecutor(concurrency, "ocrvl-read")
 
-        def read(index: int, image: Source, options: Mapping[str, Any]) -> None:
+        def read(started: Started) -> None:
             reading, failure = None, None
             try:
                 began = time.monotonic()
-                request = encode_read([image], task, options)
-                answer = self._infer(request, timeout, given_up.wait, is_shared=under_way.is_shared)
+                request = encode_read([started.image], task, started.options)
+                answer = self._sender.infer(request, timeout, sleep=is_closing.wait, shares_token=pending.shares_token)
                 (reading,) = decode_read(answer, time.monotonic() - began)
             except Exception as error:
-                failure = failure_of(error)
-            under_way.finish(index)
-            outcomes.put(Outcome(index, image, reading, failure))
+                failure = as_ocrvl_error(error)
+            pending.release(started.index)
+            outcomes.put(Outcome(started.index, started.image, reading, failure))
 
         try:
-            is_exhausted = False
             while True:
-                while not is_exhausted and turns.may_start():
-                    try:
-                        image = next(source)
-                    except StopIteration:
-                        is_exhausted = True
-                    else:
-                        index = turns.start()
-                        pool.submit(read, index, image, under_way.start(index))
-                if not turns.in_flight:
+                while (started := pending.start_next()) is not None:
+                    pool.submit(read, started)
+                if not pending.in_flight:
                     return
-                yield from turns.finish(outcomes.get())
+                yield from pending.finish(outcomes.get())
         finally:
-            if turns.in_flight:
-                given_up.set()
-                self._end(*under_way.tokens())
+            if pending.in_flight:
+                is_closing.set()
+                self._sender.cancel(*pending.tokens())
             pool.shutdown(cancel_futures=True)
 
     def stream(
@@ -178,20 +156,10 @@ class Client:
     ) -> Generator[str | Reading, None, None]:
         """Read one image and yield its text as it is generated, then the whole `Reading`, post-processed.
 
-        The pieces put together are the model's own words. `timeout` bounds the wait for each. Closing the iterator ends
-        the request. Raises `OcrvlError`.
+        The pieces put together are the model's own words. `timeout` bounds the wait for each. Closing the iterator
+        cancels the request. Raises `OcrvlError`.
         """
-        began = time.monotonic()
-        reading = None
-        for answer in self._stream(encode_stream(image, task, options), timeout):
-            piece = decode_piece(answer, time.monotonic() - began)
-            # the last part is handed on when the stream has ended: many callers leave at it
-            if isinstance(piece, Reading):
-                reading = piece
-            elif piece is not None:
-                yield piece
-        if reading is not None:
-            yield reading
+        return self._sender.stream(partial(encode_stream, image, task, options), decode_piece, timeout)
 
     def document(self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]) -> Document:
         """Read a whole file, a PDF, a TIFF of several pages or an image: its bytes, or its path.
@@ -200,7 +168,7 @@ class Client:
         place, unless `strict=True` is given. Raises `OcrvlError`.
         """
         began = time.monotonic()
-        answer = self._infer(encode_document(file, options), timeout)
+        answer = self._sender.infer(encode_document(file, options), timeout)
         return decode_document(answer, time.monotonic() - began)
 
     def document_stream(
@@ -211,20 +179,12 @@ class Client:
         The last is the `Document`, with its Markdown and without the pages. `timeout` bounds the wait for each. Closing
         the iterator ends the request. What has begun is not sent again when a connection breaks. Raises `OcrvlError`.
         """
-        began = time.monotonic()
-        document = None
-        for answer in self._stream(encode_document(file, options, Model.DOCUMENT_STREAM), timeout):
-            part = decode_part(answer, time.monotonic() - began)
-            if isinstance(part, Document):
-                document = part
-            else:
-                yield from part
-        if document is not None:
-            yield document
+        encode = partial(encode_document, file, options, Model.DOCUMENT_STREAM)
+        return self._sender.stream(encode, decode_part, timeout)
 
     def cancel(self, token: str) -> int:
-        """End the requests whose option `cancel_token` this is; how many were under way. Raises `OcrvlError`."""
-        return decode_cancel(self._infer(encode_cancel(token), None))
+        """Cancel the requests whose option `cancel_token` this is; how many were running. Raises `OcrvlError`."""
+        return decode_cancel(self._sender.infer(encode_cancel(token)))
 
     def is_live(self) -> bool:
         """Whether the server, one of several, can be reached and runs."""
@@ -250,37 +210,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def _infer(
-        self,
-        request: Request,
-        timeout: float | None,
-        sleep: Callable[[float], object] = time.sleep,
-        *,
-        is_shared: bool = False,
-    ) -> dict[Tensor, Array]:
-        def attempt(seconds: float) -> dict[Tensor, Array]:
-            return self._transport.infer(request.again(), seconds)
-
-        try:
-            return self._retry.run(attempt, check_timeout(timeout, self._timeout), sleep=sleep)
-        except BaseException as error:
-            if request.token is not None and not is_shared and is_given_up(error):
-                self._end(request.token)
-            raise
-
-    def _stream(self, request: Request, timeout: float | None) -> Generator[dict[Tensor, Array], None, None]:
-        return self._transport.stream(request, check_timeout(timeout, self._timeout))
-
-    def _end(self, *tokens: str) -> None:
-        """Have the engine end what nobody waits for any more; where that fails, it ends by itself at some time."""
-        with suppress(OcrvlError):
-            for token in tokens:
-                self._transport.infer(encode_cancel(token), END_SECONDS)
-
 
 def _connect(endpoints: Sequence[Endpoint], protocol: ProtocolName, *, shared_memory: bool) -> Transport:
     kind = GrpcTransport if protocol == "grpc" else HttpTransport
-    transports: list[Transport] = [kind(endpoint) for endpoint in endpoints]
-    if shared_memory:
-        transports = [SharedMemoryTransport(transport) for transport in transports]
-    return transports[0] if len(transports) == 1 else BalancedTransport(transports)
+    transports: list[ServerTransport] = [kind(endpoint) for endpoint in endpoints]
+    return combine(list(map(SharedMemoryTransport, transports)) if shared_memory else transports, BalancedTransport)

@@ -75,7 +75,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole document; `docx` is a file for Word where it was asked for, else empty.
+    """A whole document; `docx` is a file for Word where `output_formats` has it, else empty.
 
     `seconds` is how long the request took as its caller saw it.
     """

@@ -1,26 +1,51 @@
-"""Many images, a few in flight at a time: whose outcome may be handed out, and when the next may be started."""
+"""Many images, a few in flight at a time: which is sent next, whose outcome is handed out, what is left to cancel."""
 
 from __future__ import annotations
 
-from ocrvl_client._messages import Outcome
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-_AHEAD = 4
+from ocrvl_client._messages import CANCEL_TOKEN, Source
+from ocrvl_client._readings import Outcome
+
+_LOOKAHEAD: Final = 4
 """Times `concurrency`: so many may be done and wait for one before them; beyond that none is started."""
 
 
-class Turns:
+@dataclass(frozen=True)
+class Started:
+    """An image that is sent now: the `index`-th, and the options of its request."""
+
+    index: int
+    image: Source
+    options: dict[str, Any]
+
+
+class PendingReads:
     """Keeps `concurrency` images in flight and hands outcomes out in their order, or as they come.
 
-    >>> turns = Turns(concurrency=1, ordered=True)
-    >>> turns.may_start(), turns.start(), turns.may_start()
-    (True, 0, False)
-    >>> [outcome.index for outcome in turns.finish(Outcome(0, "a.png"))]
+    Each request has a token of its own, since one that takes too long is cancelled by it and must not take the others
+    along. Where the caller gave one (`cancel_token`) they share it, and one that takes too long is left to the server.
+    `release` and `tokens` are safe for threads.
+
+    >>> pending = PendingReads(["a.png", "b.png"], {}, concurrency=1, ordered=True)
+    >>> pending.start_next().image, pending.start_next()
+    ('a.png', None)
+    >>> [outcome.index for outcome in pending.finish(Outcome(0, "a.png"))]
     [0]
     """
 
-    def __init__(self, concurrency: int, *, ordered: bool) -> None:
+    def __init__(
+        self, images: Iterable[Source], options: Mapping[str, Any], *, concurrency: int, ordered: bool
+    ) -> None:
+        self.shares_token: Final = CANCEL_TOKEN in options
+        self._images = enumerate(images)
+        self._options = options
         self._concurrency = concurrency
         self._ordered = ordered
+        self._tokens: dict[int, str] = {}
         self._started = 0
         self._finished = 0
         self._next = 0
@@ -31,14 +56,25 @@ class Turns:
         """Images that were started and have not finished."""
         return self._started - self._finished
 
-    def may_start(self) -> bool:
-        """Whether there is room for one more in flight, and for its outcome to wait."""
-        return self.in_flight < self._concurrency and len(self._waiting) < _AHEAD * self._concurrency
+    def start_next(self) -> Started | None:
+        """The next image, taken from the iterable; None where there is no room for it, or none is left.
 
-    def start(self) -> int:
-        """The number of the image that is started now."""
+        From now on its request is among those to cancel.
+        """
+        if self.in_flight >= self._concurrency or len(self._waiting) >= _LOOKAHEAD * self._concurrency:
+            return None
+        try:
+            index, image = next(self._images)
+        except StopIteration:
+            return None
         self._started += 1
-        return self._started - 1
+        options = {CANCEL_TOKEN: uuid.uuid4().hex, **self._options}
+        self._tokens[index] = str(options[CANCEL_TOKEN])
+        return Started(index, image, options)
+
+    def release(self, index: int) -> None:
+        """A request has its answer and need not be cancelled."""
+        del self._tokens[index]
 
     def finish(self, outcome: Outcome) -> list[Outcome]:
         """The outcomes that can be handed out now that this one has come."""
@@ -51,3 +87,7 @@ class Turns:
             ready.append(self._waiting.pop(self._next))
             self._next += 1
         return ready
+
+    def tokens(self) -> list[str]:
+        """What cancels all that are left, each once; the server cancels requests that come late as well."""
+        return list(dict.fromkeys(self._tokens.copy().values()))

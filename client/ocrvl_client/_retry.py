@@ -1,4 +1,4 @@
-"""Asking again where it may help: reading changes nothing on the server, so a request can be sent twice."""
+"""Retries: reading changes nothing on the server, so a request can be sent twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Retry:
 
     >>> Retry(attempts=0)
     Traceback (most recent call last):
-    ValueError: attempts: 0, at least 1 is needed
+    ValueError: attempts: 0, expected at least 1
     """
 
     attempts: int = 3
@@ -36,9 +36,9 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            raise ValueError(f"attempts: {self.attempts}, at least 1 is needed")
+            raise ValueError(f"attempts: {self.attempts}, expected at least 1")
         if not 0 <= self.initial <= self.maximum:
-            raise ValueError(f"initial: {self.initial:g}, 0 to maximum ({self.maximum:g}) is wanted")
+            raise ValueError(f"initial: {self.initial:g}, expected 0 to maximum ({self.maximum:g})")
 
     def run(
         self,
@@ -77,7 +77,7 @@ class Retry:
 
 @dataclass
 class _Attempts:
-    """The attempts at one request: what is decided between two of them, whoever waits and however."""
+    """The attempts at one request, and the pauses between them, for threads and asyncio alike."""
 
     retry: Retry
     deadline: float

@@ -188,8 +188,8 @@ def probe_stream(url: str, timeout: float) -> str | None:
     """
     # they bring NumPy and gRPC along
     from ocrvl_client._messages import encode_cancel
+    from ocrvl_client._transports.endpoint import Endpoint
     from ocrvl_client._transports.grpc_sync import GrpcTransport
-    from ocrvl_client._transports.protocol import Endpoint
 
     transport = GrpcTransport(Endpoint(url))
     try:

@@ -14,8 +14,8 @@ import numpy as np
 
 from ocrvl.wire import Model, Tensor
 from ocrvl_client._errors import OcrvlError, ServerUnavailable
-from ocrvl_client._messages import Array, Request, ServerMetadata
-from ocrvl_client._transports.protocol import AsyncTransport, Transport
+from ocrvl_client._messages import Array, Request
+from ocrvl_client._transports.protocol import AsyncTransport, ServerMetadata, Transport
 
 T = TypeVar("T")
 
@@ -23,11 +23,11 @@ _AVOID_SECONDS: Final = 2.0
 """How long a server that could not take a request is passed over while there are others."""
 
 
-class Balance:
-    """Whose turn it is among `count` servers. Safe for threads.
+class LoadBalancer:
+    """Chooses among `count` servers by their requests in flight. Safe for threads.
 
-    >>> balance = Balance(2)
-    >>> with balance.turn() as first, balance.turn() as second:
+    >>> balancer = LoadBalancer(2)
+    >>> with balancer.acquire() as first, balancer.acquire() as second:
     ...     print(first, second)
     0 1
     """
@@ -39,8 +39,8 @@ class Balance:
         self._avoid_until = [0.0] * count
 
     @contextmanager
-    def turn(self) -> Iterator[int]:
-        """The number of the server that takes a request, which is under way within the block."""
+    def acquire(self) -> Iterator[int]:
+        """The number of the server that takes a request, which is in flight within the block."""
         with self._lock:
             now = self._clock()
             index = min(
@@ -63,25 +63,17 @@ class BalancedTransport:
 
     def __init__(self, transports: Sequence[Transport]) -> None:
         self._transports = transports
-        self._balance = Balance(len(transports))
+        self._balancer = LoadBalancer(len(transports))
 
     def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         if request.model is Model.CANCEL:
-            return _sum_cancels(_try_each([partial(one.infer, request, timeout) for one in self._transports]))
-        with self._balance.turn() as index:
+            return _sum_cancelled(_try_each([partial(one.infer, request, timeout) for one in self._transports]))
+        with self._balancer.acquire() as index:
             return self._transports[index].infer(request, timeout)
 
     def stream(self, request: Request, timeout: float) -> Generator[dict[Tensor, Array], None, None]:
-        with self._balance.turn() as index:
+        with self._balancer.acquire() as index:
             yield from self._transports[index].stream(request, timeout)
-
-    def register(self, name: str, key: str, size: int) -> None:
-        for transport in self._transports:
-            transport.register(name, key, size)
-
-    def unregister(self, name: str, timeout: float) -> None:
-        for transport in self._transports:
-            transport.unregister(name, timeout)
 
     def is_live(self) -> bool:
         return any(transport.is_live() for transport in self._transports)
@@ -98,30 +90,24 @@ class BalancedTransport:
 
 
 class AsyncBalancedTransport:
-    """The same for asyncio."""
+    """As `BalancedTransport`, for asyncio."""
 
     def __init__(self, transports: Sequence[AsyncTransport]) -> None:
         self._transports = transports
-        self._balance = Balance(len(transports))
+        self._balancer = LoadBalancer(len(transports))
 
     async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
         if request.model is Model.CANCEL:
-            asked = (one.infer(request, timeout) for one in self._transports)
-            return _sum_cancels(_answers(await asyncio.gather(*asked, return_exceptions=True)))
-        with self._balance.turn() as index:
+            calls = (one.infer(request, timeout) for one in self._transports)
+            return _sum_cancelled(_answers(await asyncio.gather(*calls, return_exceptions=True)))
+        with self._balancer.acquire() as index:
             return await self._transports[index].infer(request, timeout)
 
     async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
-        with self._balance.turn() as index:
+        with self._balancer.acquire() as index:
             async with aclosing(self._transports[index].stream(request, timeout)) as answers:
                 async for answer in answers:
                     yield answer
-
-    async def register(self, name: str, key: str, size: int) -> None:
-        await asyncio.gather(*(transport.register(name, key, size) for transport in self._transports))
-
-    async def unregister(self, name: str, timeout: float) -> None:
-        await asyncio.gather(*(transport.unregister(name, timeout) for transport in self._transports))
 
     async def is_live(self) -> bool:
         return any(await asyncio.gather(*(transport.is_live() for transport in self._transports)))
@@ -130,18 +116,18 @@ class AsyncBalancedTransport:
         return any(await asyncio.gather(*(transport.is_ready() for transport in self._transports)))
 
     async def metadata(self) -> ServerMetadata:
-        told = await asyncio.gather(*(transport.metadata() for transport in self._transports), return_exceptions=True)
-        return _answers(told)[0]
+        calls = (transport.metadata() for transport in self._transports)
+        return _answers(await asyncio.gather(*calls, return_exceptions=True))[0]
 
     async def close(self) -> None:
         await asyncio.gather(*(transport.close() for transport in self._transports))
 
 
-def _try_each(questions: Sequence[Callable[[], T]]) -> list[T]:
+def _try_each(calls: Sequence[Callable[[], T]]) -> list[T]:
     results: list[T | BaseException] = []
-    for question in questions:
+    for call in calls:
         try:
-            results.append(question())
+            results.append(call())
         except OcrvlError as error:
             results.append(error)
     return _answers(results)
@@ -155,5 +141,5 @@ def _answers(results: Sequence[T | BaseException]) -> list[T]:
     return answers
 
 
-def _sum_cancels(answers: Sequence[dict[Tensor, Array]]) -> dict[Tensor, Array]:
+def _sum_cancelled(answers: Sequence[dict[Tensor, Array]]) -> dict[Tensor, Array]:
     return {Tensor.CANCELLED: np.array([sum(int(answer[Tensor.CANCELLED].item()) for answer in answers)], np.int32)}

@@ -22,7 +22,7 @@ _ANSWERED_FILES: Final = {Tensor.IMAGE_DATA, Tensor.DOCX}
 
 
 def path_of(model: Model) -> str:
-    """Where requests to a model go."""
+    """The path of requests to a model."""
     return f"/v2/models/{model.value}/generate_stream"
 
 
@@ -54,7 +54,7 @@ def decode_event(line: bytes) -> dict[Tensor, Array] | None:
 
 
 def decode_refusal(status: int, body: bytes) -> OcrvlError:
-    """The error of an answer that is no stream."""
+    """The error of an answer that is not a stream."""
     # what is refused before the first event comes as an event with an error's status
     text = body.removeprefix(_EVENT).decode("utf-8", "replace")
     try:

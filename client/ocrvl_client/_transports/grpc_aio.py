@@ -3,69 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import grpc
-import tritonclient.grpc as triton
-import tritonclient.grpc.aio as triton_aio
+import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import Tensor
 from ocrvl_client._errors import OcrvlError
-from ocrvl_client._messages import Array, Request, ServerMetadata, encode_cancel
-from ocrvl_client._transports.grpc_options import client_arguments
-from ocrvl_client._transports.grpc_sync import is_last, read_answer
-from ocrvl_client._transports.protocol import END_SECONDS, Endpoint
-from ocrvl_client._transports.tensors import ask_outputs, fill_inputs, read_outputs
-from ocrvl_client._transports.translate import no_answer, translate_grpc
+from ocrvl_client._messages import Array, Request, encode_cancel
+from ocrvl_client._transports.endpoint import Endpoint
+from ocrvl_client._transports.errors import error_from_grpc, timeout_error
+from ocrvl_client._transports.grpc_base import GrpcBase, decode_answer, decode_metadata, is_last
+from ocrvl_client._transports.protocol import CANCEL_SECONDS, ServerMetadata
+from ocrvl_client._transports.tritonclient_calls import decode_outputs
 
 
-class AsyncGrpcTransport:
+class AsyncGrpcTransport(GrpcBase):
     """Unary gRPC and streams over one connection. Made and used in one event loop."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._client = triton_aio.InferenceServerClient(**client_arguments(endpoint))
+        super().__init__(endpoint)
+        self._client = triton.InferenceServerClient(**self._channel_arguments())
         self._endings: set[asyncio.Future[None]] = set()
-        """Of requests that were given up and streams that were left early."""
+        """Of requests that were abandoned and streams that were left early."""
 
     async def infer(self, request: Request, timeout: float) -> dict[Tensor, Array]:
-        asked = asyncio.ensure_future(
-            self._client.infer(
-                request.model.value,
-                fill_inputs(triton.InferInput, request),
-                outputs=ask_outputs(triton.InferRequestedOutput, request),
-                request_id=request.id,
-                client_timeout=timeout + END_SECONDS,
-                headers=self._endpoint.headers,
-            )
-        )
+        arguments = self._infer_arguments(request, timeout + CANCEL_SECONDS)
+        call = asyncio.ensure_future(self._client.infer(**arguments))
         try:
-            if not (await asyncio.wait([asked], timeout=timeout))[0]:
-                raise no_answer(self._endpoint.url, timeout)
-            return read_outputs(request, asked.result())
-        except InferenceServerException as error:
-            raise translate_grpc(error, self._endpoint.url, timeout) from error
+            if not (await asyncio.wait([call], timeout=timeout))[0]:
+                raise timeout_error(self._endpoint.url, timeout)
+            with self._errors(timeout):
+                return decode_outputs(request, call.result())
         finally:
-            if not asked.done():
-                # whoever gives it up ends it by its token, if it has one
-                self._keep(asyncio.ensure_future(_break_off(asked)))
+            if not call.done():
+                # who abandons it cancels it by its token, if it has one
+                self._keep(asyncio.ensure_future(_break_off(call)))
 
     async def stream(self, request: Request, timeout: float) -> AsyncGenerator[dict[Tensor, Array], None]:
         async def requests() -> AsyncIterator[dict[str, Any]]:
-            yield {
-                "model_name": request.model.value,
-                "inputs": fill_inputs(triton.InferInput, request),
-                "request_id": request.id,
-                "enable_empty_final_response": True,
-            }
+            yield self._stream_arguments(request)
 
-        reader = _Reader(self._client.stream_infer(requests(), headers=self._endpoint.headers))
+        reader = _StreamReader(self._client.stream_infer(requests(), headers=self._endpoint.headers))
         try:
             while (received := await self._receive(reader, timeout)) is not None:
-                if answer := read_answer(received):
+                if answer := decode_answer(received):
                     yield answer
         finally:
             if not reader.has_ended:
@@ -74,65 +59,53 @@ class AsyncGrpcTransport:
                 self._keep(ending)
                 await asyncio.shield(ending)
 
-    async def _receive(self, reader: _Reader, timeout: float) -> Any | None:
+    async def _receive(self, reader: _StreamReader, timeout: float) -> Any | None:
         try:
             received = await reader.read(timeout)
         except TimeoutError:
-            raise no_answer(self._endpoint.url, timeout) from None
+            raise timeout_error(self._endpoint.url, timeout) from None
         except grpc.RpcError as failure:
-            told = InferenceServerException(failure.details(), str(failure.code()))
-            raise translate_grpc(told, self._endpoint.url, timeout) from failure
+            error = InferenceServerException(failure.details(), str(failure.code()))
+            raise error_from_grpc(error, self._endpoint.url, timeout) from failure
         if received is None:
             return None
         result, error = received
         if error is not None:
-            raise translate_grpc(error, self._endpoint.url, timeout) from error
+            raise error_from_grpc(error, self._endpoint.url, timeout) from error
         return result
 
-    async def _end(self, reader: _Reader, request: Request) -> None:
-        """Read a stream to its end, ending the request first where it is not answered yet, as `Transport` says."""
+    async def _end(self, reader: _StreamReader, request: Request) -> None:
+        """Read a stream to its end, cancelling the request first where it is not answered yet, as `Transport` says."""
         try:
             if not (reader.is_answered or request.owns_token):
                 return
             with suppress(OcrvlError, grpc.RpcError, TimeoutError):
-                async with asyncio.timeout(END_SECONDS):
+                async with asyncio.timeout(CANCEL_SECONDS):
                     if not reader.is_answered and request.token is not None:
-                        await self.infer(encode_cancel(request.token), END_SECONDS)
-                    while await reader.read(END_SECONDS) is not None:
+                        await self.infer(encode_cancel(request.token), CANCEL_SECONDS)
+                    while await reader.read(CANCEL_SECONDS) is not None:
                         pass
         finally:
             reader.close()
 
     async def register(self, name: str, key: str, size: int) -> None:
-        try:
-            await self._client.register_system_shared_memory(
-                name, key, size, headers=self._endpoint.shared_memory_headers, client_timeout=self._endpoint.timeout
-            )
-        except InferenceServerException as error:
-            raise translate_grpc(error, self._endpoint.url, self._endpoint.timeout) from error
+        timeout = self._endpoint.timeout
+        with self._errors(timeout):
+            await self._client.register_system_shared_memory(name, key, size, **self._region_arguments(timeout))
 
     async def unregister(self, name: str, timeout: float) -> None:
-        try:
-            await self._client.unregister_system_shared_memory(
-                name, headers=self._endpoint.shared_memory_headers, client_timeout=timeout
-            )
-        except InferenceServerException as error:
-            raise translate_grpc(error, self._endpoint.url, timeout) from error
+        with self._errors(timeout):
+            await self._client.unregister_system_shared_memory(name, **self._region_arguments(timeout))
 
     async def is_live(self) -> bool:
-        return await self._ask(self._client.is_server_live)
+        return await self._check(self._client.is_server_live)
 
     async def is_ready(self) -> bool:
-        return await self._ask(self._client.is_server_ready)
+        return await self._check(self._client.is_server_ready)
 
     async def metadata(self) -> ServerMetadata:
-        try:
-            told = await self._client.get_server_metadata(
-                headers=self._endpoint.headers, client_timeout=self._endpoint.timeout
-            )
-        except InferenceServerException as error:
-            raise translate_grpc(error, self._endpoint.url, self._endpoint.timeout) from error
-        return ServerMetadata(told.name, told.version, tuple(told.extensions))
+        with self._errors(self._endpoint.timeout):
+            return decode_metadata(await self._client.get_server_metadata(**self._call_arguments()))
 
     async def close(self) -> None:
         if self._endings:
@@ -143,24 +116,24 @@ class AsyncGrpcTransport:
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
-    async def _ask(self, question: Any) -> bool:
+    async def _check(self, call: Callable[..., Any]) -> bool:
         try:
-            return bool(await question(headers=self._endpoint.headers, client_timeout=self._endpoint.timeout))
+            return bool(await call(**self._call_arguments()))
         except InferenceServerException:
             return False
 
 
-async def _break_off(asked: asyncio.Future[Any]) -> None:
-    """Break a call off that has not ended within `END_SECONDS`, see `Transport.stream`."""
+async def _break_off(call: asyncio.Future[Any]) -> None:
+    """Break a call off that has not ended within `CANCEL_SECONDS`, see `Transport.stream`."""
     try:
-        await asyncio.wait([asked], timeout=END_SECONDS)
+        await asyncio.wait([call], timeout=CANCEL_SECONDS)
     finally:
-        asked.cancel()
+        call.cancel()
         with suppress(InferenceServerException, asyncio.CancelledError):
-            await asked
+            await call
 
 
-class _Reader:
+class _StreamReader:
     """Reads a stream of one request.
 
     gRPC's own reader breaks the call off when who waits for it is cancelled; this one leaves it as it is.

@@ -9,7 +9,7 @@ from typing import Any
 from ocrvl.wire import FinishReason, Tensor
 from ocrvl_client import OcrvlError, Reading
 from ocrvl_client._documents import decode_part
-from ocrvl_client._messages import decode_piece
+from ocrvl_client._readings import decode_piece
 from ocrvl_client._tables import rows_of
 from ocrvl_client._transports.generate import decode_event, decode_refusal
 from stress.fuzz.target import Target

@@ -32,7 +32,7 @@ from ocrvl.options import parse_options
 from ocrvl.wire import FinishReason, Tensor
 from ocrvl_client import Reading, ServerError
 from ocrvl_client._documents import decode_part
-from ocrvl_client._messages import decode_piece, decode_read
+from ocrvl_client._readings import decode_piece, decode_read
 from ocrvl_client._tables import rows_of
 from ocrvl_client._transports.generate import decode_event
 from stress.fuzz.bombs import jpeg_of_scans

@@ -117,7 +117,7 @@ def test_a_type_checker_refuses_an_unknown_option_which_the_server_decides_about
         ({"url": "http://localhost:8000"}, "without a scheme"),
         ({"url": "localhost"}, "expected host and port without a scheme, such as localhost:8001"),
         ({"url": []}, "at least one server"),
-        ({"protocol": "smtp"}, "'grpc' or 'http' is wanted"),
+        ({"protocol": "smtp"}, "expected 'grpc' or 'http'"),
         ({"timeout": 0}, "seconds above 0"),
         ({"concurrency": 0}, "at least 1"),
     ],

@@ -17,11 +17,12 @@ from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client import InvalidRequest, RequestTimeout, ServerUnavailable, Tls
 from ocrvl_client._errors import OcrvlError
 from ocrvl_client._messages import Array, Request, encode_cancel, encode_read, encode_stream
-from ocrvl_client._transports.balance import AsyncBalancedTransport, Balance, BalancedTransport
+from ocrvl_client._transports.balance import AsyncBalancedTransport, BalancedTransport, LoadBalancer
+from ocrvl_client._transports.errors import error_from_grpc, error_from_triton
 from ocrvl_client._transports.generate import decode_event, decode_refusal, encode_body
-from ocrvl_client._transports.memory import AsyncSharedMemoryTransport, Regions, SharedMemoryTransport
 from ocrvl_client._transports.protocol import Transport
-from ocrvl_client._transports.translate import error_from_triton, translate_grpc
+from ocrvl_client._transports.regions import Regions
+from ocrvl_client._transports.shared_memory import AsyncSharedMemoryTransport, SharedMemoryTransport
 from tests.support.transports import AsyncRecordingTransport, RecordingTransport, readings
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -49,22 +50,22 @@ def raising(error: OcrvlError) -> Callable[[Request], dict[Tensor, Array]]:
 
 class TestSeveralServers:
     def test_the_one_with_the_fewest_in_flight_is_next(self) -> None:
-        balance = Balance(3)
-        with balance.turn() as first, balance.turn() as second:
-            with balance.turn() as third:
+        balance = LoadBalancer(3)
+        with balance.acquire() as first, balance.acquire() as second:
+            with balance.acquire() as third:
                 assert [first, second, third] == [0, 1, 2]
-            with balance.turn() as again:
+            with balance.acquire() as again:
                 assert again == 2
 
     def test_one_that_failed_is_passed_over_for_a_while(self) -> None:
         now = 0.0
-        balance = Balance(2, clock=lambda: now)
-        with pytest.raises(ServerUnavailable), balance.turn() as failed:
+        balance = LoadBalancer(2, clock=lambda: now)
+        with pytest.raises(ServerUnavailable), balance.acquire() as failed:
             raise ServerUnavailable("gone")
-        with balance.turn() as first, balance.turn() as second:
+        with balance.acquire() as first, balance.acquire() as second:
             assert (failed, first, second) == (0, 1, 1)
         now = 3.0
-        with balance.turn() as later:
+        with balance.acquire() as later:
             assert later == 0
 
     @pytest.mark.parametrize("kind", [0, 1], ids=["threads", "asyncio"])
@@ -116,9 +117,9 @@ class TestSharedMemory:
         seen: list[bytes] = []
 
         def answer(request: Request) -> dict[Tensor, Array]:
-            assert request.placed is not None
-            assert request.placed.tensor is Tensor.IMAGE
-            seen.append((SHARED_MEMORY / request.placed.region).read_bytes()[: request.placed.size])
+            assert request.shared is not None
+            assert request.shared.tensor is Tensor.IMAGE
+            seen.append((SHARED_MEMORY / request.shared.region).read_bytes()[: request.shared.size])
             return readings(request)
 
         below.answer = answer
@@ -138,7 +139,7 @@ class TestSharedMemory:
         "error",
         [
             RequestTimeout("oh"),
-            translate_grpc(InferenceServerException("Socket closed", "StatusCode.UNAVAILABLE"), "here:8001", 1),
+            error_from_grpc(InferenceServerException("Socket closed", "StatusCode.UNAVAILABLE"), "here:8001", 1),
         ],
         ids=str,
     )
@@ -195,13 +196,13 @@ class TestSharedMemory:
     def test_dropped_regions_are_let_go_of_once_the_server_can_not_be_reading_them(self) -> None:
         now = 0.0
         regions = Regions(clock=lambda: now)
-        regions.end(given_up := regions.lease(1), RequestTimeout("oh"))
-        assert regions.forget_dropped() == []
+        regions.release(given_up := regions.lease(1), RequestTimeout("oh"))
+        assert regions.pop_retired() == []
         now = 599.0
-        regions.end(later := regions.lease(1), ServerUnavailable("gone"))
+        regions.release(later := regions.lease(1), ServerUnavailable("gone"))
         now = 601.0
-        assert regions.forget_dropped() == [given_up.name]
-        assert regions.forget_dropped() == []
+        assert regions.pop_retired() == [given_up.name]
+        assert regions.pop_retired() == []
         now = 1200.0
         assert regions.close() == [later.name]
 
@@ -257,7 +258,7 @@ class TestEvents:
 
 class TestTls:
     def test_files_that_are_not_there_are_named(self, tmp_path: Path) -> None:
-        with pytest.raises(InvalidRequest, match=r"tls: ca: there is no file /no/ca\.pem"):
+        with pytest.raises(InvalidRequest, match=r"tls: ca: file /no/ca\.pem not found"):
             Tls(ca="/no/ca.pem")
         with pytest.raises(InvalidRequest, match="certificate and key belong together"):
             Tls(certificate=tmp_path)
