@@ -24,10 +24,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl_client import AsyncClient, Client, ProtocolName
 from perf.analyzer import MeasurementFailed, find_perf_analyzer, measure
+from perf.harness.server import start_server
 from perf.images import SizeClass, draw_files
 from perf.input_data import write_input_data
 from perf.profiles import Run, load_profile
@@ -52,9 +52,7 @@ def main(
     files = list(islice(draw_files(SizeClass.LINE), _FILES))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-clients-")))
-        options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
-        server = stack.enter_context(TritonServer(options))
-        server.wait_until_ready()
+        server = stack.enter_context(start_server())
         data = folder / "lines.json"
         write_input_data(data, files, _TOKENS)
         ways: dict[str, Way] = {}

@@ -15,9 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl_client import Client
+from perf.harness.server import start_server
 from training.nano.world import World
 
 _REQUESTS = 20
@@ -45,9 +44,7 @@ def main(
 
 
 def _time_requests(images: list[bytes], max_tokens: int) -> list[float]:
-    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
-    with TritonServer(options) as server, Client(server.grpc_url) as client:
-        server.wait_until_ready()
+    with start_server() as server, Client(server.grpc_url) as client:
         # the connection is not what is measured
         client.is_ready()
         return [_time(client, image, max_tokens) for image in images]

@@ -26,15 +26,16 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from ocrvl.launcher.interfaces import Interface
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl_client import Client, Document
 from perf.bench.alone import EngineAlone
 from perf.bench.measure import ENGINE, pin_threads
 from perf.bench.report import percentile
 from perf.bench.systems import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE
 from perf.bench.workload import NANO, Size
-from stress.endurance.repository import copy_repository
-from stress.endurance.server import classify
+from perf.harness.repository import copy_repository
+from perf.harness.serve_process import classify
+from perf.harness.server import server_options, start_server
 from tools.documents import DPI, DrawnPage, Typesetter, write_pdf
 
 _TOKENS: Final = 24
@@ -66,9 +67,7 @@ def main(
         checkpoint = NANO.write_checkpoint(folder / "checkpoint")
         engine_args = NANO.engine_args(checkpoint)
         repository = copy_repository(folder / "repository", engine_args=engine_args, interfaces=Interface)
-        options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, environment=dict(ENVIRONMENT))
-        server = stack.enter_context(TritonServer(options))
-        server.wait_until_ready()
+        server = stack.enter_context(start_server(server_options(repository, environment=ENVIRONMENT)))
         _pin(psutil.Process(server.pid))
         client = stack.enter_context(Client(server.grpc_url, timeout=1800))
         crops, by_page = cut_blocks(client, pdf)

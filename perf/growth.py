@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 import statistics
 import time
@@ -27,13 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrvl.checkpoint import NANO
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
-from ocrvl.wire import Model, Tensor
+from ocrvl.wire import Model
 from perf.conditions import list_gpus
+from perf.harness.loops import closed_loop
+from perf.harness.server import start_server
+from perf.harness.tensors import encode_inputs, image_tensors
 from perf.images import SizeClass, draw_files
 from perf.plots import STYLE
-from perf.requests import encode_inputs, encode_text
 from training.nano.world import World
 
 _SIDES: Final = (112, 224, 336, 448, 560, 616)
@@ -62,8 +61,7 @@ def main(
         "output tokens, of a page": [Point(count, [_page(count)]) for count in _TOKENS],
         "lines in flight": _lines(),
     }
-    with TritonServer(ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)) as server:
-        server.wait_until_ready()
+    with start_server() as server:
         seconds = {name: asyncio.run(_measure(server.grpc_url, points, rounds)) for name, points in series.items()}
     _print(series, seconds)
     where = ", ".join([f"{os.cpu_count()} CPU cores", *(list_gpus() or ("no GPU",))])
@@ -88,8 +86,7 @@ def _lines() -> list[Point]:
 
 
 def _request(file: bytes, max_tokens: int) -> list[Any]:
-    options = encode_text(json.dumps({"max_tokens": max_tokens, "stop_repetition": False, "raw": True}).encode())
-    return encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: options})
+    return encode_inputs(image_tensors(file, max_tokens=max_tokens, stop_repetition=False, raw=True))
 
 
 async def _measure(url: str, points: Sequence[Point], rounds: int) -> list[float]:
@@ -100,14 +97,12 @@ async def _measure(url: str, points: Sequence[Point], rounds: int) -> list[float
 
 
 async def _send(client: Any, point: Point) -> float:
-    room = asyncio.Semaphore(point.in_flight)
-
-    async def one(number: int) -> None:
-        async with room:
-            await client.infer(Model.OCR.value, point.inputs[number % len(point.inputs)])
-
     began = time.perf_counter()
-    await asyncio.gather(*(one(number) for number in range(point.requests)))
+    await closed_loop(
+        lambda number: client.infer(Model.OCR.value, point.inputs[number % len(point.inputs)]),
+        point.in_flight,
+        requests=point.requests,
+    )
     return time.perf_counter() - began
 
 

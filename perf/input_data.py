@@ -19,8 +19,8 @@ import typer
 
 from ocrvl.files import is_pdf
 from ocrvl.wire import Model, Tensor
+from perf.harness.tensors import bytes_tensor, encode_inputs
 from perf.images import SizeClass, draw_files
-from perf.requests import encode_inputs, encode_text
 
 COUNTS = {
     SizeClass.LINE: 256,
@@ -69,7 +69,7 @@ def preprocess(grpc_url: str, files: Iterable[bytes], max_tokens: int | None = N
     with triton_grpc.InferenceServerClient(grpc_url) as client:
         for file in files:
             elements = {Tensor.IMAGE: file} | _options(max_tokens)
-            inputs = encode_inputs({name: encode_text(one) for name, one in elements.items()})
+            inputs = encode_inputs({name: bytes_tensor(one) for name, one in elements.items()})
             answer = client.infer(Model.PREPROCESS.value, inputs)
             made.append({output.name: answer.as_numpy(output.name) for output in answer.get_response().outputs})
     return made

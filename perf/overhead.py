@@ -26,11 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.bare import lay_bare
 from perf.compare import Ratio, measure_pairs
-from perf.requests import encode_inputs, encode_text
+from perf.harness.loops import closed_loop, infer_stream
+from perf.harness.server import server_options, start_server
+from perf.harness.tensors import encode_inputs, image_tensors
 from training.nano.world import World
 
 _HOP = (
@@ -92,15 +94,12 @@ def _engines(stack: ExitStack, images: Sequence[bytes]) -> tuple[_Side, _Side]:
 def _streams(stack: ExitStack, images: Sequence[bytes]) -> tuple[_Side, _Side]:
     """Streams and unary requests to the same server."""
     server = _start(stack, find_model_repository())
-    inputs = [encode_inputs({Tensor.IMAGE: encode_text(file)}) for file in images]
+    inputs = [encode_inputs(image_tensors(file)) for file in images]
     return (server, Model.STREAM, inputs), (server, Model.OCR, inputs)
 
 
 def _start(stack: ExitStack, repository: Path, models: tuple[str, ...] = ()) -> TritonServer:
-    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, models=models)
-    server = stack.enter_context(TritonServer(options))
-    server.wait_until_ready()
-    return server
+    return stack.enter_context(start_server(server_options(repository, models=models)))
 
 
 def _bare(stack: ExitStack) -> Path:
@@ -116,7 +115,7 @@ async def _preprocess(server: TritonServer, images: Sequence[bytes]) -> list[lis
     made = []
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         for image in images:
-            answer = await client.infer(Model.PREPROCESS.value, encode_inputs({Tensor.IMAGE: encode_text(image)}))
+            answer = await client.infer(Model.PREPROCESS.value, encode_inputs(image_tensors(image)))
             made.append(encode_inputs({name: answer.as_numpy(name.value) for name in _HOP}))
     return made
 
@@ -130,14 +129,11 @@ def _images_per_second(
 
 
 async def _send(server: TritonServer, model: Model, inputs: Sequence[list[Any]], requests: int, in_flight: int) -> None:
-    room = asyncio.Semaphore(in_flight)
+    send = _stream if model is Model.STREAM else _infer
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-
-        async def one(number: int) -> None:
-            async with room:
-                await (_stream if model is Model.STREAM else _infer)(client, model, inputs[number % len(inputs)])
-
-        await asyncio.gather(*map(one, range(requests)))
+        await closed_loop(
+            lambda number: send(client, model, inputs[number % len(inputs)]), in_flight, requests=requests
+        )
 
 
 async def _infer(client: Any, model: Model, inputs: list[Any]) -> None:
@@ -146,13 +142,8 @@ async def _infer(client: Any, model: Model, inputs: list[Any]) -> None:
 
 
 async def _stream(client: Any, model: Model, inputs: list[Any]) -> None:
-    async def request() -> Any:
-        yield {"model_name": model.value, "inputs": inputs}
-
     done = False
-    async for answer, error in client.stream_infer(request()):
-        if error:
-            raise error
+    async for answer in infer_stream(client, model, inputs):
         done = answer.as_numpy(Tensor.FINISH_REASON.value) is not None
     assert done
 

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import psutil
 import tritonclient.grpc.aio as triton_grpc
@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from perf.requests import encode_inputs, encode_text
+from perf.harness.loops import closed_loop
+from perf.harness.server import start_server
+from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
 from training.nano.world import World
 
-_FILL = '{"regex": "[a-z]{3500}", "stop_repetition": false, "cancel_token": "%s"}'
+_SLOW: Final[dict[str, Any]] = {"regex": "[a-z]{3500}", "stop_repetition": False}
 _FILLINGS = (80, 160, 40)
 """Requests that fill the engine and the queue of the shipped repository, 72 and 128, and some. They come in turns: of a
 burst most are refused before the engine has taken what it can."""
@@ -37,8 +38,7 @@ def main(
 ) -> None:
     """Measure processor seconds a request, of `tritonserver` and everything it started."""
     images = [World(Random(number)).line().png() for number in range(64)]
-    with TritonServer(ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)) as server:
-        server.wait_until_ready()
+    with start_server() as server:
         read, turned_away, busy = asyncio.run(_measure(server, images, accepted, refused))
     table = Table("", "requests", "CPU ms a request", title="processor time of the whole server")
     table.add_row("read (a line of text)", str(accepted), f"{1000 * read:.2f}")
@@ -53,15 +53,14 @@ async def _measure(
 ) -> tuple[float, tuple[int, float], float]:
     root = psutil.Process(server.pid)
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        inputs = [encode_inputs({Tensor.IMAGE: encode_text(image)}) for image in images]
+        inputs = [encode_inputs(image_tensors(image)) for image in images]
         await _send(client, inputs, 64, 64)
         before = _seconds(root)
         await _send(client, inputs, accepted, 64)
         read = (_seconds(root) - before) / accepted
 
         token = uuid.uuid4().hex
-        options = encode_text((_FILL % token).encode())
-        slow = encode_inputs({Tensor.IMAGE: encode_text(images[0]), Tensor.OPTIONS: options})
+        slow = encode_inputs(image_tensors(images[0], cancel_token=token, **_SLOW))
         filling = []
         for count in _FILLINGS:
             filling += [asyncio.create_task(_outcome(client, slow)) for _ in range(count)]
@@ -73,7 +72,7 @@ async def _measure(
         began, before = time.monotonic(), _seconds(root, "VLLM")
         outcomes = await _send(client, inputs, refused, 32)
         cost = _seconds(root, "VLLM") - before - busy * (time.monotonic() - began)
-        cancel = encode_inputs({Tensor.CANCEL_TOKEN: encode_text(token.encode())})
+        cancel = encode_inputs({Tensor.CANCEL_TOKEN: bytes_tensor(token.encode())})
         await client.infer(Model.CANCEL.value, cancel)
         await asyncio.gather(*filling)
     assert set(outcomes) == {"StatusCode.UNAVAILABLE"}, outcomes
@@ -81,13 +80,8 @@ async def _measure(
 
 
 async def _send(client: Any, inputs: list[list[Any]], count: int, in_flight: int) -> Counter[str]:
-    room = asyncio.Semaphore(in_flight)
-
-    async def one(number: int) -> str:
-        async with room:
-            return await _outcome(client, inputs[number % len(inputs)])
-
-    return Counter(await asyncio.gather(*map(one, range(count))))
+    ended = await closed_loop(lambda number: _outcome(client, inputs[number % len(inputs)]), in_flight, requests=count)
+    return Counter(one.result for one in ended)
 
 
 async def _outcome(client: Any, inputs: list[Any]) -> str:

@@ -17,11 +17,12 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from ocrvl.launcher.locate import TritonNotFound, find_model_repository
-from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.locate import TritonNotFound
+from ocrvl.launcher.server import ServerFailed, TritonServer
 from perf.analyzer import AnalyzerNotFound, MeasurementFailed, find_perf_analyzer, measure
 from perf.conditions import look_around
 from perf.engine_time import MetricsReader
+from perf.harness.server import start_server
 from perf.images import SizeClass, draw_files
 from perf.input_data import COUNTS, write_input_data
 from perf.measurement import Failure, Measurement
@@ -172,11 +173,8 @@ def main(
 
 
 def _start(stack: ExitStack, console: Console) -> TritonServer:
-    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
-    server = stack.enter_context(TritonServer(options))
     with console.status("starting Triton with vLLM"):
-        server.wait_until_ready()
-    return server
+        return stack.enter_context(start_server())
 
 
 if __name__ == "__main__":

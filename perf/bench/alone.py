@@ -17,7 +17,7 @@ import psutil
 
 from ocrvl.processes import descendants, kill
 from perf.bench.workload import Size
-from stress.endurance.server import classify
+from perf.harness.serve_process import classify
 
 _STOP_SECONDS: Final = 60.0
 

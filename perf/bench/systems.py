@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import json
@@ -22,14 +21,16 @@ import tritonclient.grpc.aio as triton_grpc
 
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.ports import find_free_port
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.wire import Model, Task, Tensor
 from perf.bench.alone import EngineAlone
 from perf.bench.workload import Size, Table
-from perf.requests import encode_inputs, encode_text
-from stress.endurance.repository import copy_repository
-from stress.endurance.server import classify
+from perf.harness.loops import closed_loop, infer_stream
+from perf.harness.repository import copy_repository
+from perf.harness.serve_process import classify
+from perf.harness.server import server_options, start_server
+from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
 
 SERVED_NAME: Final = "ocr"
 """Of the model, where a server has one."""
@@ -80,21 +81,14 @@ class Served:
 
     async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
         """See `Way`."""
-        room = asyncio.Semaphore(together)
         async with self._connect() as client:
-
-            async def one(number: int) -> tuple[float, int]:
-                async with room:
-                    began = time.perf_counter()
-                    tokens = await self._ask(client, size, number)
-                    return time.perf_counter() - began, tokens
-
-            return await asyncio.gather(*(one(first + number) for number in range(count)))
+            read = await closed_loop(lambda number: self._infer(client, size, first + number), together, requests=count)
+        return [(one.seconds, one.result) for one in read]
 
     def _connect(self) -> Any:
         raise NotImplementedError
 
-    async def _ask(self, client: Any, size: Size, number: int) -> int:
+    async def _infer(self, client: Any, size: Size, number: int) -> int:
         raise NotImplementedError
 
 
@@ -109,22 +103,17 @@ class TritonWay(Served):
     def _connect(self) -> Any:
         return triton_grpc.InferenceServerClient(self.url)
 
-    async def _ask(self, client: Any, size: Size, number: int) -> int:
+    async def _infer(self, client: Any, size: Size, number: int) -> int:
         inputs = self._inputs[size]
         answer = await client.infer(Model.OCR.value, inputs[number % len(inputs)])
         return int(answer.as_numpy(Tensor.NUM_OUTPUT_TOKENS.value).sum())
 
 
 class _Decoupled(TritonWay):
-    async def _ask(self, client: Any, size: Size, number: int) -> int:
+    async def _infer(self, client: Any, size: Size, number: int) -> int:
         inputs = self._inputs[size]
 
-        async def request() -> Any:
-            yield {"model_name": Model.ENGINE.value, "inputs": inputs[number % len(inputs)]}
-
-        async for answer, error in client.stream_infer(request()):
-            if error:
-                raise error
+        async for answer in infer_stream(client, Model.ENGINE, inputs[number % len(inputs)]):
             tokens = int(answer.as_numpy("num_output_tokens")[0])
         return tokens
 
@@ -142,7 +131,7 @@ class HttpWay(Served):
     def _connect(self) -> Any:
         return aiohttp.ClientSession(headers={"Content-Type": "application/json"})
 
-    async def _ask(self, client: Any, size: Size, number: int) -> int:
+    async def _infer(self, client: Any, size: Size, number: int) -> int:
         bodies = self._bodies[size]
         async with client.post(self._url, data=bodies[number % len(bodies)]) as response:
             answer = await response.json()
@@ -166,20 +155,12 @@ def open_ours(
     )
     inputs = {
         size: [
-            encode_inputs(
-                {
-                    Tensor.IMAGE: encode_text(file),
-                    Tensor.OPTIONS: encode_text(
-                        json.dumps({"max_tokens": table.max_tokens[size], "stop_repetition": False}).encode()
-                    ),
-                }
-            )
+            encode_inputs(image_tensors(file, max_tokens=table.max_tokens[size], stop_repetition=False))
             for file in files
         ]
         for size, files in images.items()
     }
-    with TritonServer(_options(repository)) as server:
-        server.wait_until_ready()
+    with start_server(server_options(repository, environment=ENVIRONMENT)) as server:
         name, title = ("c", "ours, vLLM's own class") if stock else ("ours", "ours")
         yield TritonWay(name, title, server, inputs)
 
@@ -195,9 +176,9 @@ def open_base64(table: Table, checkpoint: Path, images: Images, folder: Path) ->
         size: [
             encode_inputs(
                 {
-                    "text_input": encode_text(prompt.encode()),
-                    "image": encode_text(base64.b64encode(file)),
-                    "sampling_parameters": encode_text(
+                    "text_input": bytes_tensor(prompt.encode()),
+                    "image": bytes_tensor(base64.b64encode(file)),
+                    "sampling_parameters": bytes_tensor(
                         json.dumps({"temperature": 0, "max_tokens": table.max_tokens[size]}).encode()
                     ),
                 }
@@ -206,8 +187,7 @@ def open_base64(table: Table, checkpoint: Path, images: Images, folder: Path) ->
         ]
         for size, files in images.items()
     }
-    with TritonServer(_options(model.parent)) as server:
-        server.wait_until_ready()
+    with start_server(server_options(model.parent, environment=ENVIRONMENT)) as server:
         yield _Decoupled("e", "Triton, base64 to a decoupled vLLM model", server, inputs)
 
 
@@ -239,10 +219,6 @@ def open_alone(table: Table, checkpoint: Path, images: Images, folder: Path) -> 
     """The engine alone, on patches that are ready."""
     with EngineAlone(table.engine_args(checkpoint), images, table.max_tokens, ENVIRONMENT, folder / "log") as way:
         yield way
-
-
-def _options(repository: Path) -> ServerOptions:
-    return ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, environment=dict(ENVIRONMENT))
 
 
 def chat_bodies(table: Table, images: Images) -> dict[Size, list[bytes]]:

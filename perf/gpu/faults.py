@@ -24,12 +24,13 @@ from typing import Annotated, Any, Final
 import psutil
 import typer
 
-from ocrvl.launcher.server import ServerFailed, TritonServer
+from ocrvl.launcher.server import ServerFailed
 from perf.gpu.load import Ask, Opened
 from perf.gpu.sizes import IMAGES, SIZES, draw_images
 from perf.gpu.systems import open_way, prepare_server
 from perf.gpu.usage import GpuWatch, role_of
 from perf.gpu.variants import Contender, Way, write_settings, write_weights
+from perf.harness.server import start_server
 
 _BEFORE_SECONDS: Final = 5.0
 _GIVE_UP_SECONDS: Final = 240.0
@@ -184,8 +185,8 @@ def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
         write_weights(settings)
         message = "it started"
         try:
-            with TritonServer(prepare_server(contender, settings, case.environment)) as server:
-                server.wait_until_ready()
+            with start_server(prepare_server(contender, settings, case.environment)):
+                pass
         except ServerFailed as error:
             message = str(error)
     return {"case": case.name, "seconds": time.monotonic() - began, "message": message.splitlines()}

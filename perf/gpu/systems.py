@@ -23,7 +23,7 @@ from ocrvl import vllm_plugin as plugin
 from ocrvl.engine_settings import SETTINGS_FILE, EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.launcher.interfaces import Interface
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import ServerOptions
 from ocrvl.messages import PackedImages
 from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.vllm_engine import VllmEngine
@@ -36,7 +36,9 @@ from perf.bare import lay_bare
 from perf.gpu.load import Answer, Ask, Opened, OpenSize
 from perf.gpu.openai_server import open_openai_server
 from perf.gpu.variants import Contender, Way
-from perf.requests import encode_inputs, encode_text
+from perf.harness.loops import infer_stream
+from perf.harness.server import server_options, start_server
+from perf.harness.tensors import bytes_tensor, encode_inputs
 
 
 async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
@@ -107,9 +109,7 @@ def prepare_server(
     if contender.way is Way.BARE:
         lay_bare(repository)
     models = () if contender.way is Way.SERVED else (Model.ENGINE.value,)
-    return ServerOptions(
-        repository, http_port=0, grpc_port=0, metrics_port=0, models=models, environment=dict(environment)
-    )
+    return server_options(repository, models=models, environment=environment)
 
 
 def _images_by_engine(metrics: str) -> dict[str, float]:
@@ -125,8 +125,8 @@ def _images_by_engine(metrics: str) -> dict[str, float]:
 
 
 async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
-    server = stack.enter_context(TritonServer(prepare_server(contender, settings), on_line=print))
-    await asyncio.to_thread(server.wait_until_ready)
+    starting = start_server(prepare_server(contender, settings), on_line=print)
+    server = await asyncio.to_thread(stack.enter_context, starting)
     client = await stack.enter_async_context(triton_grpc.InferenceServerClient(server.grpc_url))
     metrics = f"{server.options.host}:{server.metrics_port}"
     is_whole, engine_settings = contender.way is Way.SERVED, EngineSettings.from_file(settings)
@@ -135,7 +135,7 @@ async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitSta
     def encode_files(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
         options = (asked.model_dump_json(exclude_defaults=True).encode() for asked in _options(tokens, others))
         return [
-            encode_inputs({Tensor.IMAGE: encode_text(file), Tensor.OPTIONS: encode_text(asked)})
+            encode_inputs({Tensor.IMAGE: bytes_tensor(file), Tensor.OPTIONS: bytes_tensor(asked)})
             for file, asked in zip(files, options, strict=True)
         ]
 
@@ -158,14 +158,9 @@ async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitSta
 
 
 async def _ask_stream(client: Any, tensors: list[Any]) -> Answer:
-    async def request() -> Any:
-        yield {"model_name": Model.STREAM.value, "inputs": tensors}
-
     asked, first = time.perf_counter(), None
     counted = Answer(0, 0)
-    async for answer, error in client.stream_infer(request()):
-        if error:
-            raise error
+    async for answer in infer_stream(client, Model.STREAM, tensors):
         first = first or time.perf_counter() - asked
         if answer.as_numpy(Tensor.NUM_OUTPUT_TOKENS.value) is not None:
             counted = _count(answer)

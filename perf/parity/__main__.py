@@ -14,8 +14,9 @@ from transformers.utils import logging as transformers_logging
 
 from ocrvl.engine_settings import SETTINGS_FILE, EngineSettings
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.server import ServerFailed
 from ocrvl.wire import Model
+from perf.harness.server import server_options, start_server
 from perf.parity.figures import Comparison, Figure, summarize
 from perf.parity.images import draw_samples
 from perf.parity.run import compare_samples
@@ -38,10 +39,8 @@ def main(
     if (dtype := settings.engine_args.get("dtype")) != "float32":
         raise typer.BadParameter(f"{settings.source} has dtype {dtype}: rounding would hide what is looked for")
     samples = draw_samples(settings.grid, seed)
-    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0)
     try:
-        with console.status("starting the server") as status, TritonServer(options) as server:
-            server.wait_until_ready()
+        with console.status("starting the server") as status, start_server(server_options(repository)) as server:
             comparisons = compare_samples(samples, settings, server.grpc_url, max_tokens, status.update)
     except ServerFailed as error:
         console.print(f"the server did not start:\n{error}", style="red", markup=False)

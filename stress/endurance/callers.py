@@ -26,8 +26,8 @@ from ocrvl_client import (
     ServerUnavailable,
     error_from_triton,
 )
+from perf.harness.serve_process import Endpoints
 from stress.endurance.images import ReferenceImage, read_markdown
-from stress.endurance.server import Endpoints
 
 RETRY: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
 """Retries until the request's timeout: a server that starts again takes tens of seconds."""

@@ -11,9 +11,9 @@ from typing import Final
 
 import psutil
 
+from perf.harness.serve_process import Role, ServeProcess
 from stress.endurance.client_pool import ClientPool
 from stress.endurance.recovery import Kill, Kind
-from stress.endurance.server import Role, ServeProcess
 
 _POLL_SECONDS: Final = 0.25
 _NOTICE_SECONDS: Final = 30.0

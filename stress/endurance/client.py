@@ -10,10 +10,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
+from perf.harness.serve_process import Endpoints
 from stress.endurance.callers import CallerKind, Outcome, open_caller, outcome_of
 from stress.endurance.images import ReferenceImage
 from stress.endurance.journal import Closed, Ended, Journal, Sent
-from stress.endurance.server import Endpoints
 
 _PAUSE_AFTER_ERROR = 0.5
 """Where a request failed at once the next would too, and only keep the machine busy."""

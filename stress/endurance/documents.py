@@ -21,9 +21,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
 from ocrvl_client import Client, Page
+from perf.harness.server import start_server
 
 _PACKAGES: Final = ("debian-policy", "developers-reference", "maint-guide", "debian-faq")
 _SCAN: Final = "skimage/data/page.png"
@@ -39,8 +38,7 @@ def main(
     failed = 0
     with tempfile.TemporaryDirectory(prefix="ocrvl-real-") as name:
         files = [*_manuals(Path(name)), *_scan(Path(name))]
-        with TritonServer(ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)) as server:
-            server.wait_until_ready()
+        with start_server() as server:
             root = psutil.Process(server.pid)
             with Client(server.grpc_url, timeout=3600) as client:
                 for file in files:

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from ocrvl.launcher.interfaces import Interface
+from perf.harness.repository import copy_repository
+from perf.harness.serve_process import ServeProcess
 from stress.endurance.chaos import Chaos, NoRecovery, Schedule
 from stress.endurance.client import ClientPlan
 from stress.endurance.client_pool import ClientPool
@@ -23,8 +25,6 @@ from stress.endurance.leftovers import Leftovers
 from stress.endurance.reconcile import Client, Request, reconcile
 from stress.endurance.recovery import Kill, Kind
 from stress.endurance.report import Report, Run
-from stress.endurance.repository import copy_repository
-from stress.endurance.server import ServeProcess
 
 _CLIENTS = 4
 _LINES, _RECEIPTS = 40, 24

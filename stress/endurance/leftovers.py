@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from stress.endurance.server import Member
+from perf.harness.serve_process import Member
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 

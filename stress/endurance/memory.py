@@ -12,8 +12,8 @@ from typing import Final
 import psutil
 
 from ocrvl.settings import EngineModelSettings
+from perf.harness.serve_process import Member
 from stress.endurance.leftovers import SHARED_MEMORY, mapped_regions
-from stress.endurance.server import Member
 
 MAX_GROWTH: Final = 0.05
 """Of a process between a tenth of the requests and all of them: what is kept for each request adds up to more."""

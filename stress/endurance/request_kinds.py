@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from ocrvl_client import Client, FinishReason, InvalidRequest, RequestCancelled
+from perf.harness.serve_process import Endpoints
 from stress.endurance.callers import RETRY, StreamCaller
 from stress.endurance.images import ReferenceImage
-from stress.endurance.server import Endpoints
 
 _TIMEOUT = 120.0
 

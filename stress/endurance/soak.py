@@ -19,11 +19,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from perf.harness.repository import copy_repository
+from perf.harness.serve_process import ServeProcess
 from stress.endurance.images import draw_files, read_undisturbed
 from stress.endurance.memory import MAX_GROWTH, Growth, Memory, compare, read_memory
-from stress.endurance.repository import copy_repository
 from stress.endurance.request_kinds import Plan, RequestKind, Runner, plan_requests
-from stress.endurance.server import ServeProcess
 
 _IDLE_SECONDS = 60.0
 _PROBLEMS_SHOWN = 20

@@ -16,9 +16,9 @@ from tritonclient.grpc import service_pb2 as pb
 
 from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor, untag_message
+from perf.harness.serve_process import Endpoints, Member
 from stress.endurance.callers import fill, request_tensors
 from stress.endurance.images import ReferenceImage
-from stress.endurance.server import Endpoints, Member
 
 ANSWER_SECONDS: Final = 30.0
 """After which an attacker gives up: a refusal takes milliseconds, but attacks come on top of each other."""

@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from perf.harness.serve_process import Role, ServeProcess
 from stress.endurance.images import draw_files, read_undisturbed
-from stress.endurance.server import Role, ServeProcess
 from stress.hostile import connections, content, gateway, malformed, resources
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext

@@ -16,8 +16,8 @@ import psutil
 from PIL import Image
 
 from ocrvl.wire import Model
+from perf.harness.serve_process import Role
 from stress.endurance.callers import request_tensors
-from stress.endurance.server import Role
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext, count_answers, read_request, request
 

@@ -13,8 +13,8 @@ from tritonclient.utils import InferenceServerException
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
+from perf.harness.serve_process import Endpoints
 from stress.endurance.images import draw_files, read_undisturbed
-from stress.endurance.server import Endpoints
 from stress.hostile import connections, content, malformed
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from ocrvl_client import InvalidRequest, RequestCancelled, RequestTimeout, ServerError, ServerUnavailable
+from perf.harness.serve_process import Role, classify
 from stress.endurance.callers import CallerKind, Outcome, outcome_of
 from stress.endurance.chaos import choose_kind
 from stress.endurance.client_pool import share_callers
@@ -27,7 +28,6 @@ from stress.endurance.reconcile import (
 from stress.endurance.recovery import Kill, Kind, find_recoveries, rate_outside, seconds_outside
 from stress.endurance.report import Report, Run
 from stress.endurance.request_kinds import RequestKind, plan_requests
-from stress.endurance.server import Role, classify
 
 DEADLINE = 130.0
 ALIVE = Client("client0", Path("client0.jsonl"))

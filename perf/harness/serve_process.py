@@ -70,7 +70,9 @@ class ServeProcess:
 
     def __enter__(self) -> ServeProcess:
         with self._printed.open("wb") as printed:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed)
+            self._process = subprocess.Popen(  # noqa: S603 - the command of this project
+                self._command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed
+            )
         try:
             self.endpoints = self._wait_until_ready()
         except BaseException:
