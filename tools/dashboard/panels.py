@@ -1,4 +1,4 @@
-"""What is on the dashboard, in the order in which one looks: is it well, how much comes, how long it takes, why.
+"""The panels of the dashboard, in the order in which one looks: health, requests, saturation, latency, content.
 
 In a query, `@` stands for the labels that choose servers, and `$__rate_interval` is Grafana's.
 """
@@ -53,7 +53,7 @@ _QUEUE_FULL: Final = (
 """Requests that found the queue full, which Triton does not count as such (docs/metrics.md)."""
 
 ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
-    "Is it well": (
+    "Health": (
         Panel(
             "Engines",
             "none",
@@ -70,16 +70,16 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "Engine restarts in an hour",
             "none",
             {"{{reason}}": "sum by (reason) (increase(ocrvl_engine_restarts_total{@}[1h]))"},
-            "died: killed, or out of memory; stalled: no step while there was work.",
+            "died: killed, or out of memory; stalled: no step while requests were running.",
         ),
     ),
-    "What comes and what becomes of it": (
+    "Requests": (
         Panel("Requests", "reqps", _rate("ocrvl_requests_total", "outcome"), "At the engines, by how they ended."),
         Panel(
-            "Refused at the door",
+            "Refused requests",
             "reqps",
             {**_rate("ocrvl_refusals_total", "reason"), "queue full": _QUEUE_FULL},
-            "Before anything was decoded. Requests under way move `queue full` a little above 0.",
+            "Before anything was decoded. Requests in flight move `queue full` a little above 0.",
         ),
         Panel(
             "Images and pages",
@@ -104,7 +104,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
         ),
         Panel("Documents", "ops", _rate("ocrvl_documents_total", "outcome"), "Whole files, by how they ended."),
     ),
-    "How full it is": (
+    "Saturation": (
         Panel(
             "Images in flight, of what engines take",
             "percentunit",
@@ -148,7 +148,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "Above 0: lower `max_num_seqs`.",
         ),
     ),
-    "How long it takes": (
+    "Latency": (
         Panel("A request, in the engine's model", "s", _quantiles("ocrvl_request_seconds"), "Without its queue."),
         Panel("Waiting at the engine gate", "s", _quantiles("ocrvl_engine_gate_wait_seconds"), "Before it is decoded."),
         Panel(
@@ -165,7 +165,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
         Panel("Preprocessing, mean", "s", _mean_seconds("ocrvl_preprocess_seconds", "stage"), "Of an image."),
         Panel("Page of a document, mean", "s", _mean_seconds("ocrvl_document_page_seconds", "stage"), "With waiting."),
     ),
-    "What is read": (
+    "Images and texts": (
         Panel(
             "Tokens",
             "ops",

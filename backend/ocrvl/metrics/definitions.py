@@ -15,7 +15,7 @@ PREFIX: Final = "ocrvl_"
 """What the names of all metrics of this project begin with."""
 
 WAIT_BUCKETS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60)
-"""Seconds at a door: nothing where there is room, up to the minute after which a queue gives a request up."""
+"""Seconds that a request waits for an engine: none where one is available, up to the timeout of a queue."""
 
 REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 """Seconds of a request: from one line of text on a GPU to 64 pages on a CPU."""
@@ -25,7 +25,7 @@ IMAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 
 
 class RestartReason(StrEnum):
-    """Why an engine was started again: its process ended, or made no step while it had work."""
+    """Why an engine was restarted: its process ended, or made no step while requests were running."""
 
     DIED = "died"
     STALLED = "stalled"
@@ -69,9 +69,9 @@ class CancelReason(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why `preprocess` turned a request away: it cannot succeed, or there is no engine.
+    """Why `preprocess` refused a request: it cannot succeed as it is, or every engine is down.
 
-    For lack of room it is Triton's queue that turns requests away, which no model hears of (docs/metrics.md).
+    Requests that find the queue full are refused by Triton, and no model sees them (docs/metrics.md).
     """
 
     INVALID = "invalid"
@@ -79,7 +79,7 @@ class RefusalReason(StrEnum):
 
 
 class PageStage(StrEnum):
-    """The parts of the work on a page of a document; they include waiting for their turn."""
+    """The stages of reading a page of a document, with the time that it waited before each."""
 
     DRAW = "draw"
     LAYOUT = "layout"
@@ -87,7 +87,7 @@ class PageStage(StrEnum):
 
 
 class Stage(StrEnum):
-    """The parts of preprocessing an image, and all of it."""
+    """The stages of preprocessing an image, and all of them."""
 
     DECODE = "decode"
     RESIZE = "resize"
@@ -136,7 +136,7 @@ class EngineMetrics(ModelMetrics):
         self.cancellations = self._cancellations()
         self.images = self._counter("images_total", "Images of requests that ended ok")
         self.admission_wait = self._histogram(
-            "admission_wait_seconds", "Time that a request waited until the engine had room for it", WAIT_BUCKETS
+            "admission_wait_seconds", "Time that a request waited until the engine could take it", WAIT_BUCKETS
         )
         self.request_seconds = self._histogram(
             "request_seconds", "Time from taking a request to its answer, in the engine's model", REQUEST_BUCKETS
@@ -154,17 +154,15 @@ class PreprocessMetrics(ModelMetrics):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds = self._histogram(
-            "preprocess_seconds", "Time for one image, by part of the work", IMAGE_BUCKETS, "stage"
-        )
+        self.seconds = self._histogram("preprocess_seconds", "Time for one image, by stage", IMAGE_BUCKETS, "stage")
         for stage in Stage:
             self.seconds.labels(stage)
         self.images = self._counter("preprocess_images_total", "Images preprocessed")
         self.pixels = self._counter("preprocess_pixels_total", "Pixels of the images as they were sent")
         self.bytes = self._counter("preprocess_bytes_total", "Bytes of the images as they were sent")
-        self.refusals = self._counter("refusals_total", "Requests turned away at the door", "reason", RefusalReason)
+        self.refusals = self._counter("refusals_total", "Requests that preprocess refused", "reason", RefusalReason)
         self.gate_wait = self._histogram(
-            "engine_gate_wait_seconds", "Time that a request waited until an engine had room for it", WAIT_BUCKETS
+            "engine_gate_wait_seconds", "Time that a request waited until an engine was available", WAIT_BUCKETS
         )
 
 
@@ -184,7 +182,7 @@ class LayoutMetrics(ModelMetrics):
     def __init__(self) -> None:
         super().__init__()
         self.pages = self._counter("layout_pages_total", "Pages whose blocks were found")
-        self.seconds = self._histogram("layout_seconds", "Time for the pages that came together", IMAGE_BUCKETS)
+        self.seconds = self._histogram("layout_seconds", "Time for the pages of one batch", IMAGE_BUCKETS)
 
 
 class DocumentMetrics(ModelMetrics):
@@ -192,13 +190,13 @@ class DocumentMetrics(ModelMetrics):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open = self._gauge("documents_open", "Documents under way")
-        self.blocks = self._gauge("document_blocks_in_flight", "Blocks of documents on their way to the engines")
+        self.open = self._gauge("documents_open", "Documents in progress")
+        self.blocks = self._gauge(
+            "document_blocks_in_flight", "Blocks of documents sent to the engines, not yet answered"
+        )
         self.documents = self._counter("documents_total", "Documents ended", "outcome", Outcome)
         self.pages = self._counter("document_pages_total", "Pages of documents that ended ok")
-        self.seconds = self._histogram(
-            "document_page_seconds", "Time for one page, by part of the work", REQUEST_BUCKETS, "stage"
-        )
+        self.seconds = self._histogram("document_page_seconds", "Time for one page, by stage", REQUEST_BUCKETS, "stage")
         for stage in PageStage:
             self.seconds.labels(stage)
         self.cancellations = self._cancellations()
