@@ -120,7 +120,7 @@ def test_every_task_module_and_path_that_the_documentation_names_exists() -> Non
             assert Path(path).exists(), f"{page}: {path}"
         for name in re.findall(r"python3? -m ((?:ocrvl|perf|stress|training|tools)[\w.]*)", text):
             assert module_file(name), f"{page}: {name}"
-        for package, command in re.findall(r"python3? -m (perf|stress|training)\s+([\w-]+)", text):
+        for package, command in re.findall(r"python3? -m (perf|stress|training)\s+([a-z][\w-]*)", text):
             assert command in commands(package), f"{page}: {package} {command}"
         for name in re.findall(r"`(ocrvl(?:_\w+)?(?:\.\w+)+)`", text):
             parent, _, attribute = name.rpartition(".")
