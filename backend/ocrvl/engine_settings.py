@@ -84,7 +84,7 @@ class _Arguments(BaseModel):
     @classmethod
     def _keep_backend(cls, config: dict[str, Any]) -> dict[str, Any]:
         if config.get("backend") != "guidance":
-            raise ValueError('"backend": "guidance" is wanted, which json_schema and regex are checked for')
+            raise ValueError('expected "backend": "guidance", for which json_schema and regex are checked')
         return config
 
 
@@ -109,7 +109,7 @@ class EngineSettings:
             raise ValueError(f"{path}: {error}") from error
         name = raw.get("model") if isinstance(raw, dict) else None
         if not name or not isinstance(name, str):
-            raise ValueError(f"{path}: a JSON object with a 'model' (nano, a folder or a hub id) is wanted")
+            raise ValueError(f"{path}: expected a JSON object with a 'model' (nano, a folder or a hub id)")
         try:
             checkpoint = resolve_checkpoint(name, path.parent)
             grid = PixelGrid.from_checkpoint(checkpoint)

@@ -1,4 +1,4 @@
-"""What a request may ask for: the `options` object, checked once at the door."""
+"""What a request may ask for: the `options` object, checked once, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
 
 _PROBLEMS_TOLD = 3
-"""How many of the problems with an object its caller is told: each may list all keys there are."""
+"""Problems with one object that a message lists: each may name all the keys that there are."""
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 def _check_token(token: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._~-]{16,128}", token):
-        raise ValueError("16 to 128 letters, digits and signs of ._~- are wanted")
+        raise ValueError("expected 16 to 128 letters, digits and signs of ._~-")
     return token
 
 
@@ -58,7 +58,7 @@ class Options(BaseModel):
     min_pixels: int | None = Field(None, ge=784, le=16_777_216, description="smaller images are enlarged to it")
     max_pixels: int | None = Field(None, ge=784, le=16_777_216, description="larger images are reduced to it")
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
-        None, description="asked instead of the task's own prompt"
+        None, description="sent instead of the task's own prompt"
     )
     json_schema: dict[str, Any] | None = Field(None, description="the text is JSON that satisfies this schema")
     regex: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS)] | None = Field(
@@ -120,7 +120,7 @@ def parse_object(kind: type[T], raw: bytes | None) -> T:
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"options: not JSON ({error})") from None
     if not isinstance(value, dict):
-        raise InvalidArgument(f"options: a JSON object is wanted, this is a {_json_type(value)}")
+        raise InvalidArgument(f"options: expected a JSON object, got a {_json_type(value)}")
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:

@@ -22,7 +22,7 @@ def _parse_flag(value: object) -> object:
     flags = {"true": True, "false": False}
     if isinstance(value, str):
         if value not in flags:
-            raise ValueError("true or false is wanted")
+            raise ValueError("expected true or false")
         return flags[value]
     return value
 
@@ -30,7 +30,7 @@ def _parse_flag(value: object) -> object:
 def _check_gpus(value: str) -> str:
     numbers = value.split(",")
     if not all(re.fullmatch(r"[0-9]+", number) for number in numbers):
-        raise ValueError("numbers of devices with commas are wanted, like 0,1")
+        raise ValueError("expected numbers of devices with commas, like 0,1")
     if len(set(map(int, numbers))) < len(numbers):
         raise ValueError("a device is named twice")
     return value
@@ -38,7 +38,7 @@ def _check_gpus(value: str) -> str:
 
 def _check_cores(value: str) -> str:
     if not re.fullmatch(r"{0}(\|{0})*".format(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*"), value):
-        raise ValueError("cores of each engine or rank with | are wanted, like 0-3|4-7 or 0,2|1,3")
+        raise ValueError("expected the cores of each engine or rank with |, like 0-3|4-7 or 0,2|1,3")
     return value
 
 
@@ -71,7 +71,7 @@ class PreprocessSettings(ModelSettings):
     )
     scaled_jpeg: Flag = Field(
         True,
-        description="decode a JPEG of at least twice the size that is wanted of it at a half, a quarter or an eighth "
+        description="decode a JPEG of at least twice the size that it is resized to at a half, a quarter or an eighth "
         "of its size: a fraction of the time, and nearly the same pixels",
     )
     exact_resize: Flag = Field(
@@ -92,10 +92,10 @@ class EngineModelSettings(ModelSettings):
         "next one ready",
     )
     stall_seconds: Seconds = Field(
-        60.0, description="an engine that does no step for so long, with work waiting, has stalled and is restarted"
+        60.0, description="an engine that does no step for so long, with requests running, has stalled and is restarted"
     )
     max_failures: int = Field(
-        5, ge=0, description="restarts within `failure_window_seconds`; at the next failure the engine is given up"
+        5, ge=0, description="restarts within `failure_window_seconds`; at the next failure the engine stays down"
     )
     failure_window_seconds: Seconds = Field(600.0, description="how far back failures count")
     hold_seconds: float = Field(
@@ -161,7 +161,7 @@ class LayoutSettings(ModelSettings):
 class DocumentSettings(ModelSettings):
     """Settings of `document` and of `document_stream`."""
 
-    max_documents: int = Field(8, ge=1, le=64, description="documents under way at a time in one instance")
+    max_documents: int = Field(8, ge=1, le=64, description="documents read at a time in one instance")
     max_pages: int = Field(1000, ge=1, description="pages of one request")
     max_file_bytes: int = Field(268_435_456, ge=1, description="bytes of one file")
     max_page_pixels: int = Field(
@@ -172,7 +172,7 @@ class DocumentSettings(ModelSettings):
     max_blocks: int | None = Field(
         None,
         ge=1,
-        description="blocks of all documents of one instance on their way to the engines at a time; more would keep "
+        description="blocks of all documents of one instance sent to the engines at a time; more would keep "
         "other callers waiting",
     )
     max_calls: int = Field(
@@ -182,7 +182,7 @@ class DocumentSettings(ModelSettings):
         description="calls to other models at a time in one instance, which share 32 threads with the responses",
     )
     retry_timeout_seconds: Seconds = Field(
-        120.0, description="how long a document waits for an engine that restarts, before it is given up"
+        120.0, description="how long a document waits for an engine that restarts, before it fails"
     )
     draw_seconds: Seconds = Field(
         60.0, description="how long opening a PDF, or drawing a page of it, may take before its process is ended"

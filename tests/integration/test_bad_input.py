@@ -28,7 +28,7 @@ BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
     "more tasks than images": ({Tensor.TASK: texts(b"ocr", b"table")}, "2 tasks for 1 images"),
     "options that are not JSON": ({Tensor.OPTIONS: texts(b"{max_tokens: 3}")}, "options: not JSON"),
     "options that are not UTF-8": ({Tensor.OPTIONS: texts(b'{"prompt": "\xff"}')}, "options: not UTF-8"),
-    "options that are no object": ({Tensor.OPTIONS: texts(b"[]")}, "options: a JSON object is wanted"),
+    "options that are no object": ({Tensor.OPTIONS: texts(b"[]")}, "options: expected a JSON object"),
     "an unknown key": ({Tensor.OPTIONS: texts(b'{"beams": 3}')}, "options: unknown key 'beams'"),
     "a wrong type": ({Tensor.OPTIONS: texts(b'{"max_tokens": "3"}')}, "options: max_tokens: Input should be a valid"),
     "an impossible value": ({Tensor.OPTIONS: texts(b'{"top_p": 7}')}, "options: top_p: Input should be less than"),
@@ -121,7 +121,7 @@ def test_the_time_limit_ends_a_request(server: TritonServer, protocol: str) -> N
         (changed(Tensor.PATCHES, lambda a: a[:, :-1]), "the grids have 16 patches, there are 15"),
         (changed(Tensor.GRID_THW, grids((1, 2, 4), (0, 0, 0), (1, -4, -2))), "grid_thw 2: (1, -4, -2) is no grid"),
         (changed(Tensor.TASKS, lambda _: encode_texts(["ocr", "ocr", "poem"])[None]), "unknown task 'poem'"),
-        (changed(Tensor.CHECKED_OPTIONS, lambda _: encode_texts(["[]"])[None]), "a JSON object is wanted"),
+        (changed(Tensor.CHECKED_OPTIONS, lambda _: encode_texts(["[]"])[None]), "expected a JSON object"),
     ],
 )
 def test_a_hostile_caller_of_the_model_behind_the_door_is_refused(

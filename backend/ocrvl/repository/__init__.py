@@ -1,5 +1,5 @@
 """A model repository for one machine.
 
-What is asked for (`options`), what the checkpoint allows (`checks`), the sizes that follow (`plan`), the files
+The `options`, what the checkpoint allows (`checks`), the sizes that follow (`plan`), the files
 (`render`), the folder that holds them (`folder`), and all of it in order (`make`).
 """

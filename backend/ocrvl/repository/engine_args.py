@@ -15,7 +15,7 @@ _HAS_OPTION: Final[Mapping[str, str]] = {
     "max_num_seqs": "--max-num-seqs",
     "gpu_memory_utilization": "--gpu-memory-utilization",
 }
-"""Arguments that other numbers follow from, so they are asked for by the options that know it."""
+"""Arguments that other numbers follow from, so they have options of their own."""
 
 
 def parse_engine_args(words: Iterable[str]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def parse_engine_args(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
-            raise OptionRefused(f"--engine-arg: {word!r}: NAME=VALUE is wanted, such as block_size=32")
+            raise OptionRefused(f"--engine-arg: {word!r}: expected NAME=VALUE, such as block_size=32")
         if name in _HAS_OPTION:
             raise OptionRefused(f"--engine-arg: {name} has an option of its own: {_HAS_OPTION[name]}")
         if name in args:

@@ -1,4 +1,4 @@
-"""What `ocrvl repository` is asked for: read once, and refused by the option's name where it cannot be met."""
+"""The options of `ocrvl repository`: read once, and refused by name where they cannot be met."""
 
 from __future__ import annotations
 
@@ -164,16 +164,16 @@ def parse_gpus(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
         if not part:
-            raise OptionRefused("--gpus: a number is missing: numbers and commas are wanted, such as 0,1")
+            raise OptionRefused("--gpus: a number is missing: expected numbers with commas, such as 0,1")
         if part.startswith("-") and part[1:].isdecimal():
             raise OptionRefused(f"--gpus: {part} is negative: GPUs are counted from 0")
         if not (part.isascii() and part.isdecimal()):
-            raise OptionRefused(f"--gpus: {part!r} is not a number: numbers and commas are wanted, such as 0,1")
+            raise OptionRefused(f"--gpus: {part!r} is not a number: expected numbers with commas, such as 0,1")
     return tuple(int(part) for part in parts)
 
 
 def parse_parallel(text: str) -> Parallel:
-    """The way of this name. Raises `OptionRefused`, for `pipeline` with the reason."""
+    """The member of this name. Raises `OptionRefused`, for `pipeline` with the reason."""
     if text == "pipeline":
         raise OptionRefused(
             "--parallel: pipeline is not possible: vLLM's class of this model "

@@ -45,7 +45,7 @@ class Size:
 class Plan:
     """Everything that is rendered. `cores` are the numbers of the processor's cores that may be used.
 
-    Raises `OptionRefused` where checkpoint or machine do not allow what the options ask for.
+    Raises `OptionRefused` where checkpoint or machine do not allow these options.
     """
 
     options: RepositoryOptions
@@ -73,9 +73,9 @@ class Plan:
         options = self.options
         on = "CPU" if options.device is Device.CPU else f"GPU {', '.join(map(str, options.gpu_numbers))}"
         cores = f", cores {self.cpu_cores}" if self.cpu_cores else ""
-        way = f", {options.parallel} parallel" if options.devices > 1 else ""
+        mode = f", {options.parallel} parallel" if options.devices > 1 else ""
         shared = f", {options.engines_on_a_gpu} on each GPU" if options.engines_on_a_gpu > 1 else ""
-        return f"{on}{cores}{way}{shared}"
+        return f"{on}{cores}{mode}{shared}"
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -118,10 +118,10 @@ class Plan:
     @property
     def preprocess_instances(self) -> Size:
         """Processes that decode images."""
-        name, asked = "preprocess instances", self.options.preprocess_instances
+        name, given = "preprocess instances", self.options.preprocess_instances
         busy = self.engines * self.tensor_parallel_size
-        if asked is not None:
-            return Size(name, asked, "--preprocess-instances")
+        if given is not None:
+            return Size(name, given, "--preprocess-instances")
         spare = len(self.cores) - busy
         reason = f"{len(self.cores)} cores less {busy} for engines, at least 1, at most {_MAX_PREPROCESS_INSTANCES}"
         return Size(name, min(max(1, spare), _MAX_PREPROCESS_INSTANCES), reason)
@@ -137,9 +137,9 @@ class Plan:
     @property
     def queue_size(self) -> Size:
         """Requests that may wait for preprocessing; one more is refused at once."""
-        name, asked, sequences = "queue size", self.options.queue_size, self.options.max_num_seqs
-        if asked is not None:
-            return Size(name, asked, "--queue-size")
+        name, given, sequences = "queue size", self.options.queue_size, self.options.max_num_seqs
+        if given is not None:
+            return Size(name, given, "--queue-size")
         value = _QUEUED_PER_SEQUENCE * self.engines * sequences
         return Size(name, value, f"{_QUEUED_PER_SEQUENCE} x engines ({self.engines}) x --max-num-seqs ({sequences})")
 
@@ -173,16 +173,14 @@ class Plan:
     def _check_cores(self) -> None:
         devices = self.options.devices
         if self.options.device is Device.CPU and devices > len(self.cores):
-            raise OptionRefused(
-                f"--engines: {devices} wanted, each with a core of its own; {len(self.cores)} may be used here"
-            )
+            raise OptionRefused(f"--engines: {devices} need a core each, and {len(self.cores)} cores may be used here")
 
     def _check_length(self) -> None:
-        shape, asked = self.checkpoint.shape, self.options.max_model_len
-        if shape and asked and shape.max_length and asked > shape.max_length:
+        shape, requested = self.checkpoint.shape, self.options.max_model_len
+        if shape and requested and shape.max_length and requested > shape.max_length:
             raise OptionRefused(
-                f"--max-model-len: {asked} wanted, the checkpoint is made for at most {shape.max_length} tokens "
-                "(text_config.max_position_embeddings)"
+                f"--max-model-len: {requested} is more than the {shape.max_length} tokens that the checkpoint "
+                "is made for (text_config.max_position_embeddings)"
             )
 
     def _check_tensor_size(self) -> None:

@@ -53,8 +53,8 @@ def test_our_defaults_yield_to_the_file(tmp_path: Path) -> None:
         ("enforce_eager", 1, "enforce_eager: 1: Input should be a valid boolean"),
         ("dtype", "fp16", """dtype: "fp16": Input should be 'auto', 'half', 'float16', 'bfloat16'"""),
         ("disable_log_stats", True, "disable_log_stats: true: the metrics, and noticing an engine that has stalled"),
-        ("structured_outputs_config", {"backend": "auto"}, '"backend": "guidance" is wanted'),
-        ("structured_outputs_config", {"disable_any_whitespace": True}, '"backend": "guidance" is wanted'),
+        ("structured_outputs_config", {"backend": "auto"}, 'expected "backend": "guidance"'),
+        ("structured_outputs_config", {"disable_any_whitespace": True}, 'expected "backend": "guidance"'),
     ],
 )
 def test_wrong_engine_arguments_are_refused_when_they_are_read(
