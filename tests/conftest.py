@@ -1,45 +1,18 @@
-"""What the tests share: one real server with the real engine, and images whose text is known."""
+"""What all tests share: how Ctrl-C reaches what they start, and which of them run in one process."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from random import Random
 
 import pytest
-
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
-from training.nano.paint import Drawing
-from training.nano.world import World
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that runs the tests in the background has them ignore Ctrl-C, and what they start would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
-def server_log() -> list[str]:
-    """The lines that the shared server has logged so far."""
-    return []
-
-
-@pytest.fixture(scope="session")
-def server(server_log: list[str]) -> Iterator[TritonServer]:
-    """A Triton server with the embedded checkpoint; starting it takes tens of seconds, so all tests share it."""
-    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
-    with TritonServer(options, server_log.append) as running:
-        running.wait_until_ready()
-        yield running
-
-
-@pytest.fixture
-def drawing() -> Drawing:
-    """A line of printed text."""
-    return World(Random(7)).line("Soup of the day")
-
-
-@pytest.fixture
-def png(drawing: Drawing) -> bytes:
-    """The same line as a PNG file."""
-    return drawing.png()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: the tests of the shared server stay together, others with those of their file."""
+    for item in items:
+        shares_server = "server" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("server" if shares_server else str(item.path)))

@@ -25,7 +25,6 @@ _SECONDS: Final = 60.0
 
 _PAUSE: Final = 0.1
 _PAUSE_AFTER_ERROR: Final = 1.0
-_LOG_SECONDS: Final = 5.0
 _ANSWERED: Final = re.compile(r"request request_id=(witness-\d+-\d+) outcome=ok ")
 
 
@@ -57,13 +56,16 @@ class AuditReport:
 class RequestAudit:
     """Use in a `with` block: inside, `callers` threads read an image again and again, each request once.
 
-    `log` is the server's, in which every answer of the engine has a line.
+    `log` is the server's, in which every answer of the engine has a line, `log_seconds` after the answer at the latest.
     """
 
-    def __init__(self, grpc_url: str, image: ReferenceImage, log: Path, callers: int = 2) -> None:
+    def __init__(
+        self, grpc_url: str, image: ReferenceImage, log: Path, callers: int = 2, log_seconds: float = 5.0
+    ) -> None:
         self._url = grpc_url
         self._image = image
         self._log = log
+        self._log_seconds = log_seconds
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._outcomes: dict[str, Outcome] = {}
@@ -105,7 +107,7 @@ class RequestAudit:
 
     def _unmatched(self, answered: list[str]) -> list[str]:
         """Those of these ids that the log does not have just once; its lines come a moment after the answers."""
-        deadline = time.monotonic() + _LOG_SECONDS
+        deadline = time.monotonic() + self._log_seconds
         while True:
             logged = Counter(_ANSWERED.findall(self._log.read_text("utf-8", "replace")))
             wrong = [name for name in answered if logged[name] != 1]

@@ -14,8 +14,8 @@ from ocrvl.launcher.server import TritonServer
 from ocrvl.messages import encode_texts
 from ocrvl.wire import Model, Tensor
 from tests.support import images
+from tests.support.engine_inputs import changed, grids
 from tests.support.raw import PROTOCOLS, infer, texts
-from tests.unit.backend.test_messages import changed, grids
 
 GOOD = images.encode(images.plain())
 LARGE = images.encode(Image.new("L", (2600, 2600)))

@@ -63,7 +63,7 @@ def test_what_does_not_hold(one: Result, fault: str) -> None:
 def test_an_answer_that_the_log_does_not_have_just_once_does_not_reconcile(tmp_path: Path) -> None:
     log = tmp_path / "serve.log"
     log.write_text("".join(f'"request request_id=witness-0-{number} outcome=ok "\n' for number in (0, 1, 1)))
-    audit = RequestAudit("nowhere:1", ReferenceImage("", b"", ""), log)
+    audit = RequestAudit("nowhere:1", ReferenceImage("", b"", ""), log, log_seconds=0.0)
     audit._outcomes |= {f"witness-0-{number}": Outcome.RIGHT for number in range(3)}
     assert audit.report().unmatched == ("witness-0-1", "witness-0-2")
     assert audit.report() == AuditReport(Counter())

@@ -1,0 +1,41 @@
+"""How the tests are laid out: what they share lies in tests/support, and they mirror packages."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = sorted(path for path in Path("tests").rglob("*.py") if path.name != "test_rare_turns.py")
+UNIT = Path("tests/unit")
+SOURCES = (Path("backend/ocrvl"), Path())
+"""Where the folders of tests/unit have their package; modules of `ocrvl` itself are tested in `backend`."""
+
+OTHERS = {"backend": Path("backend/ocrvl"), "cli": Path("cli/ocrvl_cli")}
+OTHERS |= {name: Path(f"{name}/ocrvl_{name}") for name in ("client", "gateway")}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("path", TESTS, ids=str)
+def test_no_test_imports_another(path: Path) -> None:
+    others = ("tests.unit", "tests.integration", "tests.contract")
+    assert not [name for name in imported(path) if name.startswith(others)], "what tests share lies in tests/support"
+
+
+@pytest.mark.parametrize(
+    "folder", [path for path in sorted(UNIT.iterdir()) if path.is_dir()], ids=lambda path: path.name
+)
+def test_a_folder_of_unit_tests_is_named_after_a_package(folder: Path) -> None:
+    homes = [OTHERS[folder.name]] if folder.name in OTHERS else [source / folder.name for source in SOURCES]
+    assert any(home.is_dir() for home in homes)

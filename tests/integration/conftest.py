@@ -1,0 +1,40 @@
+"""What integration tests share: one real server with the real engine, and images whose text is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from ocrvl.launcher.locate import find_model_repository
+from ocrvl.launcher.server import ServerOptions, TritonServer
+from training.nano.paint import Drawing
+from training.nano.world import World
+
+
+@pytest.fixture(scope="session")
+def server_log() -> list[str]:
+    """The lines that the shared server has logged so far."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def server(server_log: list[str]) -> Iterator[TritonServer]:
+    """A Triton server with the embedded checkpoint; starting it takes tens of seconds, so all tests share it."""
+    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
+    with TritonServer(options, server_log.append) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def drawing() -> Drawing:
+    """A line of printed text."""
+    return World(Random(7)).line("Soup of the day")
+
+
+@pytest.fixture
+def png(drawing: Drawing) -> bytes:
+    """The same line as a PNG file."""
+    return drawing.png()
