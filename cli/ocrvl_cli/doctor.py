@@ -10,9 +10,9 @@ from typing import Annotated, Final
 import typer
 
 from ocrvl.address import split_address
-from ocrvl_cli.checkup import hardware, models, packages
-from ocrvl_cli.checkup.facts import Facts
-from ocrvl_cli.checkup.findings import Finding, Level
+from ocrvl_cli.diagnostics import hardware, models, packages
+from ocrvl_cli.diagnostics.facts import Facts
+from ocrvl_cli.diagnostics.findings import Finding, Level
 from ocrvl_cli.terminal import Console, dump_json, echo
 from ocrvl_client.metrics import HttpFetch
 from ocrvl_client.probe import ProbeSettings, probe_server
@@ -63,8 +63,8 @@ def doctor(
 
     ocrvl doctor --url localhost:8000 --metrics-url localhost:8002
     """
-    from ocrvl_cli.checkup.files import gather_repository
-    from ocrvl_cli.checkup.gather import gather_machine, gather_software
+    from ocrvl_cli.diagnostics.machine import gather_machine, gather_software
+    from ocrvl_cli.diagnostics.repository import gather_repository
 
     facts = Facts(
         machine=gather_machine((http_port, grpc_port, metrics_port)),
@@ -72,7 +72,7 @@ def doctor(
         repository=gather_repository(model_repository),
         server=_probe(url, metrics_url) if url else None,
     )
-    findings = examine_facts(facts)
+    findings = run_checks(facts)
     if as_json:
         echo(dump_json([asdict(finding) for finding in findings], indent=1))
     else:
@@ -81,8 +81,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine_facts(facts: Facts) -> list[Finding]:
-    """What every check says of these facts, in the order in which they are printed."""
+def run_checks(facts: Facts) -> list[Finding]:
+    """The findings of every check, in the order in which they are printed."""
     findings: list[Finding] = []
     for check in CHECKS:
         found = check(facts)
@@ -94,7 +94,7 @@ def _print(findings: Iterable[Finding]) -> None:
     console = Console()
     for finding in findings:
         console.print(f"{finding.level:<5}", style=_STYLES[finding.level], end="")
-        console.print(f"{finding.name:<15} {finding.seen}")
+        console.print(f"{finding.name:<15} {finding.detail}")
         if finding.advice:
             console.print(f"     {'':<15} {finding.advice}", style="dim")
 

@@ -12,8 +12,8 @@ import typer
 from ocrvl.address import split_address
 from ocrvl.wire import Task, check_pages
 from ocrvl_cli.reading.connection import Server
-from ocrvl_cli.reading.problems import Exit
-from ocrvl_cli.reading.read_plan import Asked, Format
+from ocrvl_cli.reading.errors import Exit
+from ocrvl_cli.reading.read_plan import Format, ReadPlan
 
 _DEFAULT_URLS = {"grpc": "localhost:8001", "http": "localhost:8000"}
 
@@ -41,7 +41,7 @@ Examples:
 Exit status:
   0    everything was read, or had been before
   1    some could not be read; they are listed at the end, the others were read
-  2    nothing was begun: an argument is wrong, or there is no such server
+  2    nothing was read: an argument is wrong, or there is no such server
   3    the server went away in the middle; run the same command again
   4    results cannot be written: a full disk, for example
   130  interrupted by Ctrl-C (143: by SIGTERM); with --output the same command goes on
@@ -63,7 +63,7 @@ def read(
     task: Annotated[
         Task | None,
         typer.Option(
-            help="Read each image or page as a whole, as this; ocr if neither layout is asked for.",
+            help="Read each image or page as a whole, as this; ocr if not given, without layout.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -180,7 +180,7 @@ def read(
         certificate=certificate,
         key=key,
     )
-    asked = Asked(
+    plan = ReadPlan(
         to_files=output is not None,
         formats=tuple(dict.fromkeys(wanted)),
         layout=layout,
@@ -192,17 +192,17 @@ def read(
     try:
         # they bring NumPy and gRPC along, which the other commands do not wait for
         from ocrvl_cli.reading.batch import Limits
-        from ocrvl_cli.reading.session import read_all
+        from ocrvl_cli.reading.run import read_all
 
         limits = Limits(
             jobs=jobs or Limits.jobs,
             documents=jobs or Limits.documents,
-            patience_at_start=wait or 0,
-            patience=Limits.patience if wait is None else wait,
+            start_retry_timeout=wait or 0,
+            retry_timeout=Limits.retry_timeout if wait is None else wait,
         )
-        status = read_all(inputs, server, asked, limits, output, force=force)
+        status = read_all(inputs, server, plan, limits, output, force=force)
     except KeyboardInterrupt:
-        # before there was a run that could be told of it
+        # before there was a run that could handle it
         status = Exit.INTERRUPTED
     if status:
         raise typer.Exit(status)
@@ -219,9 +219,9 @@ def _check(
 ) -> None:
     """Refuse what cannot be meant together."""
     if output is None and len(set(wanted)) > 1:
-        raise typer.BadParameter("several formats need a folder to go to", param_hint="--output")
+        raise typer.BadParameter("several formats need a folder", param_hint="--output")
     if output is None and draw:
-        raise typer.BadParameter("drawn pages need a folder to go to", param_hint="--output")
+        raise typer.BadParameter("drawn pages need a folder", param_hint="--output")
     if task and layout:
         raise typer.BadParameter("--layout reads each block as what it is, --task the whole page", param_hint="--task")
     if draw and (task or layout is False):
@@ -248,7 +248,7 @@ def _checked_url(url: str) -> str:
 def _parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise typer.BadParameter(f"{text!r}: NAME:VALUE is wanted", param_hint="--header")
+        raise typer.BadParameter(f"{text!r}: expected NAME:VALUE", param_hint="--header")
     return name.strip(), value.strip()
 
 
@@ -258,5 +258,5 @@ def _parse_options(text: str) -> dict[str, object]:
     except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint="--options") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter("a JSON object is wanted", param_hint="--options")
+        raise typer.BadParameter("expected a JSON object", param_hint="--options")
     return value

@@ -61,7 +61,7 @@ def repository(
         int | None, typer.Option(help="Documents that may wait in each of their two models; 32 if not given.")
     ] = None,
     max_documents: Annotated[
-        int | None, typer.Option(help="Documents under way at a time in each of these; 8 if not given.")
+        int | None, typer.Option(help="Documents in progress at a time in each of these; 8 if not given.")
     ] = None,
     max_request_bytes: Annotated[
         int | None, typer.Option(help="Bytes of the images of a request; 134217728 (128 MiB) if not given.")

@@ -137,7 +137,7 @@ def _triton_arguments(arguments: list[str]) -> tuple[str, ...]:
 
 
 def _models(interfaces: list[str]) -> tuple[str, ...]:
-    """The models to load for these interfaces; none, for all of the repository, where every interface is wanted."""
+    """The models to load for these interfaces; none, for all of the repository, where every interface is named."""
     from ocrvl.launcher.interfaces import Interface, models_of
 
     try:
@@ -153,7 +153,7 @@ def _opened(names: list[str]) -> tuple[Endpoint, ...]:
     try:
         return tuple(Endpoint(name) for name in names)
     except ValueError:
-        raise typer.BadParameter(f"one of {', '.join(Endpoint)} is wanted", param_hint="--allow") from None
+        raise typer.BadParameter(f"expected one of {', '.join(Endpoint)}", param_hint="--allow") from None
 
 
 def _network_warning(host: str) -> str | None:

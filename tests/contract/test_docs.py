@@ -18,7 +18,7 @@ from ocrvl.models.document.options import DocumentOptions, PixelLimits
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_cli import app
-from ocrvl_cli.reading.problems import Exit
+from ocrvl_cli.reading.errors import Exit
 from ocrvl_client._documents import DOCUMENT_OUTPUTS
 from ocrvl_client._messages import READ_OUTPUTS
 from tests.support.pages import anchors

@@ -10,54 +10,54 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from ocrvl_cli.reading.problems import InputProblem, NoServer, ServerLost
+from ocrvl_cli.reading.errors import InputError, ServerLost, ServerNotFound
 from ocrvl_cli.reading.reader import Reader, Result
 from ocrvl_cli.reading.record import modified_at
-from ocrvl_cli.reading.sources import Input, Nothing
+from ocrvl_cli.reading.sources import Input, SkippedInput
 from ocrvl_cli.terminal import printable
 from ocrvl_client import InvalidRequest, OcrvlError, RequestTimeout, ServerUnavailable
 
 T = TypeVar("T")
 
-_AHEAD: Final = 4
-"""Inputs for each that is read at a time that may be done before their turn to be handed out has come."""
+_LOOKAHEAD: Final = 4
+"""Times `jobs`: so many inputs may be done and wait for one before them."""
 
-_LOOK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`jobs` inputs at a time, of these `documents` whole documents, which keep many blocks of their own under way.
+    """`jobs` inputs at a time, of these `documents` whole documents, which keep many blocks of their own in flight.
 
-    Seconds: `patience` for a server that is not ready at the start, and for one that went away in the middle;
-    `download` for a URL.
+    Seconds: `start_retry_timeout` for a server that is not ready at the start, `retry_timeout` for one that went away
+    in the middle, `download` for a URL.
     """
 
     jobs: int = 32
     documents: int = 4
-    patience_at_start: float = 0.0
-    patience: float = 60.0
+    start_retry_timeout: float = 0.0
+    retry_timeout: float = 60.0
     download: float = 60.0
 
 
 class Batch:
-    """One run. `no_server` says why there is none, which may take it a few seconds."""
+    """One run. `explain` finds out why there is no server, which may take it a few seconds."""
 
-    def __init__(self, reader: Reader, limits: Limits, no_server: Callable[[], NoServer]) -> None:
-        self._reader, self._limits, self._no_server = reader, limits, no_server
+    def __init__(self, reader: Reader, limits: Limits, explain: Callable[[], ServerNotFound]) -> None:
+        self._reader, self._limits, self._explain = reader, limits, explain
         self._jobs = asyncio.Semaphore(limits.jobs)
         self._documents = asyncio.Semaphore(limits.documents)
         self._start = asyncio.Lock()
         self._started = False
         self._lost: ServerLost | None = None
-        self.left_over: list[Result] = []
+        self.undelivered: list[Result] = []
 
-    async def run(self, inputs: Iterable[Input | Nothing]) -> AsyncGenerator[Result, None]:
+    async def run(self, inputs: Iterable[Input | SkippedInput]) -> AsyncGenerator[Result, None]:
         """Read all; results come in the order of the inputs, their files are there before.
 
-        Raises `RunEnded` when the rest cannot be read either. What is under way then, or when the iterator is closed,
-        is ended; what was done and not yet handed out is in `left_over`.
+        Raises `RunAborted` when the rest cannot be read either. What is in flight then, or when the iterator is closed,
+        is cancelled; what was done and not yet handed out is in `undelivered`.
         """
         waiting: deque[asyncio.Task[Result]] = deque()
         try:
@@ -65,7 +65,7 @@ class Batch:
                 waiting.append(asyncio.create_task(self._read(one)))
                 # starts it: the next may take its time to be found
                 await asyncio.sleep(0)
-                while waiting and (len(waiting) > _AHEAD * self._limits.jobs or waiting[0].done()):
+                while waiting and (len(waiting) > _LOOKAHEAD * self._limits.jobs or waiting[0].done()):
                     yield await _first(waiting)
             while waiting:
                 yield await _first(waiting)
@@ -73,12 +73,12 @@ class Batch:
             for task in waiting:
                 task.cancel()
             ended = await asyncio.gather(*waiting, return_exceptions=True)
-            self.left_over = [result for result in ended if isinstance(result, Result)]
+            self.undelivered = [result for result in ended if isinstance(result, Result)]
 
-    async def _read(self, one: Input | Nothing) -> Result:
+    async def _read(self, one: Input | SkippedInput) -> Result:
         result = Result(printable(one.name))
-        if isinstance(one, Nothing):
-            result.problems.append(one.problem)
+        if isinstance(one, SkippedInput):
+            result.problems.append(one.reason)
             return result
         async with self._jobs:
             if self._lost is not None:
@@ -87,9 +87,9 @@ class Batch:
                 await self._read_input(one, result)
             except InvalidRequest as error:
                 if "unknown model" in str(error):
-                    raise NoServer(f"the server does not have what this needs ({error}); look at --url") from None
+                    raise ServerNotFound(f"the server does not have what this needs ({error}); look at --url") from None
                 result.problems.append(_describe(error))
-            except (InputProblem, OcrvlError) as error:
+            except (InputError, OcrvlError) as error:
                 result.problems.append(str(error))
         return result
 
@@ -106,45 +106,45 @@ class Batch:
         await self._wait_for_server()
         if self._reader.is_document(data):
             async with self._documents:
-                files = await self._through_restarts(lambda: self._reader.read_document(one, data, result))
+                files = await self._retry(lambda: self._reader.read_document(one, data, result))
         else:
-            files = await self._through_restarts(lambda: self._reader.read_image(one, data, result))
+            files = await self._retry(lambda: self._reader.read_image(one, data, result))
         if not result.problems:
             await asyncio.to_thread(self._reader.note_done, one, data, modified, files)
 
     async def _wait_for_server(self) -> None:
-        """Once, before the first request. Raises `NoServer`."""
+        """Once, before the first request. Raises `ServerNotFound`."""
         async with self._start:
-            give_up = time.monotonic() + self._limits.patience_at_start
+            deadline = time.monotonic() + self._limits.start_retry_timeout
             while not self._started:
                 self._started = await self._is_ready()
                 if self._started:
                     return
-                if time.monotonic() >= give_up:
-                    raise await asyncio.to_thread(self._no_server)
-                await asyncio.sleep(_LOOK_SECONDS)
+                if time.monotonic() >= deadline:
+                    raise await asyncio.to_thread(self._explain)
+                await asyncio.sleep(_POLL_SECONDS)
 
-    async def _through_restarts(self, read: Callable[[], Awaitable[T]]) -> T:
-        """What `read` gives, asked again while the server is away. Raises `ServerLost` when it stays away."""
-        give_up: float | None = None
+    async def _retry(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` gives, retried while the server is away. Raises `ServerLost` when it stays away."""
+        deadline: float | None = None
         while True:
             try:
                 return await read()
             except RequestTimeout:
                 raise
             except ServerUnavailable as error:
-                give_up = give_up or time.monotonic() + self._limits.patience
-                if not await self._comes_back(give_up):
-                    # the first one's words; the others were told the same
+                deadline = deadline or time.monotonic() + self._limits.retry_timeout
+                if not await self._comes_back(deadline):
+                    # the first one's words; the others failed with the same
                     self._lost = self._lost or ServerLost(
-                        f"the server went away and was not back within {self._limits.patience:g} s ({error})"
+                        f"the server went away and was not back within {self._limits.retry_timeout:g} s ({error})"
                     )
                     raise self._lost from None
 
-    async def _comes_back(self, give_up: float) -> bool:
+    async def _comes_back(self, deadline: float) -> bool:
         """Wait until the server takes requests again; whether it does by that time."""
-        while self._lost is None and (left := give_up - time.monotonic()) > 0:
-            await asyncio.sleep(min(_LOOK_SECONDS, left))
+        while self._lost is None and (left := deadline - time.monotonic()) > 0:
+            await asyncio.sleep(min(_POLL_SECONDS, left))
             if await self._is_ready():
                 return True
         return False

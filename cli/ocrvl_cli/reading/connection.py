@@ -1,4 +1,4 @@
-"""The server at the other end: what is asked of its client, and why there is none."""
+"""The server: what of its client is used, and why it cannot be reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Unpack
 
 from ocrvl.address import split_address
-from ocrvl_cli.reading.problems import NoServer
+from ocrvl_cli.reading.errors import ServerNotFound
 
 if TYPE_CHECKING:
     from ocrvl.wire import Task
@@ -48,7 +48,7 @@ class Server:
     key: Path | None = None
 
     def connect(self) -> AbstractAsyncContextManager[ReadingClient]:
-        """A client; closing it ends what is under way. Needs an event loop."""
+        """A client; closing it cancels what is in flight. Needs an event loop."""
         # it brings NumPy and gRPC along, which checking the options does not need
         from ocrvl_client import AsyncClient, Tls
 
@@ -56,7 +56,7 @@ class Server:
         return AsyncClient(self.url, protocol=self.protocol, timeout=self.timeout, tls=tls, headers=self.headers)
 
 
-def explain(url: str, protocol: str, *, tls: bool) -> NoServer:
+def explain(url: str, protocol: str, *, tls: bool) -> ServerNotFound:
     """Why no request gets through to this server, found out by asking its port in other ways; takes seconds at most."""
     host, port = split_address(url)
     usual = {"grpc": 8001, "http": 8000}
@@ -64,37 +64,39 @@ def explain(url: str, protocol: str, *, tls: bool) -> NoServer:
     try:
         heard = _hear(host, port)
     except socket.gaierror as error:
-        return NoServer(f"the host {host} is not known ({error.strerror}): look at --url")
+        return ServerNotFound(f"the host {host} is not known ({error.strerror}): look at --url")
     except ConnectionRefusedError:
-        return NoServer(
+        return ServerNotFound(
             f"no server at {url}: nothing listens there, or it is still loading. Start one with: ocrvl serve; "
             "wait for one that loads with: --wait 120"
         )
     except OSError as error:
-        return NoServer(
+        return ServerNotFound(
             f"no server at {url}: it cannot be reached ({error or 'no answer'}); look at --url and firewalls"
         )
     speaks_tls = _speaks_tls(host, port)
     if speaks_tls and not tls:
-        return NoServer(f"{url} wants TLS: give --tls, or --ca with the certificate of its authority")
+        return ServerNotFound(f"{url} wants TLS: give --tls, or --ca with the certificate of its authority")
     if tls and not speaks_tls:
-        return NoServer(f"{url} does not speak TLS: leave out --tls, --ca, --certificate and --key")
+        return ServerNotFound(f"{url} does not speak TLS: leave out --tls, --ca, --certificate and --key")
     if tls:
-        return NoServer(
+        return ServerNotFound(
             f"{url} speaks TLS, but no connection came about: --ca must have signed its certificate, which must name "
             f"{host}, and a server that asks for a certificate wants --certificate and --key"
         )
     speaks = "http" if heard.startswith(b"HTTP/1") else "grpc" if b"\x00" in heard else ""
     if speaks == other:
-        return NoServer(
+        return ServerNotFound(
             f"{url} speaks {_NAMES[speaks]}, not {_NAMES[protocol]}: give --protocol {speaks}, or the other port "
             f"(usually {usual[protocol]})"
         )
     if not speaks:
-        return NoServer(f"something listens at {url}, but it is no Triton server: look at --url")
+        return ServerNotFound(f"something listens at {url}, but it is no Triton server: look at --url")
     if heard.startswith(b"HTTP/1") and b" 200 " not in heard.partition(b"\r\n")[0]:
-        return NoServer(f"the server at {url} is there, but not ready: it is still loading. Wait with: --wait 120")
-    return NoServer(f"the server at {url} is there, but takes no requests; `ocrvl probe` says more about it")
+        return ServerNotFound(
+            f"the server at {url} is there, but not ready: it is still loading. Wait with: --wait 120"
+        )
+    return ServerNotFound(f"the server at {url} is there, but takes no requests; `ocrvl probe` says more about it")
 
 
 _NAMES = {"grpc": "gRPC", "http": "HTTP"}
@@ -112,7 +114,7 @@ def _hear(host: str, port: int) -> bytes:
 
 def _speaks_tls(host: str, port: int) -> bool:
     context = ssl.create_default_context()
-    # only whether it does is asked, nothing is told
+    # only whether it does is checked, and no data is sent
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
     try:

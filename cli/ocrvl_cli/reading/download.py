@@ -19,10 +19,10 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from ocrvl_cli.reading.problems import InputProblem
+from ocrvl_cli.reading.errors import InputError
 
 MAX_BYTES: Final = 268_435_456
-"""What the server takes as a document unless it is told otherwise (`max_file_bytes`)."""
+"""What the server takes as a document by default (`max_file_bytes`)."""
 
 _CHUNK: Final = 1 << 16
 
@@ -35,7 +35,7 @@ class _FewRedirections(HTTPRedirectHandler):
 def download(
     url: str, timeout: float, *, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.monotonic
 ) -> bytes:
-    """GET an http or https URL, within `timeout` seconds and five redirections. Raises `InputProblem`."""
+    """GET an http or https URL, within `timeout` seconds and five redirections. Raises `InputError`."""
     opener = OpenerDirector()
     # these and no others: urllib's default opener reads files and FTP as well
     for handler in (
@@ -52,14 +52,14 @@ def download(
         with opener.open(Request(url, headers={"User-Agent": "ocrvl"}), timeout=timeout) as answer:  # noqa: S310 - see above
             data = _receive(answer, max_bytes, clock() + timeout, clock)
     except (OSError, HTTPException, ValueError) as error:
-        raise InputProblem(_say(error, timeout)) from None
+        raise InputError(_say(error, timeout)) from None
     if not data:
-        raise InputProblem("it is empty")
+        raise InputError("it is empty")
     return data
 
 
 def _receive(answer: Any, max_bytes: int, deadline: float, clock: Callable[[], float]) -> bytes:
-    """The body. Raises `InputProblem`, `TimeoutError`, and what the connection raises."""
+    """The body. Raises `InputError`, `TimeoutError`, and what the connection raises."""
     chunks: list[bytes] = []
     promised, size = int(answer.headers.get("Content-Length") or 0), 0
     while promised <= max_bytes and size <= max_bytes:
@@ -71,7 +71,7 @@ def _receive(answer: Any, max_bytes: int, deadline: float, clock: Callable[[], f
         size += len(chunk)
         if clock() > deadline:
             raise TimeoutError
-    raise InputProblem(f"larger than {max_bytes >> 20} MiB")
+    raise InputError(f"larger than {max_bytes >> 20} MiB")
 
 
 def _say(error: Exception, timeout: float) -> str:
@@ -79,7 +79,7 @@ def _say(error: Exception, timeout: float) -> str:
         case HTTPError():
             return f"the web server answers {error.code} {error.reason}".strip()
         case TimeoutError() | URLError(reason=TimeoutError()):
-            return f"not there within {timeout:g} s"
+            return f"not downloaded within {timeout:g} s"
         case URLError():
             return f"it cannot be reached: {error.reason}"
         case _:

@@ -1,4 +1,4 @@
-"""What is wanted of each input."""
+"""How each input is read, and what its results are written as."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ RESULT_SUFFIXES: Final = frozenset((*_SUFFIXES.values(), DOCX_SUFFIX))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is wanted of each input; None and empty where that depends on the input.
+class ReadPlan:
+    """The command's options; None and empty where that depends on the input.
 
     `layout` finds the blocks of a page first and reads each as what it is; without it an image or page is read as a
     whole, with `task`. `to_files` is whether results become files.
@@ -51,8 +51,8 @@ class Asked:
     pages: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def for_file(self, data: bytes) -> AskedOfOne:
-        """What is wanted of a file with these bytes."""
+    def for_file(self, data: bytes) -> InputPlan:
+        """The plan of a file with these bytes."""
         is_pdf = kind_of_sent(data) == "PDF"
         layout = self.layout
         if layout is None:
@@ -64,9 +64,9 @@ class Asked:
         if not formats and layout:
             formats = (Format.MARKDOWN, Format.JSON) if self.to_files else (Format.MARKDOWN,)
         draw = self.draw if self.draw is not None else self.to_files and layout and not self.formats
-        return AskedOfOne(is_pdf or layout, layout, formats or (Format.TEXT,), self.task or Task.OCR, draw)
+        return InputPlan(is_pdf or layout, layout, formats or (Format.TEXT,), self.task or Task.OCR, draw)
 
-    def document_options(self, one: AskedOfOne) -> dict[str, Any]:
+    def document_options(self, one: InputPlan) -> dict[str, Any]:
         """The options of a request to `document`."""
         options: dict[str, Any] = {
             "visualize": one.draw,
@@ -81,13 +81,13 @@ class Asked:
 
     @property
     def digest(self) -> str:
-        """The same for the same wishes; another one means that a file has to be read again."""
+        """The same for the same options; another one means that a file has to be read again."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=dict).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
-class AskedOfOne:
-    """What is wanted of one input, with nothing left open. `document`: it is read page by page."""
+class InputPlan:
+    """How one input is read. `document`: page by page."""
 
     document: bool
     layout: bool

@@ -1,4 +1,4 @@
-"""One input: asked of the server as what it is, and its results written or kept for the screen."""
+"""One input: sent to the server as its plan says, and its results written or kept for the screen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocrvl_cli.reading.connection import ReadingClient
-from ocrvl_cli.reading.problems import InputProblem
-from ocrvl_cli.reading.read_plan import DOCX_SUFFIX, Asked, AskedOfOne, Format
+from ocrvl_cli.reading.errors import InputError
+from ocrvl_cli.reading.output_files import check_name, remove_files, write_file
+from ocrvl_cli.reading.read_plan import DOCX_SUFFIX, Format, InputPlan, ReadPlan
 from ocrvl_cli.reading.record import Record
 from ocrvl_cli.reading.render import describe_pages, render_document, render_reading
 from ocrvl_cli.reading.sources import Input
-from ocrvl_cli.reading.writing import check_name, remove_files, write_file
 from ocrvl_cli.terminal import dump_json
 from ocrvl_client import Document, Page
 
@@ -49,19 +49,19 @@ class Output:
 class Reader:
     """Reads inputs. Without an `output` the results are for the screen.
 
-    `on_pages` is told how many pages were done, how large a part of their input they are, and how many pages of it
-    became known; all are negative where an input is begun again.
+    `on_pages` gets how many pages were done, how large a part of their input they are, and how many pages of it became
+    known; all are negative where an input is begun again.
     """
 
     def __init__(
         self,
         client: ReadingClient,
-        asked: Asked,
+        plan: ReadPlan,
         *,
         output: Output | None = None,
         on_pages: Callable[[int, float, int], None] = lambda _pages, _part, _known: None,
     ) -> None:
-        self._client, self._asked, self._output, self._on_pages = client, asked, output, on_pages
+        self._client, self._plan, self._output, self._on_pages = client, plan, output, on_pages
 
     async def is_server_ready(self) -> bool:
         """Whether requests can be taken. Raises `OcrvlError`."""
@@ -69,50 +69,50 @@ class Reader:
 
     def is_document(self, data: bytes) -> bool:
         """Whether these bytes are read page by page."""
-        return self._asked.for_file(data).document
+        return self._plan.for_file(data).document
 
     def is_done(self, one: Input, data: bytes | None) -> bool:
         """Whether an input was read in an earlier run and is unchanged, by its bytes or by its size and time."""
         output = self._output
-        return output is not None and not output.force and output.record.is_done(one, self._asked.digest, data)
+        return output is not None and not output.force and output.record.is_done(one, self._plan.digest, data)
 
     def check_place(self, one: Input, data: bytes) -> None:
-        """See that an input's results can be written. Raises `InputProblem`."""
+        """See that an input's results can be written. Raises `InputError`."""
         if self._output is not None:
-            asked = self._asked.for_file(data)
-            for each in asked.formats:
-                check_name(self._output.folder, f"{self._stem(one, asked)}{each.suffix}")
+            input_plan = self._plan.for_file(data)
+            for each in input_plan.formats:
+                check_name(self._output.folder, f"{self._stem(one, input_plan)}{each.suffix}")
 
     def note_done(self, one: Input, data: bytes, modified: int, files: Files) -> None:
-        """Note for later runs that an input is done. Raises `CanNotWrite`."""
+        """Note for later runs that an input is done. Raises `OutputError`."""
         if self._output is not None:
-            self._output.record.add(one, self._asked.digest, data, modified, files)
+            self._output.record.add(one, self._plan.digest, data, modified, files)
 
     async def read_image(self, one: Input, data: bytes, result: Result) -> Files:
-        """Read an image as a whole. Raises `InputProblem`, `OcrvlError`, `CanNotWrite`."""
-        asked = self._asked.for_file(data)
-        reading = await self._client.read(data, task=asked.task, **self._asked.options)
+        """Read an image as a whole. Raises `InputError`, `OcrvlError`, `OutputError`."""
+        input_plan = self._plan.for_file(data)
+        reading = await self._client.read(data, task=input_plan.task, **self._plan.options)
         if reading.error:
-            raise InputProblem(reading.error)
+            raise InputError(reading.error)
         if reading.warning:
             result.warnings.append(reading.warning)
         self._on_pages(1, 1.0, 1)
-        texts = {each: render_reading(reading, one.name, each, asked.task) for each in asked.formats}
-        return await self._finish(one, asked, texts, {}, result)
+        texts = {each: render_reading(reading, one.name, each, input_plan.task) for each in input_plan.formats}
+        return await self._finish(one, input_plan, texts, {}, result)
 
     async def read_document(self, one: Input, data: bytes, result: Result) -> Files:
         """Read a document; images are written as its pages come. Raises as `read_image`.
 
         What could not be read of it is in `result`, the rest is written.
         """
-        asked = self._asked.for_file(data)
+        input_plan = self._plan.for_file(data)
         result.problems, result.warnings = [], []
         pages: list[Page] = []
         whole: Document | None = None
         images: dict[str, int] = {}
         part, known = 0.0, 0
         try:
-            async with aclosing(self._client.document_stream(data, **self._asked.document_options(asked))) as parts:
+            async with aclosing(self._client.document_stream(data, **self._plan.document_options(input_plan))) as parts:
                 async for page in parts:
                     if isinstance(page, Document):
                         whole = page
@@ -122,47 +122,47 @@ class Reader:
                     _report(page, result)
                     images |= await self._write_images(one, page)
                     # a page of HTML has its images inside it; else they are not held until the end
-                    pages.append(page if Format.HTML in asked.formats else replace(page, images={}))
+                    pages.append(page if Format.HTML in input_plan.formats else replace(page, images={}))
         except BaseException:
             self._on_pages(-len(pages), -part, -known)
             raise
         if whole is None:
-            raise InputProblem("the server has ended the document without its last part")
-        texts = {each: render_document(whole, pages, one.name, each) for each in asked.formats}
+            raise InputError("the server has ended the document without its last part")
+        texts = {each: render_document(whole, pages, one.name, each) for each in input_plan.formats}
         if self._output is not None and Format.JSON in texts:
             texts[Format.JSON] = dump_json(describe_pages(pages), indent=1)
         more = {DOCX_SUFFIX: whole.docx} if whole.docx else {}
-        files = {**images, **await self._finish(one, asked, texts, more, result)}
+        files = {**images, **await self._finish(one, input_plan, texts, more, result)}
         if self._output is not None:
             await asyncio.to_thread(remove_files, self._output.folder, self._output.record.replaced(one, files))
         return files
 
     async def _finish(
-        self, one: Input, asked: AskedOfOne, texts: Mapping[Format, str], more: Mapping[str, bytes], result: Result
+        self, one: Input, input_plan: InputPlan, texts: Mapping[Format, str], more: Mapping[str, bytes], result: Result
     ) -> Files:
-        """Write the results, or keep the one that is asked for."""
+        """Write the results, or keep the one for the screen."""
         if self._output is None:
-            result.text = texts[asked.formats[0]]
+            result.text = texts[input_plan.formats[0]]
             return {}
-        place = self._stem(one, asked)
-        files = {f"{place}{each.suffix}": text.encode("utf-8", "backslashreplace") for each, text in texts.items()}
-        files |= {f"{place}{suffix}": file for suffix, file in more.items()}
+        target = self._stem(one, input_plan)
+        files = {f"{target}{each.suffix}": text.encode("utf-8", "backslashreplace") for each, text in texts.items()}
+        files |= {f"{target}{suffix}": file for suffix, file in more.items()}
         result.written = tuple(self._output.folder / name for name in files)
         return await self._write(files)
 
-    def _stem(self, one: Input, asked: AskedOfOne) -> str:
+    def _stem(self, one: Input, input_plan: InputPlan) -> str:
         """An input's main results below the folder, without their suffixes."""
         assert self._output is not None
-        place = self._output.record.place_of(one)
-        return f"{place}/{place.rpartition('/')[2]}" if asked.document else place
+        target = self._output.record.target_of(one)
+        return f"{target}/{target.rpartition('/')[2]}" if input_plan.document else target
 
     async def _write_images(self, one: Input, page: Page) -> dict[str, int]:
         """Write a page's images where results become files."""
         if self._output is None or not page.images:
             return {}
-        folder = self._output.record.place_of(one)
+        folder = self._output.record.target_of(one)
         files = {f"{folder}/{name}": data for name, data in page.images.items()}
-        await asyncio.to_thread(self._output.record.begin, one, files.keys())
+        await asyncio.to_thread(self._output.record.start, one, files.keys())
         return await self._write(files)
 
     async def _write(self, files: Mapping[str, bytes]) -> dict[str, int]:
@@ -173,7 +173,7 @@ class Reader:
 
 
 def _report(page: Page, result: Result) -> None:
-    """What of a page could not be read, and what is not as it was asked for."""
+    """Adds what of a page could not be read to the problems, and its warning."""
     where = f"page {page.index + 1}"
     if page.warning:
         result.warnings.append(f"{where}: {page.warning}")

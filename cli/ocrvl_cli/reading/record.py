@@ -12,25 +12,25 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Final
 
-from ocrvl_cli.reading.noted import Begun, Done, parse
-from ocrvl_cli.reading.places import Places
-from ocrvl_cli.reading.problems import RunEnded
+from ocrvl_cli.reading.errors import RunAborted
+from ocrvl_cli.reading.output_files import output_error
+from ocrvl_cli.reading.output_names import OutputNames
 from ocrvl_cli.reading.read_plan import RESULT_SUFFIXES
+from ocrvl_cli.reading.record_entries import DoneEntry, StartedEntry, parse_entry
 from ocrvl_cli.reading.sources import Input
-from ocrvl_cli.reading.writing import can_not_write
 
 FILE_NAME: Final = ".ocrvl.jsonl"
 
 
 class Record:
-    """A file of JSON lines in the output folder; later lines count more, and one that was cut off counts nothing.
+    """A file of JSON lines in the output folder; later lines count more, and one that was cut off does not count.
 
-    Use in a `with` block, which keeps other runs out of the folder. Raises `RunEnded`, `CanNotWrite`.
+    Use in a `with` block, which keeps other runs out of the folder. Raises `RunAborted`, `OutputError`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._done: dict[str, Done] = {}
+        self._done: dict[str, DoneEntry] = {}
         self._readings: dict[str, list[frozenset[str]]] = {}
         self._stack = ExitStack()
 
@@ -40,11 +40,11 @@ class Record:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = self._stack.enter_context(path.open("a+b"))
         except OSError as error:
-            raise can_not_write(self._folder, error) from None
+            raise output_error(self._folder, error) from None
         if not _lock(self._file.fileno()):
             self._stack.close()
-            raise RunEnded(f"another ocrvl is writing to {self._folder}: wait for it, or choose another folder")
-        self._places = Places(self._folder)
+            raise RunAborted(f"another ocrvl is writing to {self._folder}: wait for it, or choose another folder")
+        self._names = OutputNames(self._folder)
         self._file.seek(0)
         lines = self._file.read().split(b"\n")
         # a line that was cut off must not swallow the next
@@ -58,39 +58,39 @@ class Record:
     ) -> None:
         self._stack.close()
 
-    def place_of(self, one: Input) -> str:
+    def target_of(self, one: Input) -> str:
         """Where this input's results go below the folder, without a suffix: the same in every run, and no other's."""
-        return self._places.of(one)
+        return self._names.assign(one)
 
-    def is_done(self, one: Input, asked: str, data: bytes | None = None) -> bool:
-        """Whether results of this input are there, asked for in the same way, and it has not changed since.
+    def is_done(self, one: Input, plan: str, data: bytes | None = None) -> bool:
+        """Whether results of this input are there, read by the same plan, and it has not changed since.
 
         Without its bytes a file that has kept its size and time counts as unchanged, with them what has kept its hash.
         """
         done = self._done.get(one.key)
-        if done is None or done.asked != asked or not self._has(done.files):
+        if done is None or done.plan != plan or not self._has(done.files):
             return False
         if data is not None:
             return done.hash == sha256(data).hexdigest()
         return one.path is not None and (done.size, done.modified) == _stat(one.path)
 
-    def add(self, one: Input, asked: str, data: bytes, modified: int, files: Mapping[str, int]) -> None:
-        """Note that an input is done. Raises `CanNotWrite`."""
-        done = Done(one.key, self.place_of(one), len(data), modified, sha256(data).hexdigest(), asked, files)
+    def add(self, one: Input, plan: str, data: bytes, modified: int, files: Mapping[str, int]) -> None:
+        """Note that an input is done. Raises `OutputError`."""
+        done = DoneEntry(one.key, self.target_of(one), len(data), modified, sha256(data).hexdigest(), plan, files)
         self._write(asdict(done))
         self._note_done(done)
 
-    def begin(self, one: Input, names: Collection[str]) -> None:
-        """Note that these files of an input are about to be written, though it may never be done.
+    def start(self, one: Input, names: Collection[str]) -> None:
+        """Note that these files of an input are written next, though it may never be done.
 
-        Raises `CanNotWrite`.
+        Raises `OutputError`.
         """
-        begun = Begun(one.key, self.place_of(one), tuple(names))
-        self._write(asdict(begun))
-        self._note_begun(begun)
+        started = StartedEntry(one.key, self.target_of(one), tuple(names))
+        self._write(asdict(started))
+        self._note_started(started)
 
     def replaced(self, one: Input, files: Collection[str]) -> set[str]:
-        """Files of earlier readings of this input whose place these take, and that are not among them.
+        """Files of earlier readings of this input that these replace, and that are not among them.
 
         A reading that was done is replaced where all its texts are; its images may belong to a text of another format
         otherwise. One that was not is replaced by any.
@@ -99,14 +99,14 @@ class Record:
         return set().union(*earlier) - set().union(*_without(earlier, files)) - set(files)
 
     def _load(self, line: bytes) -> None:
-        noted = parse(line)
-        if noted is None:
+        entry = parse_entry(line)
+        if entry is None:
             return
-        self._places.take(noted.key, noted.place)
-        if isinstance(noted, Done):
-            self._note_done(noted)
+        self._names.reserve(entry.key, entry.target)
+        if isinstance(entry, DoneEntry):
+            self._note_done(entry)
         else:
-            self._note_begun(noted)
+            self._note_started(entry)
 
     def _write(self, fields: Mapping[str, object]) -> None:
         line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogateescape")
@@ -114,18 +114,18 @@ class Record:
             self._file.write(self._start + line + b"\n")
             self._file.flush()
         except OSError as error:
-            raise can_not_write(self._folder, error) from None
+            raise output_error(self._folder, error) from None
         self._start = b""
 
-    def _note_done(self, done: Done) -> None:
+    def _note_done(self, done: DoneEntry) -> None:
         self._done[done.key] = done
         self._readings[done.key] = [*_without(self._readings.get(done.key, []), done.files), frozenset(done.files)]
 
-    def _note_begun(self, begun: Begun) -> None:
-        self._readings.setdefault(begun.key, []).append(frozenset(begun.begun))
-        if begun.key in self._done and not self._done[begun.key].files.keys().isdisjoint(begun.begun):
+    def _note_started(self, started: StartedEntry) -> None:
+        self._readings.setdefault(started.key, []).append(frozenset(started.started))
+        if started.key in self._done and not self._done[started.key].files.keys().isdisjoint(started.started):
             # what it had written is being overwritten
-            del self._done[begun.key]
+            del self._done[started.key]
 
     def _has(self, files: Mapping[str, int]) -> bool:
         try:

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from ocrvl_cli.reading.download import download
-from ocrvl_cli.reading.problems import InputProblem
+from ocrvl_cli.reading.errors import InputError
 
 STDIN: Final = "-"
 
@@ -25,19 +25,19 @@ _MAGIC: Final = re.compile(r"[*?[]")
 class Input:
     """Something to read.
 
-    `name` is what its user calls it, `key` what it is known by in later runs, `place` where its results go below an
-    output folder, with the file's own suffix. It is a file if it has a `path`, or has been read already if it has
+    `name` is what its user calls it, `key` what it is known by in later runs, `target` where its results go below
+    an output folder, with the file's own suffix. It is a file if it has a `path`, or has been read already if it has
     `data`, else it is a URL, or standard input.
     """
 
     name: str
     key: str
-    place: PurePosixPath
+    target: PurePosixPath
     path: Path | None = None
     data: bytes | None = None
 
     def load(self, timeout: float) -> bytes:
-        """All of it; `timeout` in seconds bounds a download. Raises `InputProblem`."""
+        """All of it; `timeout` in seconds bounds a download. Raises `InputError`."""
         if self.data is not None:
             return self.data
         if self.path is None:
@@ -45,21 +45,21 @@ class Input:
         try:
             data = self.path.read_bytes()
         except OSError as error:
-            raise InputProblem(error.strerror or str(error)) from None
+            raise InputError(error.strerror or str(error)) from None
         if not data:
-            raise InputProblem("it is empty")
+            raise InputError("it is empty")
         return data
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """An argument, or a part of it, in which there is nothing to read, and why."""
+class SkippedInput:
+    """An argument, or a part of it, in which no input was found, and why."""
 
     name: str
-    problem: str
+    reason: str
 
 
-def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> Iterator[Input | Nothing]:
+def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> Iterator[Input | SkippedInput]:
     """What the arguments name, each once, in their order; files of a folder by name, numbers in it as numbers.
 
     Folders are searched in depth, without hidden files, links to folders, and the folder `leave_out`.
@@ -74,26 +74,26 @@ def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> Iter
             yield found
 
 
-def _find(argument: str, leave_out: Path | None) -> Iterator[Input | Nothing]:
+def _find(argument: str, leave_out: Path | None) -> Iterator[Input | SkippedInput]:
     path = Path(argument)
     if argument == STDIN:
         yield Input("standard input", STDIN, PurePosixPath("stdin"))
     elif re.match(r"https?://", argument, re.IGNORECASE):
         yield Input(argument, argument, PurePosixPath(_name_of(argument)))
-    elif _is_there(path, Path.is_dir):
+    elif _exists(path, Path.is_dir):
         yield from _search(path, leave_out)
-    elif _MAGIC.search(argument) and not _is_there(path):
+    elif _MAGIC.search(argument) and not _exists(path):
         yield from _match(argument, leave_out)
     else:
         yield _file(path, path.name)
 
 
-def _file(path: Path, place: str | Path) -> Input:
+def _file(path: Path, target: str | Path) -> Input:
     # not resolved: a link may lead elsewhere tomorrow, and its results should stay where they are
-    return Input(str(path), str(path.absolute()), PurePosixPath(Path(place).as_posix()), path)
+    return Input(str(path), str(path.absolute()), PurePosixPath(Path(target).as_posix()), path)
 
 
-def _search(folder: Path, leave_out: Path | None) -> Iterator[Input | Nothing]:
+def _search(folder: Path, leave_out: Path | None) -> Iterator[Input | SkippedInput]:
     problems: list[OSError] = []
     left_out = leave_out.resolve() if leave_out else None
     found = False
@@ -108,39 +108,39 @@ def _search(folder: Path, leave_out: Path | None) -> Iterator[Input | Nothing]:
                 found = True
                 yield _file(path, path.relative_to(folder))
     for problem in problems:
-        yield Nothing(str(problem.filename), f"the folder cannot be read: {problem.strerror}")
+        yield SkippedInput(str(problem.filename), f"the folder cannot be read: {problem.strerror}")
     if not found and not problems:
-        yield Nothing(str(folder), f"no files in it that can be read ({', '.join(sorted(_SUFFIXES))})")
+        yield SkippedInput(str(folder), f"no files in it that can be read ({', '.join(sorted(_SUFFIXES))})")
 
 
-def _match(pattern: str, leave_out: Path | None) -> Iterator[Input | Nothing]:
+def _match(pattern: str, leave_out: Path | None) -> Iterator[Input | SkippedInput]:
     parts = Path(pattern).parts
     # folders that exist are meant as they are called, whatever is in their names
-    first = next(place for place in range(len(parts)) if not _is_there(Path(*parts[: place + 1])))
+    first = next(index for index in range(len(parts)) if not _exists(Path(*parts[: index + 1])))
     root = Path(*parts[:first])
     left_out = leave_out.resolve() if leave_out else None
     found = False
     try:
         matches = sorted(root.glob(str(Path(*parts[first:]))), key=lambda path: _in_order(str(path)))
     except ValueError as error:
-        yield Nothing(pattern, f"it is no pattern: {error}")
+        yield SkippedInput(pattern, f"not a pattern: {error}")
         return
     for path in matches:
-        place = path.relative_to(root)
+        target = path.relative_to(root)
         # `**` matches folders as well, whose files it matches too
         if (
-            _is_there(path, Path.is_dir)
-            or any(part.startswith(".") for part in place.parts)
+            _exists(path, Path.is_dir)
+            or any(part.startswith(".") for part in target.parts)
             or left_out in path.resolve().parents
         ):
             continue
         found = True
-        yield _file(path, place)
+        yield _file(path, target)
     if not found:
-        yield Nothing(pattern, "no file matches it")
+        yield SkippedInput(pattern, "no file matches it")
 
 
-def _is_there(path: Path, look: Callable[[Path], bool] = Path.exists) -> bool:
+def _exists(path: Path, look: Callable[[Path], bool] = Path.exists) -> bool:
     """Whether there is such a file; false where none can be called so, or nobody may look."""
     try:
         return look(path)

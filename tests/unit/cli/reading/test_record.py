@@ -10,20 +10,20 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ocrvl_cli.reading.problems import CanNotWrite, Exit, InputProblem, RunEnded
+from ocrvl_cli.reading.errors import Exit, InputError, OutputError, RunAborted
+from ocrvl_cli.reading.output_files import check_name, remove_files, write_file
 from ocrvl_cli.reading.record import FILE_NAME, Record, modified_at
 from ocrvl_cli.reading.sources import Input
-from ocrvl_cli.reading.writing import check_name, remove_files, write_file
 
 
 def named(*names: str) -> list[Input]:
-    """Inputs with these places, each another file."""
+    """Inputs with these targets, each another file."""
     return [Input(name, f"/{number}/{name}", PurePosixPath(name)) for number, name in enumerate(names)]
 
 
-def places(folder: Path, inputs: Sequence[Input]) -> list[str]:
+def names_of(folder: Path, inputs: Sequence[Input]) -> list[str]:
     with Record(folder) as record:
-        return [record.place_of(one) for one in inputs]
+        return [record.target_of(one) for one in inputs]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def places(folder: Path, inputs: Sequence[Input]) -> list[str]:
 def test_no_two_inputs_have_the_same_name_for_their_results(
     tmp_path: Path, names: list[str], expected: list[str]
 ) -> None:
-    assert places(tmp_path, named(*names)) == expected
+    assert names_of(tmp_path, named(*names)) == expected
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def scan(tmp_path: Path) -> Input:
 
 @pytest.fixture
 def output(tmp_path: Path, scan: Input) -> Path:
-    """An output folder in which `scan` is done, asked for as "this"."""
+    """An output folder in which `scan` is done, read by the plan "this"."""
     folder = tmp_path / "out"
     with Record(folder) as record:
         write_file(folder, "scan.txt", b"text")
@@ -75,7 +75,7 @@ def test_what_is_done_and_unchanged_is_known_in_the_next_run(output: Path, scan:
 
 def test_a_name_is_kept_for_later_runs_and_from_other_inputs(output: Path, scan: Input) -> None:
     (other,) = named("scan.png")
-    assert places(output, [other, scan]) == ["scan.png", "scan"]
+    assert names_of(output, [other, scan]) == ["scan.png", "scan"]
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names cannot be had there")
@@ -111,9 +111,9 @@ def test_results_that_are_gone_or_cut_off_are_not_done(output: Path, scan: Input
     [
         b'{"key": "/a", "pla',
         b"7\n",
-        b'{"key": "/a", "place": "a", "begun": 5}\n',
-        b'{"key": "/a", "place": ["a"], "begun": []}\n',
-        b'{"key": "/a", "place": "a", "size": 1, "modified": 1, "hash": "", "asked": "", "files": [1]}\n',
+        b'{"key": "/a", "target": "a", "started": 5}\n',
+        b'{"key": "/a", "target": ["a"], "started": []}\n',
+        b'{"key": "/a", "target": "a", "size": 1, "modified": 1, "hash": "", "plan": "", "files": [1]}\n',
     ],
 )
 def test_a_line_that_was_cut_off_or_is_none_costs_only_itself(output: Path, scan: Input, line: bytes) -> None:
@@ -128,14 +128,14 @@ def test_a_line_that_was_cut_off_or_is_none_costs_only_itself(output: Path, scan
 
 
 def test_two_runs_do_not_write_to_the_same_folder(tmp_path: Path) -> None:
-    with Record(tmp_path), pytest.raises(RunEnded, match="another ocrvl is writing") as refusal, Record(tmp_path):
+    with Record(tmp_path), pytest.raises(RunAborted, match="another ocrvl is writing") as refusal, Record(tmp_path):
         pass
     assert refusal.value.status is Exit.REFUSED
 
 
 def test_a_folder_that_can_not_be_made_ends_the_run(scan: Input) -> None:
     assert scan.path is not None
-    with pytest.raises(CanNotWrite, match=r"cannot be written.*choose another folder"), Record(scan.path / "out"):
+    with pytest.raises(OutputError, match=r"cannot be written.*choose another folder"), Record(scan.path / "out"):
         pass
 
 
@@ -158,8 +158,8 @@ class FullDisk:
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_file(tmp_path, "a.md", b"before")
-    monkeypatch.setattr("ocrvl_cli.reading.writing.os.fdopen", FullDisk)
-    with pytest.raises(CanNotWrite, match=r"No space left on device; free some space") as end:
+    monkeypatch.setattr("ocrvl_cli.reading.output_files.os.fdopen", FullDisk)
+    with pytest.raises(OutputError, match=r"No space left on device; free some space") as end:
         write_file(tmp_path, "a.md", b"after")
     assert end.value.status is Exit.UNWRITABLE
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.md": b"before"}
@@ -167,12 +167,12 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/tmp/a.jpg", "imgs/../../a.jpg"])
 def test_a_name_of_the_server_s_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputProblem, match="has named an image"):
+    with pytest.raises(InputError, match="has named an image"):
         write_file(tmp_path, name, b"")
 
 
 def test_a_name_that_is_too_long_is_a_problem_of_its_input_alone(tmp_path: Path) -> None:
-    with pytest.raises(InputProblem, match="too long"):
+    with pytest.raises(InputError, match="too long"):
         write_file(tmp_path, f"{'a' * 300}.md", b"")
 
 
@@ -186,7 +186,7 @@ def test_nothing_outside_the_folder_is_ever_removed(tmp_path: Path) -> None:
 
 def test_what_is_being_overwritten_is_not_done(output: Path, scan: Input) -> None:
     with Record(output) as record:
-        record.begin(scan, ["scan.txt"])
+        record.start(scan, ["scan.txt"])
     with Record(output) as record:
         assert not record.is_done(scan, "this")
 
@@ -194,9 +194,9 @@ def test_what_is_being_overwritten_is_not_done(output: Path, scan: Input) -> Non
 @pytest.mark.parametrize(
     ("name", "problem"), [("a/b.md", "is a folder"), ("c/b.md", "Not a directory"), ("d/" * 3000 + "b.md", "too long")]
 )
-def test_a_result_that_can_not_be_written_is_known_before_there_is_one(tmp_path: Path, name: str, problem: str) -> None:
+def test_a_result_that_cannot_be_written_is_known_before_there_is_one(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "a/b.md").mkdir(parents=True)
     (tmp_path / "c").touch()
-    with pytest.raises(InputProblem, match=problem):
+    with pytest.raises(InputError, match=problem):
         check_name(tmp_path, name)
     check_name(tmp_path, "new/b.md")

@@ -16,29 +16,29 @@ import typer
 
 from ocrvl_cli.reading.batch import Batch, Limits
 from ocrvl_cli.reading.connection import Server, explain
-from ocrvl_cli.reading.problems import Exit, RunEnded
+from ocrvl_cli.reading.errors import Exit, RunAborted
+from ocrvl_cli.reading.output_files import output_error
 from ocrvl_cli.reading.progress import Bar
-from ocrvl_cli.reading.read_plan import Asked, Format
+from ocrvl_cli.reading.read_plan import Format, ReadPlan
 from ocrvl_cli.reading.reader import Output, Reader, Result
 from ocrvl_cli.reading.record import Record
-from ocrvl_cli.reading.sources import Input, Nothing, find_inputs
+from ocrvl_cli.reading.sources import Input, SkippedInput, find_inputs
 from ocrvl_cli.reading.stdin import read_stdin
-from ocrvl_cli.reading.writing import can_not_write
 from ocrvl_cli.terminal import Console, echo, echo_path
 
 
 @dataclass
-class Tally:
-    """What became of the inputs so far. `rest` is how many have not had their turn."""
+class Summary:
+    """What became of the inputs so far. `remaining` is how many have not been read."""
 
-    rest: int
+    remaining: int
     read: int = 0
     skipped: int = 0
     failed: list[Result] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         """Count a result."""
-        self.rest -= 1
+        self.remaining -= 1
         if result.problems:
             self.failed.append(result)
         elif result.skipped:
@@ -48,14 +48,14 @@ class Tally:
 
 
 def read_all(
-    arguments: Sequence[str], server: Server, asked: Asked, limits: Limits, output: Path | None, *, force: bool
+    arguments: Sequence[str], server: Server, plan: ReadPlan, limits: Limits, output: Path | None, *, force: bool
 ) -> Exit:
     """Read everything and print results on standard output, everything else on standard error."""
     errors = Console(stderr=True)
     inputs = list(read_stdin(find_inputs(arguments, leave_out=output)))
-    if output is None and Format.HTML in asked.formats and len(inputs) > 1:
-        raise typer.BadParameter("pages of HTML of several inputs need a folder to go to", param_hint="--output")
-    tally = Tally(len(inputs))
+    if output is None and Format.HTML in plan.formats and len(inputs) > 1:
+        raise typer.BadParameter("HTML of several inputs needs a folder", param_hint="--output")
+    summary = Summary(len(inputs))
     ended = Exit.READ
     try:
         with ExitStack() as stack:
@@ -64,11 +64,11 @@ def read_all(
                 record = stack.enter_context(Record(output))
                 for one in inputs:
                     if isinstance(one, Input):
-                        record.place_of(one)
+                        record.target_of(one)
                 into = Output(output, record, force)
             bar = stack.enter_context(Bar(errors, len(inputs)))
-            asyncio.run(_read(inputs, server, asked, limits, into, tally, bar, errors))
-    except RunEnded as error:
+            asyncio.run(_read(inputs, server, plan, limits, into, summary, bar, errors))
+    except RunAborted as error:
         ended = error.status
         errors.print(str(error), style="red")
     except KeyboardInterrupt:
@@ -76,18 +76,18 @@ def read_all(
         errors.print("interrupted", style="red")
     except asyncio.CancelledError:
         ended = Exit.TERMINATED
-        errors.print("told to end", style="red")
-    _sum_up(tally, output, ended, errors)
-    return ended or (Exit.SOME_FAILED if tally.failed else Exit.READ)
+        errors.print("terminated", style="red")
+    _print_summary(summary, output, ended, errors)
+    return ended or (Exit.SOME_FAILED if summary.failed else Exit.READ)
 
 
 async def _read(
-    inputs: Sequence[Input | Nothing],
+    inputs: Sequence[Input | SkippedInput],
     server: Server,
-    asked: Asked,
+    plan: ReadPlan,
     limits: Limits,
     output: Output | None,
-    tally: Tally,
+    summary: Summary,
     bar: Bar,
     errors: Console,
 ) -> None:
@@ -96,22 +96,22 @@ async def _read(
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     many = len(inputs) > 1
     async with server.connect() as client:
-        reader = Reader(client, asked, output=output, on_pages=bar.add_pages)
+        reader = Reader(client, plan, output=output, on_pages=bar.add_pages)
         batch = Batch(reader, limits, partial(explain, server.url, server.protocol, tls=server.tls))
         try:
             async with aclosing(batch.run(inputs)) as results:
                 async for result in results:
-                    tally.add(result)
+                    summary.add(result)
                     bar.add_done(failed=bool(result.problems))
-                    _print(result, asked, many=many, errors=errors)
+                    _print(result, plan, many=many, errors=errors)
         finally:
             if output is not None:
-                # their files are there, though their turn to be told had not come
-                for result in batch.left_over:
-                    tally.add(result)
+                # their files are written, though they were not reported yet
+                for result in batch.undelivered:
+                    summary.add(result)
 
 
-def _print(result: Result, asked: Asked, *, many: bool, errors: Console) -> None:
+def _print(result: Result, plan: ReadPlan, *, many: bool, errors: Console) -> None:
     for warning in result.warnings:
         errors.print(f"{result.name}: {warning}", style="yellow")
     if result.skipped or not (result.written or result.text or not result.problems):
@@ -121,30 +121,32 @@ def _print(result: Result, asked: Asked, *, many: bool, errors: Console) -> None
             for path in result.written:
                 echo_path(path)
             return
-        if many and Format.JSON not in asked.formats:
+        if many and Format.JSON not in plan.formats:
             echo(f"==> {result.name} <==")
         echo(result.text)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
-        raise can_not_write(Path("standard output"), error) from None
+        raise output_error(Path("standard output"), error) from None
 
 
-def _sum_up(tally: Tally, output: Path | None, ended: Exit, errors: Console) -> None:
+def _print_summary(summary: Summary, output: Path | None, ended: Exit, errors: Console) -> None:
     """The failures, and in a sentence what there is."""
-    for result in tally.failed:
+    for result in summary.failed:
         for problem in result.problems:
             text = problem.removeprefix(f"{result.name}: ")
             errors.print(f"{result.name}: {text}", style="red")
-    total = tally.read + tally.skipped + len(tally.failed) + tally.rest
-    if total == 1 and not tally.skipped:
+    total = summary.read + summary.skipped + len(summary.failed) + summary.remaining
+    if total == 1 and not summary.skipped:
         return
-    parts = [f"{tally.read} read"]
-    parts += [f"{tally.skipped} done before"] if tally.skipped else []
-    parts += [f"{len(tally.failed)} failed"] if tally.failed else []
-    parts += [f"{tally.rest} not begun or not finished"] if tally.rest else []
+    parts = [f"{summary.read} read"]
+    parts += [f"{summary.skipped} done before"] if summary.skipped else []
+    parts += [f"{len(summary.failed)} failed"] if summary.failed else []
+    parts += [f"{summary.remaining} not begun or not finished"] if summary.remaining else []
     again = (
-        "; the same command goes on from there" if output is not None and tally.rest and ended != Exit.REFUSED else ""
+        "; the same command goes on from there"
+        if output is not None and summary.remaining and ended != Exit.REFUSED
+        else ""
     )
-    if output is not None or tally.failed or tally.rest:
+    if output is not None or summary.failed or summary.remaining:
         errors.print(f"{', '.join(parts)}{again}")

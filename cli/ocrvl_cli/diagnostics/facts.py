@@ -1,4 +1,4 @@
-"""What is known of a machine, as plain values; `gather` finds them out."""
+"""What is known of a machine, as plain values; `machine` and `repository` gather them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Gpu:
 class Machine:
     """What the server would run on. Sizes in bytes; `free_disk` by folder.
 
-    `gpu_trouble` is why the driver could not be asked, empty where it was or where there is none.
-    `visible_devices` is `CUDA_VISIBLE_DEVICES`, None where it is not set. `taken_ports` are those of the ports asked
-    about on which something listens already. `has_mps` is whether NVIDIA's MPS runs here or can be started.
+    `gpu_problem` is why the driver did not answer, empty where it did or where there is none.
+    `visible_devices` is `CUDA_VISIBLE_DEVICES`, None where it is not set. `taken_ports` are those of `ports`
+    on which something listens already. `has_mps` is whether NVIDIA's MPS runs here or can be started.
     """
 
     gpus: tuple[Gpu, ...] = ()
-    gpu_trouble: str = ""
+    gpu_problem: str = ""
     visible_devices: str | None = None
     shared_memory: int = 0
     memory: int = 0
@@ -47,7 +47,7 @@ class Software:
     `requirements` are what those of this package's extras ask for that concern a server on this machine.
     `torch_cuda` is the version of CUDA that torch was built for, empty for a build for CPUs, None without torch.
     `undrawn_scripts` are those of which this machine has no font for PDFs that do not carry theirs.
-    `triton` is where its server is, or empty; then `triton_trouble` says why it cannot be used.
+    `triton` is where its server is, or empty; then `triton_problem` says why it cannot be used.
     """
 
     python: str = ""
@@ -56,7 +56,7 @@ class Software:
     torch_cuda: str | None = None
     undrawn_scripts: tuple[str, ...] = ()
     triton: str = ""
-    triton_trouble: str = ""
+    triton_problem: str = ""
 
     @property
     def can_serve(self) -> bool:
@@ -69,7 +69,7 @@ class Checkpoint:
     """The files of a checkpoint, their sizes by their names; `folder` is None where they are not on this machine.
 
     `shards` are the files of weights that its index names; `pointers` those that Git LFS has left as a few lines of
-    text; `trouble` is why it was not found. `offline` is whether the hub may not be asked for it.
+    text; `problem` is why it was not found. `offline` is whether downloading it is switched off.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Checkpoint:
     files: Mapping[str, int] = field(default_factory=dict)
     shards: tuple[str, ...] = ()
     pointers: tuple[str, ...] = ()
-    trouble: str = ""
+    problem: str = ""
     offline: bool = False
 
 
@@ -86,16 +86,16 @@ class Repository:
     """A model repository: its folder, what of it is wrong, and what its engine's settings ask for."""
 
     folder: str
-    trouble: str = ""
+    problem: str = ""
     checkpoint: Checkpoint | None = None
-    wants_gpus: bool = False
+    needs_gpus: bool = False
     shares_gpus: bool = False
     gpu_memory_utilization: float = 0.9
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that is judged. `server` is what the probe of a running server said, None where none was named."""
+    """Everything that is checked. `server` is the result of a running server's probe, None where none was named."""
 
     machine: Machine
     software: Software

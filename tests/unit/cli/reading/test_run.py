@@ -19,14 +19,14 @@ import pytest
 from ocrvl.wire import FinishReason, Task
 from ocrvl_cli.reading.batch import Limits
 from ocrvl_cli.reading.connection import ReadingClient, Server
-from ocrvl_cli.reading.problems import Exit
-from ocrvl_cli.reading.read_plan import Asked, Format
-from ocrvl_cli.reading.session import read_all
+from ocrvl_cli.reading.errors import Exit
+from ocrvl_cli.reading.read_plan import Format, ReadPlan
+from ocrvl_cli.reading.run import read_all
 from ocrvl_client import Document, InvalidRequest, Page, Reading, RequestTimeout, ServerError, ServerUnavailable
 
 PDF = b"%PDF-1.7 "
-LIMITS = Limits(jobs=4, documents=2, patience=0.05)
-TEXTS = Asked(to_files=True, formats=(Format.TEXT,))
+LIMITS = Limits(jobs=4, documents=2, retry_timeout=0.05)
+TEXTS = ReadPlan(to_files=True, formats=(Format.TEXT,))
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Scripted:
 
     fail: Callable[[bytes], None] = lambda _data: None
     away: int = 0
-    asked: list[tuple[bytes, Mapping[str, Any]]] = field(default_factory=list)
+    requests: list[tuple[bytes, Mapping[str, Any]]] = field(default_factory=list)
     inside: int = 0
     most_inside: int = 0
     ended: list[bytes] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Scripted:
             yield Page(index, "", {"parsing_res_list": [block]}, images, error, "", index + 1, 2)
 
     async def _take(self, data: bytes, options: Mapping[str, Any]) -> None:
-        self.asked.append((data, options))
+        self.requests.append((data, options))
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
@@ -96,13 +96,13 @@ class ScriptedServer(Server):
 def read(
     client: Scripted,
     *paths: Path | str,
-    asked: Asked = TEXTS,
+    plan: ReadPlan = TEXTS,
     output: Path | None = None,
     limits: Limits = LIMITS,
     force: bool = False,
 ) -> Exit:
     server = ScriptedServer("127.0.0.1:9", client=client)
-    return read_all([str(path) for path in paths], server, asked, limits, output, force=force)
+    return read_all([str(path) for path in paths], server, plan, limits, output, force=force)
 
 
 @pytest.fixture
@@ -129,30 +129,30 @@ ALL = {f"{number}.txt": f"text {number}" for number in range(20)}
 
 def test_texts_come_in_the_order_of_the_inputs(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Scripted()
-    assert read(client, scans, asked=Asked()) is Exit.READ
+    assert read(client, scans, plan=ReadPlan()) is Exit.READ
     assert capsys.readouterr().out.splitlines()[1::2] == list(ALL.values())
     assert client.most_inside == LIMITS.jobs
 
 
 def test_an_image_alone_is_its_text_and_nothing_else(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    read(Scripted(), scans / "3.png", asked=Asked(task=Task.TABLE, options={"raw": True}))
+    read(Scripted(), scans / "3.png", plan=ReadPlan(task=Task.TABLE, options={"raw": True}))
     assert capsys.readouterr() == ("text 3\n", "")
 
 
-def test_the_server_is_asked_for_what_was_asked_for(scans: Path) -> None:
+def test_the_request_has_the_task_and_options_of_the_command(scans: Path) -> None:
     client = Scripted()
-    read(client, scans / "3.png", asked=Asked(task=Task.TABLE, options={"raw": True}))
-    assert client.asked == [(b"text 3", {"task": Task.TABLE, "raw": True})]
+    read(client, scans / "3.png", plan=ReadPlan(task=Task.TABLE, options={"raw": True}))
+    assert client.requests == [(b"text 3", {"task": Task.TABLE, "raw": True})]
 
 
 def test_json_is_an_object_a_line(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    read(Scripted(), scans, asked=Asked(formats=(Format.JSON,)))
+    read(Scripted(), scans, plan=ReadPlan(formats=(Format.JSON,)))
     assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == list(ALL.values())
 
 
 def test_a_document_is_a_folder_of_files(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(PDF)
-    assert read(Scripted(), tmp_path / "a.pdf", asked=Asked(to_files=True), output=out) is Exit.READ
+    assert read(Scripted(), tmp_path / "a.pdf", plan=ReadPlan(to_files=True), output=out) is Exit.READ
     assert files(out) == {"a/a.md", "a/a.json", "a/page_0001.jpg", "a/page_0002.jpg"}
     assert [page["page_index"] for page in json.loads((out / "a/a.json").read_text())] == [0, 1]
 
@@ -175,16 +175,16 @@ def test_a_document_of_which_a_part_failed_is_written_and_counts_as_failed(
     assert (out / "a/a.txt").exists()
     again = Scripted()
     assert read(again, tmp_path / "a.pdf", output=out) is Exit.READ
-    assert len(again.asked) == 1
+    assert len(again.requests) == 1
 
 
 class Pages(Scripted):
-    """Reads as many pages as are asked for, and is interrupted after the third where that is wanted."""
+    """Reads as many pages as the option `pages` says, and is interrupted after the third if told so."""
 
     is_interrupted = False
 
     def _pages(self) -> Iterator[Page]:
-        for index in range(int(str(self.asked[-1][1].get("pages", "5")))):
+        for index in range(int(str(self.requests[-1][1].get("pages", "5")))):
             images = {f"page_{index + 1:04d}.jpg": b"jpeg", f"imgs/{index}.jpg": b"jpeg"}
             yield Page(index, "", {"parsing_res_list": []}, images, "", "", index + 1, 9)
             if self.is_interrupted and index == 2:
@@ -206,16 +206,16 @@ def test_of_an_earlier_reading_no_page_is_left_that_is_not_wanted_now(
     (tmp_path / "a.pdf").write_bytes(PDF)
     client = Pages()
     client.is_interrupted = is_interrupted
-    read(client, tmp_path / "a.pdf", asked=Asked(to_files=True), output=out)
+    read(client, tmp_path / "a.pdf", plan=ReadPlan(to_files=True), output=out)
     (out / "a/notes.jpg").write_bytes(b"its user's own")
-    assert read(Pages(), tmp_path / "a.pdf", asked=Asked(to_files=True, pages="2"), output=out) is Exit.READ
+    assert read(Pages(), tmp_path / "a.pdf", plan=ReadPlan(to_files=True, pages="2"), output=out) is Exit.READ
     assert files(out) == {"a/a.md", "a/a.json", "a/notes.jpg", *pages_of(2)}
 
 
 def test_a_reading_in_another_format_keeps_the_pages_of_the_first(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(PDF)
-    for asked in (Asked(to_files=True, pages="4"), Asked(to_files=True, formats=(Format.TEXT,), pages="2")):
-        read(Pages(), tmp_path / "a.pdf", asked=asked, output=out)
+    for plan in (ReadPlan(to_files=True, pages="4"), ReadPlan(to_files=True, formats=(Format.TEXT,), pages="2")):
+        read(Pages(), tmp_path / "a.pdf", plan=plan, output=out)
     assert files(out) == {"a/a.md", "a/a.json", "a/a.txt", *pages_of(4)}
 
 
@@ -252,13 +252,13 @@ def test_what_can_not_be_read_is_listed_at_the_end_and_the_others_are_read(
 def test_of_one_file_it_is_said_what_is_wrong_with_a_file(
     scans: Path, capsys: pytest.CaptureFixture[str], told: str, shown: str
 ) -> None:
-    assert read(Scripted(refuse(b"", InvalidRequest(told))), scans / "1.png", asked=Asked()) is Exit.SOME_FAILED
+    assert read(Scripted(refuse(b"", InvalidRequest(told))), scans / "1.png", plan=ReadPlan()) is Exit.SOME_FAILED
     assert capsys.readouterr().err.splitlines()[0] == f"{scans}/1.png: {shown}"
 
 
 def test_warnings_do_not_fail_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.tif").write_bytes(b"two frames")
-    assert read(Scripted(), tmp_path / "a.tif", asked=Asked()) is Exit.READ
+    assert read(Scripted(), tmp_path / "a.tif", plan=ReadPlan()) is Exit.READ
     assert capsys.readouterr() == ("two frames\n", f"{tmp_path}/a.tif: one frame of 2\n")
 
 
@@ -274,7 +274,7 @@ def test_a_second_run_reads_what_is_new_changed_or_lost(
     capsys.readouterr()
     client = Scripted()
     assert read(client, scans, output=out) is Exit.READ
-    assert sorted(data for data, _ in client.asked) == [b"new", b"other 3", b"text 4"]
+    assert sorted(data for data, _ in client.requests) == [b"new", b"other 3", b"text 4"]
     assert written(out) == ALL | {"3.txt": "other 3", "more/3.txt": "new"}
     assert capsys.readouterr().err == "3 read, 18 done before\n"
 
@@ -285,13 +285,13 @@ def test_what_is_all_done_needs_no_server(scans: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"force": True}, {"asked": Asked(to_files=True, formats=(Format.TEXT,), pages="1")}]
+    "change", [{"force": True}, {"plan": ReadPlan(to_files=True, formats=(Format.TEXT,), pages="1")}]
 )
 def test_by_force_or_for_another_wish_it_is_read_again(scans: Path, out: Path, change: dict[str, Any]) -> None:
     read(Scripted(), scans, output=out)
     client = Scripted()
     read(client, scans, output=out, **change)
-    assert len(client.asked) == 20
+    assert len(client.requests) == 20
 
 
 def test_results_of_one_stem_in_two_folders_are_both_kept(tmp_path: Path, out: Path) -> None:
@@ -312,9 +312,9 @@ def test_a_server_that_comes_back_is_waited_for(scans: Path, out: Path) -> None:
             raise ServerUnavailable("the connection broke")
 
     client = Scripted(fail, away=2)
-    assert read(client, scans, output=out, limits=Limits(jobs=4, patience_at_start=30, patience=30)) is Exit.READ
+    assert read(client, scans, output=out, limits=Limits(jobs=4, start_retry_timeout=30, retry_timeout=30)) is Exit.READ
     assert written(out) == ALL
-    assert len(client.asked) == 21
+    assert len(client.requests) == 21
 
 
 def test_a_server_that_dies_ends_the_run_and_the_next_one_reads_the_rest(
@@ -323,7 +323,7 @@ def test_a_server_that_dies_ends_the_run_and_the_next_one_reads_the_rest(
     client = Scripted()
 
     def fail(data: bytes) -> None:
-        if len(client.asked) > 9:
+        if len(client.requests) > 9:
             client.away = 999
             raise ServerUnavailable("the connection broke")
 
@@ -338,7 +338,7 @@ def test_a_server_that_dies_ends_the_run_and_the_next_one_reads_the_rest(
     assert f"{len(kept)} read, {20 - len(kept)} not" in told
     rest = Scripted()
     assert read(rest, scans, output=out) is Exit.READ
-    assert len(rest.asked) == 20 - len(kept)
+    assert len(rest.requests) == 20 - len(kept)
     assert written(out) == ALL
 
 
@@ -346,17 +346,17 @@ def test_without_a_server_nothing_is_begun(scans: Path, out: Path, capsys: pytes
     client = Scripted(away=999)
     assert read(client, scans, output=out) is Exit.REFUSED
     assert "no server at 127.0.0.1:9: nothing listens there" in capsys.readouterr().err
-    assert client.asked == []
+    assert client.requests == []
 
 
-def test_a_server_that_is_loading_is_waited_for_where_that_is_asked(scans: Path) -> None:
-    limits = Limits(patience_at_start=30)
-    assert read(Scripted(away=1), scans / "1.png", asked=Asked(), limits=limits) is Exit.READ
+def test_a_server_that_is_loading_is_waited_for_with_the_option_wait(scans: Path) -> None:
+    limits = Limits(start_retry_timeout=30)
+    assert read(Scripted(away=1), scans / "1.png", plan=ReadPlan(), limits=limits) is Exit.READ
 
 
 def test_a_model_that_the_server_does_not_have_is_said_once(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Scripted(refuse(b"", InvalidRequest("Request for unknown model: 'ocr' is not found")))
-    assert read(client, scans, asked=Asked()) is Exit.REFUSED
+    assert read(client, scans, plan=ReadPlan()) is Exit.REFUSED
     assert capsys.readouterr().err.count("unknown model") == 1
 
 
@@ -422,11 +422,11 @@ ESCAPED = ("\\x1b]0;owned\\x07\\x9b2J.png", "[bold]a.png", "new\\nline.png", "ca
 
 @pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN, Format.JSON, Format.HTML])
 def test_any_name_is_written_and_known_in_the_next_run(hostile: Path, out: Path, form: Format) -> None:
-    asked = Asked(to_files=True, formats=(form,), layout=False)
-    assert read(Scripted(), hostile, asked=asked, output=out) is Exit.READ
+    plan = ReadPlan(to_files=True, formats=(form,), layout=False)
+    assert read(Scripted(), hostile, plan=plan, output=out) is Exit.READ
     again = Scripted()
-    assert read(again, hostile, asked=asked, output=out) is Exit.READ
-    assert again.asked == []
+    assert read(again, hostile, plan=plan, output=out) is Exit.READ
+    assert again.requests == []
 
 
 @pytest.mark.parametrize("output", [True, False])
@@ -435,7 +435,7 @@ def test_no_name_or_message_gives_a_terminal_commands(
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     client = Scripted(refuse(b"line", InvalidRequest(f"it is {ESCAPE}")))
-    assert read(client, hostile, asked=TEXTS, output=out if output else None) is Exit.SOME_FAILED
+    assert read(client, hostile, plan=TEXTS, output=out if output else None) is Exit.SOME_FAILED
     told, failed = capsys.readouterr()
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told + failed)
     assert f"{hostile}/new\\nline.png: it is \\x1b]0;owned" in failed
@@ -448,14 +448,14 @@ def test_a_program_is_given_names_and_texts_as_they_are(
 ) -> None:
     read(Scripted(), hostile, output=out)
     assert os.fsencode(out) + b"/caf\xe9.txt\n" in capfdbinary.readouterr().out
-    read(Scripted(), hostile / f"{ESCAPE}.png", asked=Asked())
+    read(Scripted(), hostile / f"{ESCAPE}.png", plan=ReadPlan())
     assert capfdbinary.readouterr().out.decode() == f"{ESCAPE}.png\n"
 
 
 def test_json_is_valid_for_any_name_and_shows_a_terminal_nothing_to_obey(
     hostile: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    read(Scripted(), hostile, asked=Asked(formats=(Format.JSON,)))
+    read(Scripted(), hostile, plan=ReadPlan(formats=(Format.JSON,)))
     told = capsys.readouterr().out
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told)
     names = {Path(json.loads(line)["file"]).name for line in told.splitlines()}
@@ -463,5 +463,5 @@ def test_json_is_valid_for_any_name_and_shows_a_terminal_nothing_to_obey(
 
 
 def test_html_on_the_screen_is_one_page(scans: Path) -> None:
-    with pytest.raises(Exception, match="need a folder"):
-        read(Scripted(), scans, asked=Asked(formats=(Format.HTML,)))
+    with pytest.raises(Exception, match="needs a folder"):
+        read(Scripted(), scans, plan=ReadPlan(formats=(Format.HTML,)))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ocrvl_cli.reading.problems import CanNotWrite, InputProblem
+from ocrvl_cli.reading.errors import InputError, OutputError
 
 _OF_ONE_FILE: Final = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EILSEQ)
 """What is wrong with one name alone; anything else (a full disk, no permission) the next file would meet as well."""
@@ -19,11 +19,11 @@ _OF_ONE_FILE: Final = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EI
 def write_file(folder: Path, name: str, data: bytes) -> None:
     """Write a file below a folder, which is made where it is missing.
 
-    It is there whole or, where this raises, as it was before. Raises `InputProblem` for a name that leads out of the
-    folder or cannot be had, `CanNotWrite` for everything else.
+    It is there whole or, where this raises, as it was before. Raises `InputError` for a name that leads out of the
+    folder or cannot be had, `OutputError` for everything else.
     """
     if _leads_out(name):
-        raise InputProblem(f"the server has named an image {name!r}")
+        raise InputError(f"the server has named an image {name!r}")
     path = folder / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,8 +38,8 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
             raise
     except OSError as error:
         if error.errno in _OF_ONE_FILE:
-            raise InputProblem(f"its result cannot be written: {error}") from None
-        raise can_not_write(folder, error) from None
+            raise InputError(f"its result cannot be written: {error}") from None
+        raise output_error(folder, error) from None
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
@@ -53,24 +53,24 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
 def check_name(folder: Path, name: str) -> None:
     """Whether a file of this name could be written below a folder, before there is anything to write.
 
-    Raises `InputProblem` for a path that is too long, or has a file where a folder is wanted or the other way round.
+    Raises `InputError` for a path that is too long, or has a file where a folder is wanted or the other way round.
     """
     path = folder / name
     try:
         if path.is_dir():
-            raise InputProblem(f"its result cannot be written: {str(path)!r} is a folder")
+            raise InputError(f"its result cannot be written: {str(path)!r} is a folder")
         path.stat()
     except OSError as error:
         if error.errno in _OF_ONE_FILE:
-            raise InputProblem(f"its result cannot be written: {error}") from None
+            raise InputError(f"its result cannot be written: {error}") from None
 
 
 def _leads_out(name: str) -> bool:
     return ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute()
 
 
-def can_not_write(where: Path, error: OSError) -> CanNotWrite:
+def output_error(where: Path, error: OSError) -> OutputError:
     """The end of a run whose results cannot be written to this folder or file."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     cure = "free some space" if full else "choose another folder, or get the right to write there"
-    return CanNotWrite(f"{where} cannot be written: {error.strerror or error}; {cure}")
+    return OutputError(f"{where} cannot be written: {error.strerror or error}; {cure}")

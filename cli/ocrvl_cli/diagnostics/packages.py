@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ocrvl_cli.checkup.facts import Facts
-from ocrvl_cli.checkup.findings import Finding, fail, ok, warn
+from ocrvl_cli.diagnostics.facts import Facts
+from ocrvl_cli.diagnostics.findings import Finding, fail, ok, warn
 
 _INSTALL: Final = "to serve, install ocrvl with its extras server, triton and layout (clients need none of them)"
 
@@ -35,7 +35,7 @@ def check_versions(facts: Facts) -> list[Finding]:
         elif not requirement.specifier.contains(installed, prereleases=True):
             advice = f"pip install --no-deps '{requirement}'"
             if requirement.name == "numpy":
-                advice += "; with NumPy 2 the stubs of Triton 2.51 receive empty tensors, and nothing says why"
+                advice += "; with NumPy 2 the stubs of Triton 2.51 receive empty tensors without an error"
             findings.append(fail(requirement.name, installed, advice))
     shown = ", ".join(f"{name} {versions[name]}" for name in _SHOWN if name in versions)
     return findings or [ok("packages", shown)]
@@ -46,8 +46,8 @@ def check_torchvision(facts: Facts) -> Finding | None:
     installed = facts.software.versions.get("torchvision")
     if installed is None or facts.software.torch_cuda != "" or installed.endswith("+cpu"):
         return None
-    seen = f"{installed} for CUDA beside a torch for CPUs: importing transformers fails"
-    return fail("torchvision", seen, "pip uninstall torchvision torchaudio torchcodec; nothing here needs them")
+    detail = f"{installed} for CUDA beside a torch for CPUs: importing transformers fails"
+    return fail("torchvision", detail, "pip uninstall torchvision torchaudio torchcodec; nothing here needs them")
 
 
 def check_triton(facts: Facts) -> Finding:
@@ -57,8 +57,8 @@ def check_triton(facts: Facts) -> Finding:
         return ok("Triton", software.triton)
     if not software.can_serve:
         return warn("Triton", "not installed", _INSTALL)
-    seen, _, advice = software.triton_trouble.partition(": ")
-    return fail("Triton", seen, advice or _INSTALL)
+    detail, _, advice = software.triton_problem.partition(": ")
+    return fail("Triton", detail, advice or _INSTALL)
 
 
 def _missing(name: str, requirement: str) -> Finding:
@@ -79,6 +79,6 @@ def check_fonts(facts: Facts) -> Finding | None:
     if not facts.software.can_serve:
         return None
     if undrawn := facts.software.undrawn_scripts:
-        seen = f"none for {', '.join(undrawn)}: PDFs that do not carry theirs are drawn without these characters"
-        return warn("fonts", seen, "install one: apt-get install fonts-wqy-zenhei")
+        detail = f"none for {', '.join(undrawn)}: PDFs that do not carry theirs are drawn without these characters"
+        return warn("fonts", detail, "install one: apt-get install fonts-wqy-zenhei")
     return ok("fonts", "Chinese, Japanese and Korean are drawn")

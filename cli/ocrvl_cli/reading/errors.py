@@ -8,7 +8,7 @@ from enum import IntEnum
 class Exit(IntEnum):
     """The exit statuses of `ocrvl read`.
 
-    `REFUSED`: nothing was begun, for a wrong argument or for want of a server. `LOST` and `UNWRITABLE` end a run in the
+    `REFUSED`: nothing was read, for a wrong argument or without a server. `LOST` and `UNWRITABLE` end a run in the
     middle; what was read until then is kept, and the same command goes on from there.
     """
 
@@ -21,27 +21,27 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
-class InputProblem(Exception):
+class InputError(Exception):
     """One input cannot be read; the message says why, without its name."""
 
 
-class RunEnded(Exception):
+class RunAborted(Exception):
     """The run cannot go on; the message is a sentence that says what happened and what to do."""
 
     status = Exit.REFUSED
 
 
-class NoServer(RunEnded):
-    """There is no server to begin with, or it does not have what is asked for."""
+class ServerNotFound(RunAborted):
+    """There is no server at the start, or it does not have the model that is needed."""
 
 
-class ServerLost(RunEnded):
+class ServerLost(RunAborted):
     """The server went away in the middle and did not come back."""
 
     status = Exit.LOST
 
 
-class CanNotWrite(RunEnded):
+class OutputError(RunAborted):
     """Results cannot be written, this one and those to come."""
 
     status = Exit.UNWRITABLE

@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, what was seen, and, unless it is well, what to do."""
+    """What was checked, its level, what was found, and, unless it is well, what to do."""
 
     name: str
     level: Level
-    seen: str
+    detail: str
     advice: str = ""
 
 
-def ok(name: str, seen: str) -> Finding:
+def ok(name: str, detail: str) -> Finding:
     """All is well."""
-    return Finding(name, Level.OK, seen)
+    return Finding(name, Level.OK, detail)
 
 
-def warn(name: str, seen: str, advice: str) -> Finding:
+def warn(name: str, detail: str, advice: str) -> Finding:
     """It works, with a drawback."""
-    return Finding(name, Level.WARN, seen, advice)
+    return Finding(name, Level.WARN, detail, advice)
 
 
-def fail(name: str, seen: str, advice: str) -> Finding:
+def fail(name: str, detail: str, advice: str) -> Finding:
     """It does not work."""
-    return Finding(name, Level.FAIL, seen, advice)
+    return Finding(name, Level.FAIL, detail, advice)

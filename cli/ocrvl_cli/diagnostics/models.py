@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrvl_cli.checkup.facts import Checkpoint, Facts
-from ocrvl_cli.checkup.findings import Finding, fail, ok, warn
+from ocrvl_cli.diagnostics.facts import Checkpoint, Facts
+from ocrvl_cli.diagnostics.findings import Finding, fail, ok, warn
 
 _NEEDED: Final = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 _TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model")
@@ -14,8 +14,8 @@ _TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model")
 def check_repository(facts: Facts) -> Finding:
     """The model repository."""
     repository = facts.repository
-    if repository.trouble:
-        return fail("repository", f"{repository.folder}: {repository.trouble}", "render one with: ocrvl repository OUT")
+    if repository.problem:
+        return fail("repository", f"{repository.folder}: {repository.problem}", "render one with: ocrvl repository OUT")
     return ok("repository", repository.folder)
 
 
@@ -52,13 +52,13 @@ def check_server(facts: Facts) -> Finding | None:
 
 
 def _absent(checkpoint: Checkpoint) -> Finding:
-    if checkpoint.trouble:
-        return fail("checkpoint", checkpoint.trouble, 'set "model" in paddleocr_vl/1/model.json')
+    if checkpoint.problem:
+        return fail("checkpoint", checkpoint.problem, 'set "model" in paddleocr_vl/1/model.json')
     if checkpoint.offline:
         advice = "unset HF_HUB_OFFLINE for the first start, or name a folder that has it"
         return fail("checkpoint", f"{checkpoint.name} is not in the hub's cache, and HF_HUB_OFFLINE is set", advice)
-    seen = f"{checkpoint.name} is not in the hub's cache"
-    return warn("checkpoint", seen, f"the first start downloads it; or do so now: hf download {checkpoint.name}")
+    detail = f"{checkpoint.name} is not in the hub's cache"
+    return warn("checkpoint", detail, f"the first start downloads it; or do so now: hf download {checkpoint.name}")
 
 
 def _missing(checkpoint: Checkpoint) -> list[str]:

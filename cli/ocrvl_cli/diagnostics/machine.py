@@ -1,4 +1,4 @@
-"""Finding out the facts: everything that asks the machine."""
+"""The facts of the machine and of its Python environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ocrvl_cli.checkup.facts import Gpu, Machine, Software
+from ocrvl_cli.diagnostics.facts import Gpu, Machine, Software
 
 _QUERY: Final = "index,name,memory.total,memory.free,driver_version"
 _SMI_SECONDS: Final = 20.0
@@ -30,14 +30,14 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 def gather_machine(ports: Sequence[int]) -> Machine:
     """The facts of this machine; `ports` are those to look at."""
-    gpus, trouble = _ask_gpus()
+    gpus, problem = _query_gpus()
     cache = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
     from ocrvl.launcher import mps
 
     folders = {_existing(folder) for folder in (cache, Path(tempfile.gettempdir()))}
     return Machine(
         gpus=gpus,
-        gpu_trouble=trouble,
+        gpu_problem=problem,
         visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
         shared_memory=_free(_SHARED_MEMORY),
         memory=_available_memory(),
@@ -51,10 +51,10 @@ def gather_machine(ports: Sequence[int]) -> Machine:
 
 
 def gather_software() -> Software:
-    """The facts of this Python environment; nothing that is heavy is imported for it."""
+    """The facts of this Python environment; no heavy package is imported for it."""
     versions = {re.sub(r"[-_.]+", "-", found.name).lower(): found.version for found in distributions() if found.name}
     extras = {"server", "layout"} | ({"triton"} if "nvidia-pytriton" in versions else set())
-    triton, trouble = _find_triton()
+    triton, problem = _find_triton()
     return Software(
         python=f"{platform.python_version()} at {sys.executable}",
         versions=versions,
@@ -62,7 +62,7 @@ def gather_software() -> Software:
         torch_cuda=_torch_cuda(),
         undrawn_scripts=_undrawn_scripts(),
         triton=triton,
-        triton_trouble=trouble,
+        triton_problem=problem,
     )
 
 
@@ -91,14 +91,14 @@ def parse_available_memory(meminfo: str, limit: str, used: str) -> int:
     return available
 
 
-def _ask_gpus() -> tuple[tuple[Gpu, ...], str]:
+def _query_gpus() -> tuple[tuple[Gpu, ...], str]:
     command = shutil.which("nvidia-smi")
     if command is None:
         has_device = Path("/dev/nvidiactl").exists()
         return (), "there is an NVIDIA device, but no nvidia-smi" if has_device else ""
-    asked = [command, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+    arguments = [command, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=_SMI_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=_SMI_SECONDS, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
         return (), f"nvidia-smi failed: {error}"
     if done.returncode:
@@ -128,10 +128,10 @@ def _undrawn_scripts() -> tuple[str, ...]:
 def _requirements(extras: set[str]) -> tuple[str, ...]:
     """What these extras of this package ask for."""
     try:
-        asked = requires("ocrvl") or []
+        required = requires("ocrvl") or []
     except PackageNotFoundError:
         return ()
-    parts = [requirement.partition(";") for requirement in asked]
+    parts = [requirement.partition(";") for requirement in required]
     return tuple(
         requirement.strip()
         for requirement, _, marker in parts

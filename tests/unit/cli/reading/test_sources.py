@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ocrvl_cli.reading.download import download
-from ocrvl_cli.reading.problems import InputProblem
-from ocrvl_cli.reading.sources import Input, Nothing, find_inputs
+from ocrvl_cli.reading.errors import InputError
+from ocrvl_cli.reading.sources import Input, SkippedInput, find_inputs
 
 
 def fill(folder: Path, *names: str) -> None:
@@ -22,82 +22,80 @@ def fill(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"x")
 
 
-def places(*arguments: str, leave_out: Path | None = None) -> list[str]:
-    return [str(one.place) for one in find_inputs(arguments, leave_out) if isinstance(one, Input)]
+def targets(*arguments: str, leave_out: Path | None = None) -> list[str]:
+    return [str(one.target) for one in find_inputs(arguments, leave_out) if isinstance(one, Input)]
 
 
-def problems(*arguments: str) -> list[str]:
-    return [one.problem for one in find_inputs(arguments) if isinstance(one, Nothing)]
+def reasons(*arguments: str) -> list[str]:
+    return [one.reason for one in find_inputs(arguments) if isinstance(one, SkippedInput)]
 
 
 def test_a_folder_is_searched_in_depth_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     fill(tmp_path, "p10.png", "p9.PNG", "more/a.pdf", "notes.txt", ".hidden.png", ".cache/b.png", "out/p9/page.jpg")
-    assert places(str(tmp_path), leave_out=tmp_path / "out") == ["p9.PNG", "p10.png", "more/a.pdf"]
+    assert targets(str(tmp_path), leave_out=tmp_path / "out") == ["p9.PNG", "p10.png", "more/a.pdf"]
 
 
 def test_a_folder_that_leads_to_itself_ends(tmp_path: Path) -> None:
     fill(tmp_path, "a.png")
     (tmp_path / "again").symlink_to(tmp_path)
-    assert places(str(tmp_path)) == ["a.png"]
+    assert targets(str(tmp_path)) == ["a.png"]
 
 
 def test_a_pattern_is_matched_where_the_shell_has_not(tmp_path: Path) -> None:
     fill(tmp_path, "2024/a.tif", "2024/more/b.tif", "2024/c.png")
-    assert places(f"{tmp_path}/2024/**/*.tif") == ["a.tif", "more/b.tif"]
-    assert problems(f"{tmp_path}/*.gif") == ["no file matches it"]
+    assert targets(f"{tmp_path}/2024/**/*.tif") == ["a.tif", "more/b.tif"]
+    assert reasons(f"{tmp_path}/*.gif") == ["no file matches it"]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     fill(tmp_path, "scan[1].png", "scan1.png")
-    assert places(f"{tmp_path}/scan[1].png") == ["scan[1].png"]
+    assert targets(f"{tmp_path}/scan[1].png") == ["scan[1].png"]
 
 
 def test_a_pattern_below_a_folder_with_brackets_is_matched_there(tmp_path: Path) -> None:
     fill(tmp_path, "scans [2026]/a.png", "scans 2/b.png")
-    assert places(f"{tmp_path}/scans [2026]/*.png") == ["a.png"]
-    assert places(f"{tmp_path}/scans [2026]") == ["a.png"]
-    assert places(f"{tmp_path}/scans [0-9]/*.png") == ["scans 2/b.png"]
+    assert targets(f"{tmp_path}/scans [2026]/*.png") == ["a.png"]
+    assert targets(f"{tmp_path}/scans [2026]") == ["a.png"]
+    assert targets(f"{tmp_path}/scans [0-9]/*.png") == ["scans 2/b.png"]
 
 
-def test_what_no_file_can_be_called_is_a_problem_of_its_own(tmp_path: Path) -> None:
+def test_what_no_file_can_be_called_is_a_skipped_input(tmp_path: Path) -> None:
     long = f"{tmp_path}/{'a' * 300}.png"
     (one,) = find_inputs([long])
     assert isinstance(one, Input)
-    with pytest.raises(InputProblem, match="too long"):
+    with pytest.raises(InputError, match="too long"):
         one.load(1)
-    assert problems(f"{long}*") == ["no file matches it"]
-    assert problems(f"{tmp_path}/a**b") == [
-        "it is no pattern: Invalid pattern: '**' can only be an entire path component"
-    ]
+    assert reasons(f"{long}*") == ["no file matches it"]
+    assert reasons(f"{tmp_path}/a**b") == ["not a pattern: Invalid pattern: '**' can only be an entire path component"]
 
 
 def test_what_is_named_twice_is_read_once(tmp_path: Path) -> None:
     fill(tmp_path, "a.png")
-    assert places(f"{tmp_path}/a.png", str(tmp_path), "-", "-") == ["a.png", "stdin"]
+    assert targets(f"{tmp_path}/a.png", str(tmp_path), "-", "-") == ["a.png", "stdin"]
 
 
-def test_an_empty_folder_is_said(tmp_path: Path) -> None:
+def test_an_empty_folder_is_a_skipped_input(tmp_path: Path) -> None:
     fill(tmp_path, "notes.txt")
-    assert [problem.partition(" (")[0] for problem in problems(str(tmp_path))] == ["no files in it that can be read"]
+    assert [reason.partition(" (")[0] for reason in reasons(str(tmp_path))] == ["no files in it that can be read"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_can_not_be_read_is_said_and_the_others_are_searched(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", "closed/b.png")
     (tmp_path / "closed").chmod(0)
-    assert places(str(tmp_path)) == ["a.png"]
-    assert problems(str(tmp_path)) == ["the folder cannot be read: Permission denied"]
+    assert targets(str(tmp_path)) == ["a.png"]
+    assert reasons(str(tmp_path)) == ["the folder cannot be read: Permission denied"]
 
 
 @pytest.mark.parametrize(("content", "problem"), [(None, "No such file"), (b"", "it is empty")])
-def test_a_file_that_is_missing_or_empty_is_a_problem_of_its_own(
+def test_a_file_that_is_missing_or_empty_is_a_skipped_input(
     tmp_path: Path, content: bytes | None, problem: str
 ) -> None:
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
     (one,) = find_inputs([str(tmp_path / "a.png")])
     assert isinstance(one, Input)
-    with pytest.raises(InputProblem, match=problem):
+    with pytest.raises(InputError, match=problem):
         one.load(1)
 
 
@@ -156,16 +154,16 @@ def test_a_url_is_fetched_through_a_few_redirections() -> None:
     ],
 )
 def test_what_can_not_be_had_from_a_url_is_said(path: str, problem: str) -> None:
-    with web() as url, pytest.raises(InputProblem, match=problem):
+    with web() as url, pytest.raises(InputError, match=problem):
         download(f"{url}/{path}", 10, max_bytes=4000)
 
 
-def test_a_download_that_takes_too_long_is_given_up() -> None:
+def test_a_download_that_takes_too_long_is_refused() -> None:
     times = iter([0.0, 99.0])
-    with web() as url, pytest.raises(InputProblem, match="not there within 10 s"):
+    with web() as url, pytest.raises(InputError, match="not downloaded within 10 s"):
         download(f"{url}/ok", 10, clock=lambda: next(times))
 
 
 def test_a_host_that_is_not_there_is_said() -> None:
-    with pytest.raises(InputProblem, match="cannot be reached"):
+    with pytest.raises(InputError, match="cannot be reached"):
         download("http://127.0.0.1:9/a.png", 5)

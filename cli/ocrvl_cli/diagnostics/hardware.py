@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrvl_cli.checkup.facts import Facts
-from ocrvl_cli.checkup.findings import Finding, fail, ok, warn
+from ocrvl_cli.diagnostics.facts import Facts
+from ocrvl_cli.diagnostics.findings import Finding, fail, ok, warn
 
 _GIB: Final = 1 << 30
 _MIB: Final = 1 << 20
@@ -15,7 +15,7 @@ _DRIVERS: Final = {12: 525, 13: 580}
 
 _SHARED_MEMORY: Final = (256 * _MIB, _GIB)
 """Below the first requests fail: each of Triton's Python models maps some, and images travel through it. Containers
-have 64 MiB unless told otherwise."""
+have 64 MiB by default."""
 
 _MEMORY: Final = (2 * _GIB, 4 * _GIB)
 """The embedded default: 1.1 GB the engine, 1 GiB its KV cache, 1.3 GB the models of documents, the rest of Triton."""
@@ -26,23 +26,23 @@ _DISK: Final = (256 * _MIB, 5 * _GIB)
 
 def check_gpus(facts: Facts) -> Finding:
     """GPUs and their driver."""
-    machine, wanted = facts.machine, facts.repository.wants_gpus
-    if machine.gpu_trouble:
-        judge = fail if wanted else warn
-        return judge("GPU", machine.gpu_trouble, "install NVIDIA's driver, or start the container with --gpus all")
+    machine, needed = facts.machine, facts.repository.needs_gpus
+    if machine.gpu_problem:
+        level = fail if needed else warn
+        return level("GPU", machine.gpu_problem, "install NVIDIA's driver, or start the container with --gpus all")
     if not machine.gpus:
-        if wanted:
-            return fail("GPU", "none, and the repository wants some", "render one with: ocrvl repository --device cpu")
+        if needed:
+            return fail("GPU", "none, and the repository needs some", "render one with: ocrvl repository --device cpu")
         return ok("GPU", "none; engines run on the CPU")
-    seen = ", ".join(f"{gpu.index}: {gpu.name}, {gpu.total_mib / 1024:.0f} GiB" for gpu in machine.gpus)
+    detail = ", ".join(f"{gpu.index}: {gpu.name}, {gpu.total_mib / 1024:.0f} GiB" for gpu in machine.gpus)
     driver, built_for = machine.gpus[0].driver, facts.software.torch_cuda
-    seen = f"{seen}; driver {driver}"
+    detail = f"{detail}; driver {driver}"
     if built_for == "":
-        return warn("GPU", f"{seen}; torch is a build for CPUs", "to use GPUs install torch and vllm for CUDA")
+        return warn("GPU", f"{detail}; torch is a build for CPUs", "to use GPUs install torch and vllm for CUDA")
     oldest = _DRIVERS.get(_number(built_for or ""), 0)
     if _number(driver) < oldest:
-        return fail("GPU", f"{seen}; torch is built for CUDA {built_for}", f"install driver {oldest} or newer")
-    return ok("GPU", seen)
+        return fail("GPU", f"{detail}; torch is built for CUDA {built_for}", f"install driver {oldest} or newer")
+    return ok("GPU", detail)
 
 
 def check_visible_devices(facts: Facts) -> Finding | None:
@@ -51,27 +51,27 @@ def check_visible_devices(facts: Facts) -> Finding | None:
     if visible is None or not gpus:
         return None
     numbers = [part.strip() for part in visible.split(",") if part.strip()]
-    seen = f"CUDA_VISIBLE_DEVICES={visible}"
+    detail = f"CUDA_VISIBLE_DEVICES={visible}"
     # CUDA sees none from the first number on that it does not know
     unknown = [part for part in numbers if part.lstrip("-").isdecimal() and not 0 <= int(part) < len(gpus)]
     if unknown or not numbers:
-        why = f"there is no GPU {unknown[0]}" if unknown else "no GPU is left"
-        judge = fail if facts.repository.wants_gpus else warn
-        return judge("CUDA devices", f"{seen}: {why}", "unset it, or name GPUs that nvidia-smi -L lists")
-    return ok("CUDA devices", seen)
+        why = f"GPU {unknown[0]} not found" if unknown else "no GPU is left"
+        level = fail if facts.repository.needs_gpus else warn
+        return level("CUDA devices", f"{detail}: {why}", "unset it, or name GPUs that nvidia-smi -L lists")
+    return ok("CUDA devices", detail)
 
 
 def check_gpu_memory(facts: Facts) -> Finding | None:
     """Whether as much is free as an engine takes when it starts."""
     share = facts.repository.gpu_memory_utilization
-    if not facts.repository.wants_gpus or not facts.machine.gpus or facts.server is not None:
+    if not facts.repository.needs_gpus or not facts.machine.gpus or facts.server is not None:
         return None
     full = [gpu for gpu in facts.machine.gpus if gpu.free_mib < share * gpu.total_mib]
-    seen = ", ".join(f"{gpu.index}: {gpu.free_mib / 1024:.0f} GiB free" for gpu in full or facts.machine.gpus)
+    detail = ", ".join(f"{gpu.index}: {gpu.free_mib / 1024:.0f} GiB free" for gpu in full or facts.machine.gpus)
     if full:
         advice = f"an engine takes {share:.0%} of a GPU: end what uses it (nvidia-smi), or lower gpu_memory_utilization"
-        return fail("GPU memory", seen, advice)
-    return ok("GPU memory", seen)
+        return fail("GPU memory", detail, advice)
+    return ok("GPU memory", detail)
 
 
 def check_sharing(facts: Facts) -> Finding | None:
@@ -110,7 +110,7 @@ def check_cores(facts: Facts) -> Finding:
 
 def check_disk(facts: Facts) -> list[Finding]:
     """Space where checkpoints and temporary files go."""
-    advice = "free some, or choose another place: HF_HOME for checkpoints, TMPDIR for temporary files"
+    advice = "free some, or choose another folder: HF_HOME for checkpoints, TMPDIR for temporary files"
     return [
         _by_size("disk", free, _DISK, f"{folder} has {_size(free)} free", advice)
         for folder, free in facts.machine.free_disk.items()
@@ -134,13 +134,13 @@ def check_locale(facts: Facts) -> Finding:
     """The locale that models set when they load: without it vLLM cannot be imported in Triton's stubs."""
     if facts.machine.has_utf8_locale:
         return ok("locale", "C.UTF-8")
-    return fail("locale", "there is no C.UTF-8", "install the system's locales (libc-bin, or glibc-minimal-langpack)")
+    return fail("locale", "C.UTF-8 not found", "install the system's locales (libc-bin, or glibc-minimal-langpack)")
 
 
-def _by_size(name: str, size: int, bounds: tuple[int, int], seen: str, advice: str) -> Finding:
+def _by_size(name: str, size: int, bounds: tuple[int, int], detail: str, advice: str) -> Finding:
     if size < bounds[0]:
-        return fail(name, seen, advice)
-    return warn(name, seen, advice) if size < bounds[1] else ok(name, seen)
+        return fail(name, detail, advice)
+    return warn(name, detail, advice) if size < bounds[1] else ok(name, detail)
 
 
 def _size(size: int) -> str:

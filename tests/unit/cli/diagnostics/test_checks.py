@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from ocrvl.checkpoint import nano_path
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl_cli import app
-from ocrvl_cli.checkup import hardware, models, packages
-from ocrvl_cli.checkup.facts import Checkpoint, Facts, Gpu, Machine, Repository, Software
-from ocrvl_cli.checkup.files import gather_checkpoint, gather_repository
-from ocrvl_cli.checkup.findings import Finding, Level
-from ocrvl_cli.checkup.gather import gather_machine, gather_software
-from ocrvl_cli.doctor import CHECKS, examine_facts
+from ocrvl_cli.diagnostics import hardware, models, packages
+from ocrvl_cli.diagnostics.facts import Checkpoint, Facts, Gpu, Machine, Repository, Software
+from ocrvl_cli.diagnostics.findings import Finding, Level
+from ocrvl_cli.diagnostics.machine import gather_machine, gather_software
+from ocrvl_cli.diagnostics.repository import gather_checkpoint, gather_repository
+from ocrvl_cli.doctor import CHECKS, run_checks
 
 GIB = 1 << 30
 H100 = Gpu(0, "NVIDIA H100", 81559, 80995, "580.95.05")
@@ -62,13 +62,13 @@ def holding(**changes: Any) -> Facts:
     return replace(WELL, repository=replace(WELL.repository, checkpoint=replace(WELL.repository.checkpoint, **changes)))
 
 
-GPU_WANTED = replace(WELL, repository=replace(WELL.repository, wants_gpus=True))
-SHARING = replace(WELL, repository=replace(WELL.repository, wants_gpus=True, shares_gpus=True))
+GPU_NEEDED = replace(WELL, repository=replace(WELL.repository, needs_gpus=True))
+SHARING = replace(WELL, repository=replace(WELL.repository, needs_gpus=True, shares_gpus=True))
 VERSIONS = dict(WELL.software.versions)
 
 
 def test_of_a_machine_that_is_well_nothing_is_said_but_that() -> None:
-    assert {finding.level for finding in examine_facts(WELL)} == {Level.OK}
+    assert {finding.level for finding in run_checks(WELL)} == {Level.OK}
 
 
 Check = Callable[[Facts], Finding | list[Finding] | None]
@@ -77,22 +77,22 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
 @pytest.mark.parametrize(
     ("check", "facts", "level", "words"),
     [
-        (hardware.check_gpus, GPU_WANTED, Level.FAIL, "the repository wants some"),
-        (hardware.check_gpus, on(gpu_trouble="nvidia-smi failed: x"), Level.WARN, "nvidia-smi failed"),
+        (hardware.check_gpus, GPU_NEEDED, Level.FAIL, "the repository needs some"),
+        (hardware.check_gpus, on(gpu_problem="nvidia-smi failed: x"), Level.WARN, "nvidia-smi failed"),
         (hardware.check_sharing, on(SHARING, gpus=(H100,)), Level.WARN, "take turns"),
-        (hardware.check_gpus, on(GPU_WANTED, gpu_trouble="nvidia-smi failed: x"), Level.FAIL, "driver"),
+        (hardware.check_gpus, on(GPU_NEEDED, gpu_problem="nvidia-smi failed: x"), Level.FAIL, "driver"),
         (hardware.check_gpus, on(gpus=(H100,)), Level.WARN, "torch is a build for CPUs"),
         (hardware.check_visible_devices, on(gpus=(H100,), visible_devices=""), Level.WARN, "no GPU is left"),
-        (hardware.check_visible_devices, on(gpus=(H100,), visible_devices="0,1"), Level.WARN, "there is no GPU 1"),
+        (hardware.check_visible_devices, on(gpus=(H100,), visible_devices="0,1"), Level.WARN, "GPU 1 not found"),
         (
             hardware.check_visible_devices,
-            on(GPU_WANTED, gpus=(H100,), visible_devices="-1"),
+            on(GPU_NEEDED, gpus=(H100,), visible_devices="-1"),
             Level.FAIL,
-            "there is no GPU -1",
+            "GPU -1 not found",
         ),
         (
             hardware.check_gpu_memory,
-            on(GPU_WANTED, gpus=(replace(H100, free_mib=20000),)),
+            on(GPU_NEEDED, gpus=(replace(H100, free_mib=20000),)),
             Level.FAIL,
             "lower gpu_memory_utilization",
         ),
@@ -115,7 +115,7 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
             Level.FAIL,
             "pip uninstall",
         ),
-        (packages.check_triton, having(triton="", triton_trouble="no library: install it"), Level.FAIL, "install it"),
+        (packages.check_triton, having(triton="", triton_problem="no library: install it"), Level.FAIL, "install it"),
         (packages.check_triton, having(triton="", versions={}), Level.WARN, "not installed"),
         (packages.check_fonts, having(undrawn_scripts=("Chinese",)), Level.WARN, "none for Chinese: PDFs"),
         (
@@ -130,7 +130,7 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
         (models.check_checkpoint, holding(pointers=("a.safetensors",)), Level.FAIL, "git lfs pull"),
         (models.check_checkpoint, holding(folder=None), Level.WARN, "the first start downloads it"),
         (models.check_checkpoint, holding(folder=None, offline=True), Level.FAIL, "HF_HUB_OFFLINE"),
-        (models.check_checkpoint, holding(folder=None, trouble="no checkpoint at /x"), Level.FAIL, "no checkpoint at"),
+        (models.check_checkpoint, holding(folder=None, problem="no checkpoint at /x"), Level.FAIL, "no checkpoint at"),
         (models.check_server, replace(WELL, server=(False, "no server")), Level.FAIL, "no server"),
     ],
 )
@@ -141,7 +141,7 @@ def test_what_is_wrong_is_said_with_what_to_do(check: Check, facts: Facts, level
     )
     assert worst is not None
     assert worst.level is level
-    assert words in f"{worst.seen}; {worst.advice}"
+    assert words in f"{worst.detail}; {worst.advice}"
     assert worst.advice
     assert check in CHECKS
 
@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_with_what_to_do(check: Check, facts: Facts, level
 def test_engines_run_side_by_side_where_there_is_mps() -> None:
     found = hardware.check_sharing(on(SHARING, gpus=(H100,), has_mps=True))
     assert found == Finding("shared GPUs", Level.OK, "engines run side by side, by MPS")
-    assert hardware.check_sharing(on(GPU_WANTED, gpus=(H100,))) is None
+    assert hardware.check_sharing(on(GPU_NEEDED, gpus=(H100,))) is None
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ def test_a_driver_must_be_as_new_as_what_torch_is_built_for(driver: str, cuda: s
 
 
 def test_a_running_server_may_have_the_ports_and_the_memory_of_gpus() -> None:
-    facts = replace(on(GPU_WANTED, gpus=(replace(H100, free_mib=0),), taken_ports=(8000,)), server=(True, "healthy"))
+    facts = replace(on(GPU_NEEDED, gpus=(replace(H100, free_mib=0),), taken_ports=(8000,)), server=(True, "healthy"))
     assert hardware.check_ports(facts) is None
     assert hardware.check_gpu_memory(facts) is None
     assert models.check_server(facts) == Finding("server", Level.OK, "healthy")
 
 
 def test_in_a_container_numpy_2_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocrvl_cli.checkup.gather.distributions", list)
+    monkeypatch.setattr("ocrvl_cli.diagnostics.machine.distributions", list)
     assert not any(requirement.startswith("numpy") for requirement in gather_software().requirements)
 
 
@@ -235,7 +235,7 @@ def test_the_command_fails_with_what_is_wrong_in_the_repository(
     done = CliRunner().invoke(app, ["doctor", "--json", "--model-repository", str(repository)])
     assert done.exit_code == 1
     failed = [finding for finding in json.loads(done.stdout) if finding["level"] == "fail"]
-    assert any(words in finding["seen"] for finding in failed)
+    assert any(words in finding["detail"] for finding in failed)
 
 
 def test_the_command_asks_the_server_that_is_named() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from ocrvl_cli.reading.several import split_images
-from ocrvl_cli.reading.sources import Input, Nothing, find_inputs
+from ocrvl_cli.reading.concatenated import split_images
+from ocrvl_cli.reading.sources import Input, SkippedInput, find_inputs
 from ocrvl_cli.reading.stdin import read_stdin
 
 
@@ -75,7 +75,7 @@ class Pipe(io.BytesIO):
         return self.is_terminal
 
 
-def found(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> list[Input | Nothing]:
+def found(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> list[Input | SkippedInput]:
     monkeypatch.setattr("sys.stdin", pipe)
     return list(read_stdin(find_inputs(["-"])))
 
@@ -91,9 +91,9 @@ def test_standard_input_is_one_input_for_each_image(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("pipe", "problem"), [(Pipe(b""), "it is empty"), (Pipe(b"", is_terminal=True), "a terminal")])
-def test_standard_input_without_anything_is_a_problem_of_its_own(
+def test_standard_input_without_anything_is_a_skipped_input(
     pipe: Pipe, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (nothing,) = found(pipe, monkeypatch)
-    assert isinstance(nothing, Nothing)
-    assert problem in nothing.problem
+    (skipped,) = found(pipe, monkeypatch)
+    assert isinstance(skipped, SkippedInput)
+    assert problem in skipped.reason

@@ -12,7 +12,7 @@ import pytest
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.wire import FinishReason, Task
 from ocrvl_cli.reading.html import render_page
-from ocrvl_cli.reading.read_plan import Asked, Format
+from ocrvl_cli.reading.read_plan import Format, ReadPlan
 from ocrvl_cli.reading.render import render_document, render_reading
 from ocrvl_client import Document, Page, Reading
 
@@ -21,41 +21,41 @@ MARKDOWN, HTML, TEXT, JSON = Format.MARKDOWN, Format.HTML, Format.TEXT, Format.J
 
 
 @pytest.mark.parametrize(
-    ("asked", "pdf", "png"),
+    ("plan", "pdf", "png"),
     [
         # as: read page by page, blocks found, formats
-        (Asked(), (True, True, (MARKDOWN,)), (False, False, (TEXT,))),
-        (Asked(to_files=True), (True, True, (MARKDOWN, JSON)), (True, True, (MARKDOWN, JSON))),
-        (Asked(to_files=True, formats=(TEXT,)), (True, True, (TEXT,)), (False, False, (TEXT,))),
-        (Asked(formats=(HTML,)), (True, True, (HTML,)), (True, True, (HTML,))),
-        (Asked(formats=(JSON,)), (True, True, (JSON,)), (False, False, (JSON,))),
-        (Asked(formats=(HTML,), task=Task.TABLE), (True, False, (HTML,)), (False, False, (HTML,))),
-        (Asked(layout=True), (True, True, (MARKDOWN,)), (True, True, (MARKDOWN,))),
-        (Asked(layout=False), (True, False, (TEXT,)), (False, False, (TEXT,))),
-        (Asked(to_files=True, draw=True, formats=(TEXT,)), (True, True, (TEXT,)), (True, True, (TEXT,))),
+        (ReadPlan(), (True, True, (MARKDOWN,)), (False, False, (TEXT,))),
+        (ReadPlan(to_files=True), (True, True, (MARKDOWN, JSON)), (True, True, (MARKDOWN, JSON))),
+        (ReadPlan(to_files=True, formats=(TEXT,)), (True, True, (TEXT,)), (False, False, (TEXT,))),
+        (ReadPlan(formats=(HTML,)), (True, True, (HTML,)), (True, True, (HTML,))),
+        (ReadPlan(formats=(JSON,)), (True, True, (JSON,)), (False, False, (JSON,))),
+        (ReadPlan(formats=(HTML,), task=Task.TABLE), (True, False, (HTML,)), (False, False, (HTML,))),
+        (ReadPlan(layout=True), (True, True, (MARKDOWN,)), (True, True, (MARKDOWN,))),
+        (ReadPlan(layout=False), (True, False, (TEXT,)), (False, False, (TEXT,))),
+        (ReadPlan(to_files=True, draw=True, formats=(TEXT,)), (True, True, (TEXT,)), (True, True, (TEXT,))),
     ],
 )
 def test_what_is_wanted_of_a_file_follows_from_the_options_and_what_it_is(
-    asked: Asked, pdf: tuple[bool, bool, tuple[Format, ...]], png: tuple[bool, bool, tuple[Format, ...]]
+    plan: ReadPlan, pdf: tuple[bool, bool, tuple[Format, ...]], png: tuple[bool, bool, tuple[Format, ...]]
 ) -> None:
     for data, expected in ((PDF, pdf), (PNG, png)):
-        one = asked.for_file(data)
+        one = plan.for_file(data)
         assert (one.document, one.layout, one.formats) == expected
         if one.document:
             # the server knows them all
-            DocumentOptions(**asked.document_options(one))
+            DocumentOptions(**plan.document_options(one))
 
 
 @pytest.mark.parametrize(
-    ("asked", "options"),
+    ("plan", "options"),
     [
-        (Asked(), {"visualize": False, "return_markdown_images": False}),
-        (Asked(to_files=True), {"visualize": True, "return_markdown_images": True}),
-        (Asked(to_files=True, draw=False), {"visualize": False, "return_markdown_images": True}),
-        (Asked(to_files=True, formats=(JSON,), draw=True), {"visualize": True, "return_markdown_images": False}),
-        (Asked(formats=(HTML,)), {"visualize": False, "return_markdown_images": True}),
+        (ReadPlan(), {"visualize": False, "return_markdown_images": False}),
+        (ReadPlan(to_files=True), {"visualize": True, "return_markdown_images": True}),
+        (ReadPlan(to_files=True, draw=False), {"visualize": False, "return_markdown_images": True}),
+        (ReadPlan(to_files=True, formats=(JSON,), draw=True), {"visualize": True, "return_markdown_images": False}),
+        (ReadPlan(formats=(HTML,)), {"visualize": False, "return_markdown_images": True}),
         (
-            Asked(task=Task.TABLE, pages="1-3", options={"dpi": 72}),
+            ReadPlan(task=Task.TABLE, pages="1-3", options={"dpi": 72}),
             {
                 "visualize": False,
                 "return_markdown_images": False,
@@ -67,14 +67,20 @@ def test_what_is_wanted_of_a_file_follows_from_the_options_and_what_it_is(
         ),
     ],
 )
-def test_a_document_is_asked_for_no_more_than_is_wanted(asked: Asked, options: dict[str, Any]) -> None:
-    assert asked.document_options(asked.for_file(PDF)) == options
+def test_a_request_for_a_document_has_only_the_options_that_are_needed(plan: ReadPlan, options: dict[str, Any]) -> None:
+    assert plan.document_options(plan.for_file(PDF)) == options
 
 
-def test_other_wishes_have_another_digest() -> None:
-    wishes = [Asked(), Asked(pages="1"), Asked(options={"dpi": 72}), Asked(formats=(HTML,)), Asked(task=Task.OCR)]
-    assert len({asked.digest for asked in wishes}) == len(wishes)
-    assert Asked(options={"a": 1, "b": 2}).digest == Asked(options={"b": 2, "a": 1}).digest
+def test_other_plans_have_another_digest() -> None:
+    plans = [
+        ReadPlan(),
+        ReadPlan(pages="1"),
+        ReadPlan(options={"dpi": 72}),
+        ReadPlan(formats=(HTML,)),
+        ReadPlan(task=Task.OCR),
+    ]
+    assert len({plan.digest for plan in plans}) == len(plans)
+    assert ReadPlan(options={"a": 1, "b": 2}).digest == ReadPlan(options={"b": 2, "a": 1}).digest
 
 
 def page(*blocks: dict[str, Any], images: dict[str, bytes] | None = None) -> Page:

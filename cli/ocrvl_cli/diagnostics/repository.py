@@ -1,4 +1,4 @@
-"""The facts of a model repository and its checkpoint, as they lie on the disk; nothing is downloaded."""
+"""The facts of a model repository and its checkpoint on the disk; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from ocrvl_cli.checkup.facts import Checkpoint, Repository
+from ocrvl_cli.diagnostics.facts import Checkpoint, Repository
 
 _LFS: Final = b"version https://git-lfs"
 _LFS_BYTES: Final = 1024
@@ -42,7 +42,7 @@ def gather_repository(folder: Path | None) -> Repository:
         str(folder),
         checkpoint=gather_checkpoint(name, settings.parent),
         # an engine on each GPU, or one over several; the shipped one has neither
-        wants_gpus="KIND_GPU" in config or '"gpus"' in config,
+        needs_gpus="KIND_GPU" in config or '"gpus"' in config,
         shares_gpus=engines_share_a_gpu(folder),
         gpu_memory_utilization=float(share) if isinstance(share, int | float) else _GPU_SHARE,
     )
@@ -54,7 +54,7 @@ def gather_checkpoint(name: str, base: Path) -> Checkpoint:
     try:
         folder = _find(name, base)
     except FileNotFoundError as error:
-        return Checkpoint(name, trouble=str(error))
+        return Checkpoint(name, problem=str(error))
     if folder is None:
         return Checkpoint(name, offline=offline)
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}

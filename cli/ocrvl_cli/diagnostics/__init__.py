@@ -1,0 +1,1 @@
+"""The checks of `ocrvl doctor`: facts of this machine are gathered, and functions check them without looking again."""
