@@ -317,7 +317,7 @@ def test_a_server_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
         (["--interface", "carrier-pigeon"], "expected one of unary, stream, document"),
         (["./repository"], "is none of Triton's arguments"),
         (["--max-failures", "0"], "--max-failures"),
-        (["--allow", "everything"], "one of model-repository, shared-memory, trace, logging is wanted"),
+        (["--allow", "everything"], "expected one of model-repository, shared-memory, trace, logging"),
     ],
 )
 def test_serve_refuses_what_it_can_not_mean(arguments: list[str], words: str) -> None:
