@@ -12,7 +12,6 @@ from typer.main import get_command
 
 import perf.__main__
 import stress.__main__
-import training.__main__
 from ocrvl.messages import Reading, encode_done
 from ocrvl.models.document.options import DocumentOptions, PixelLimits
 from ocrvl.options import Options
@@ -46,7 +45,7 @@ def commands(package: str) -> set[str]:
     """The commands of `python -m package`."""
     if package == "perf":
         return set(perf.__main__.COMMANDS)
-    command = get_command({"stress": stress.__main__.app, "training": training.__main__.app}[package])
+    command = get_command(stress.__main__.app)
     assert isinstance(command, TyperGroup)
     return set(command.commands)
 
@@ -120,7 +119,7 @@ def test_every_task_module_and_path_that_the_documentation_names_exists() -> Non
             assert Path(path).exists(), f"{page}: {path}"
         for name in re.findall(r"python3? -m ((?:ocrvl|perf|stress|training|tools)[\w.]*)", text):
             assert module_file(name), f"{page}: {name}"
-        for package, command in re.findall(r"python3? -m (perf|stress|training)\s+([a-z][\w-]*)", text):
+        for package, command in re.findall(r"python3? -m (perf|stress)\s+([a-z][\w-]*)", text):
             assert command in commands(package), f"{page}: {package} {command}"
         for name in re.findall(r"`(ocrvl(?:_\w+)?(?:\.\w+)+)`", text):
             parent, _, attribute = name.rpartition(".")
