@@ -46,7 +46,7 @@ def rows(text: str) -> list[list[str]]:
     """The cells of the rows of all tables, without the heads."""
     lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
     cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    return [row for row in cells if row[0] not in ("key", "argument", "variable", "wish")]
+    return [row for row in cells if row[0] not in ("key", "argument", "variable", "setting")]
 
 
 def literal(cell: str) -> str | None:
@@ -105,7 +105,7 @@ def test_what_is_set_for_vllm_is_in_the_table_and_nothing_else() -> None:
 def test_every_argument_that_is_named_is_one_of_the_installed_vllm() -> None:
     known = vllm_arguments()
     arguments = {literal(row[0]) for row in rows(section("`model.json`: vLLM's arguments"))}
-    wishes = {re.findall(r"`([a-z_]+)`", today)[0] for _, today in rows(section("What deployment guides ask for"))}
+    wishes = {re.findall(r"`([a-z_]+)`", today)[0] for _, today in rows(section("Settings from other guides"))}
     assert arguments <= known
     assert wishes - {"swap_space", "warm_up"} <= known
     assert "kv_offloading_size" in known
