@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.server import ServerFailed, TritonServer
 from ocrvl_client import Client, Document, Reading
+from perf.harness.server import server_options
 from tools.documents import DrawnPage, Typesetter, write_pdf
 from training.nano.measure import character_score
 
@@ -52,9 +52,8 @@ def show_document(console: Console, page: DrawnPage, document: Document) -> None
 def main() -> int:
     """Run the demonstration; the exit status."""
     console = Console(highlight=False)
-    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
     try:
-        with TritonServer(options) as server:
+        with TritonServer(server_options()) as server:
             with console.status("starting Triton with vLLM") as status:
                 server.wait_until_ready(
                     lambda models, seconds: status.update(f"waiting for {', '.join(models)} ({seconds:.0f} s)")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from ocrvl.launcher.exposure import Endpoint
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerOptions, TritonServer
 
@@ -17,6 +18,8 @@ def server_options(
     models: tuple[str, ...] = (),
     environment: Mapping[str, str] = MappingProxyType({}),
     extra_arguments: tuple[str, ...] = (),
+    opened: tuple[Endpoint, ...] = (),
+    exit_timeout: int = 30,
 ) -> ServerOptions:
     """Options of a server on free ports, of the repository that is shipped if none is given."""
     return ServerOptions(
@@ -27,6 +30,8 @@ def server_options(
         models=models,
         environment=dict(environment),
         extra_arguments=extra_arguments,
+        opened=opened,
+        exit_timeout=exit_timeout,
     )
 
 

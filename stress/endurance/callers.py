@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import time
 from collections.abc import Mapping
@@ -10,9 +9,8 @@ from contextlib import closing
 from enum import StrEnum
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-import numpy as np
 import tritonclient.grpc as triton_grpc
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_client import (
@@ -27,6 +25,7 @@ from ocrvl_client import (
     error_from_triton,
 )
 from perf.harness.serve_process import Endpoints
+from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
 from stress.endurance.images import ReferenceImage, read_markdown
 
 RETRY: Final = Retry(attempts=1000, initial=0.5, maximum=2.0)
@@ -197,7 +196,7 @@ class StreamCaller:
             self._client.stop_stream(cancel_requests=is_late)
 
     def _send(self, images: list[bytes], request_id: str, options: Mapping[str, Any], answers: _Answers) -> None:
-        tensors = fill(request_tensors(images, options))
+        tensors = encode_inputs(image_tensors(*images, task=Task.OCR, **options))
         try:
             self._client.async_stream_infer(
                 Model.STREAM.value, tensors, request_id=request_id, enable_empty_final_response=True
@@ -222,30 +221,11 @@ class StreamCaller:
 
     def cancel(self, token: str) -> int:
         """Call the model `cancel` on the same connection; how many requests were ended."""
-        answer = self._client.infer(Model.CANCEL.value, fill({Tensor.CANCEL_TOKEN: _texts([token.encode()])}))
+        answer = self._client.infer(
+            Model.CANCEL.value, encode_inputs({Tensor.CANCEL_TOKEN: bytes_tensor(token.encode())})
+        )
         return int(answer.as_numpy(Tensor.CANCELLED.value)[0])
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-
-def request_tensors(images: list[bytes], options: Mapping[str, Any]) -> dict[Tensor, Any]:
-    """The tensors of a request."""
-    tensors = {Tensor.IMAGE: _texts(images), Tensor.TASK: _texts([Task.OCR.encode()])}
-    return tensors | ({Tensor.OPTIONS: _texts([json.dumps(dict(options)).encode()])} if options else {})
-
-
-def fill(tensors: Mapping[Tensor, Any]) -> list[Any]:
-    """The tensors as tritonclient's gRPC inputs."""
-    filled = []
-    for name, array in tensors.items():
-        filled.append(triton_grpc.InferInput(name.value, list(array.shape), np_to_triton_dtype(array.dtype)))
-        filled[-1].set_data_from_numpy(array)
-    return filled
-
-
-def _texts(values: list[bytes]) -> Any:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array

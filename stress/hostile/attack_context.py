@@ -17,7 +17,7 @@ from tritonclient.grpc import service_pb2 as pb
 from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor, untag_message
 from perf.harness.serve_process import Endpoints, Member
-from stress.endurance.callers import fill, request_tensors
+from perf.harness.tensors import encode_inputs, image_tensors
 from stress.endurance.images import ReferenceImage
 
 ANSWER_SECONDS: Final = 30.0
@@ -83,7 +83,7 @@ def count_answers(cases: Iterable[Any], send: Callable[[Any], str]) -> Counter[s
 def request(model: str | Model, inputs: Mapping[Tensor, Any], version: str = "") -> Any:
     """A request over gRPC with these arrays, before anything is changed in it."""
     message = pb.ModelInferRequest(model_name=str(model), model_version=version)
-    for tensor in fill(inputs):
+    for tensor in encode_inputs(inputs):
         message.inputs.append(tensor._get_tensor())
         message.raw_input_contents.append(tensor._get_content())
     return message
@@ -91,7 +91,7 @@ def request(model: str | Model, inputs: Mapping[Tensor, Any], version: str = "")
 
 def read_request(image: bytes, **options: Any) -> Any:
     """A good request to `ocr`."""
-    return request(Model.OCR, request_tensors([image], options))
+    return request(Model.OCR, image_tensors(image, task="ocr", **options))
 
 
 def infer_path(model: str | Model) -> str:

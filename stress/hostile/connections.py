@@ -19,7 +19,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from ocrvl.address import split_address
 from ocrvl.wire import Model, Tensor
-from stress.endurance.callers import request_tensors
+from perf.harness.tensors import image_tensors
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import CLOSED, NO_ANSWER, AttackContext, infer_path, json_body, request
 
@@ -76,7 +76,7 @@ def _resets(context: AttackContext) -> Counter[str]:
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     for number in range(_RESETS // 4):
         # a call that is cancelled as soon as it is sent
-        context.infer(request(Model.OCR, request_tensors([context.image.data], {})), 0.001 * (number % 5 + 1))
+        context.infer(request(Model.OCR, image_tensors(context.image.data, task="ocr")), 0.001 * (number % 5 + 1))
     return Counter({"reset": _RESETS + _RESETS // 4})
 
 
@@ -84,7 +84,7 @@ def _unread(context: AttackContext) -> Counter[str]:
     """Answers that nobody reads: requests one after the other on connections of HTTP, and on streams of gRPC."""
     body = _body(context)
     whole = _http_head(context, len(body)) + body
-    long = request_tensors([context.image.data] * 4, {"regex": "[a-z]{200}", "max_tokens": 200})
+    long = image_tensors(*[context.image.data] * 4, task="ocr", regex="[a-z]{200}", max_tokens=200)
     message = request(Model.STREAM, long)
     with ExitStack() as open_ones:
         for _ in range(_UNREAD):

@@ -15,7 +15,7 @@ from PIL import Image
 from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
-from stress.endurance.callers import request_tensors
+from perf.harness.tensors import bytes_tensor, image_tensors
 from stress.fuzz.bombs import bmp_of, jpeg_of, jpeg_of_scans, png_of, tiff_of
 from stress.fuzz.seeds import write_pdf
 from stress.hostile.attack import Attack
@@ -97,7 +97,7 @@ def _schemas() -> Iterator[Any]:
 
 def _options(context: AttackContext) -> Counter[str]:
     def send(text: bytes) -> str:
-        tensors = request_tensors([context.image.data], {}) | {Tensor.OPTIONS: _texts(text)}
+        tensors = image_tensors(context.image.data, task="ocr") | {Tensor.OPTIONS: bytes_tensor(text)}
         return context.infer(request(Model.OCR, tensors))
 
     return count_answers(_option_texts(), send)
@@ -126,12 +126,12 @@ def _engine_inputs() -> Iterator[dict[Tensor, Any]]:
     for count in (0, 1, 15, 17):
         yield {**good, Tensor.PATCHES: np.zeros((1, count, 588), np.uint8)}
     for tasks in ([], [b"poem"], [b"\xff\xfe"], [b"ocr"] * 2, [b"ocr"] * 65, [b"o" * 100_000]):
-        yield {**good, Tensor.TASKS: _texts(*tasks)[None]}
+        yield {**good, Tensor.TASKS: bytes_tensor(*tasks)[None]}
     for text in _option_texts():
-        yield {**good, Tensor.CHECKED_OPTIONS: _texts(text)[None]}
+        yield {**good, Tensor.CHECKED_OPTIONS: bytes_tensor(text)[None]}
     for error in (b"\xff", b"x", b"[UNAVAILABLE] " + b"x" * 1_000_000):
-        yield {**good, Tensor.IMAGE_ERROR: _texts(error)[None]}
-        yield {**good, Tensor.IMAGE_WARNING: _texts(error)[None]}
+        yield {**good, Tensor.IMAGE_ERROR: bytes_tensor(error)[None]}
+        yield {**good, Tensor.IMAGE_WARNING: bytes_tensor(error)[None]}
     for size in ((0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)):
         spotted = {
             **good,
@@ -162,20 +162,23 @@ def _other_models(context: AttackContext) -> Counter[str]:
         b"\xff",
     )
     layout = [{Tensor.PIXELS: one} for one in pixels]
-    layout += [{Tensor.IMAGE: _texts(data)[None]} for data in (b"", b"x", context.image.data[:60])]
-    layout += [{Tensor.PIXELS: pixels[-1], Tensor.OPTIONS: _texts(text)[None]} for text in layout_options]
-    layout += [{Tensor.OPTIONS: _texts(b"{}")[None]}, {Tensor.PIXELS: pixels[0], Tensor.IMAGE: _texts(b"x")[None]}]
-    documents = [{Tensor.FILE: _texts(data)} for data in _bad_documents(context.image.data)]
-    good = {Tensor.FILE: _texts(context.image.data)}
+    layout += [{Tensor.IMAGE: bytes_tensor(data)[None]} for data in (b"", b"x", context.image.data[:60])]
+    layout += [{Tensor.PIXELS: pixels[-1], Tensor.OPTIONS: bytes_tensor(text)[None]} for text in layout_options]
+    layout += [
+        {Tensor.OPTIONS: bytes_tensor(b"{}")[None]},
+        {Tensor.PIXELS: pixels[0], Tensor.IMAGE: bytes_tensor(b"x")[None]},
+    ]
+    documents = [{Tensor.FILE: bytes_tensor(data)} for data in _bad_documents(context.image.data)]
+    good = {Tensor.FILE: bytes_tensor(context.image.data)}
     documents += [
-        {**good, Tensor.OPTIONS: _texts(text)}
+        {**good, Tensor.OPTIONS: bytes_tensor(text)}
         for text in (b'{"pages": "9-1"}', b'{"dpi": 1e9}', b"[" * 99_999, b"\xff")
     ]
     many = write_pdf([_PAGE % b"0 0 9 9", _STREAM]).replace(b"/Count 1>>", b"/Count 1048574>>")
     options = (b"{}", b'{"pages": "%b"}' % b",".join([b"1-"] * 341), b'{"pages": "1-1000,1-1000", "max_pages": 9}')
-    documents += [{Tensor.FILE: _texts(many), Tensor.OPTIONS: _texts(text)} for text in options]
+    documents += [{Tensor.FILE: bytes_tensor(many), Tensor.OPTIONS: bytes_tensor(text)} for text in options]
     tokens = [
-        {Tensor.CANCEL_TOKEN: _texts(token)}
+        {Tensor.CANCEL_TOKEN: bytes_tensor(token)}
         for token in (b"", b"x", b"\xff" * 20, b"a" * 1_000_000, b"0123456789abcdef\n")
     ]
     requests = [request(Model.LAYOUT, one) for one in layout] + [request(Model.DOCUMENT, one) for one in documents]
@@ -233,7 +236,9 @@ def _bombs(context: AttackContext) -> Counter[str]:
     )
 
     def send(data: bytes, count: int = 1) -> str:
-        return context.infer(request(Model.OCR, request_tensors([data] * count, {"max_tokens": 2})), _BOMB_SECONDS)
+        return context.infer(
+            request(Model.OCR, image_tensors(*[data] * count, task="ocr", max_tokens=2)), _BOMB_SECONDS
+        )
 
     # each of the 64 is honest by every count
     return count_answers((bomb() for bomb in bombs), send) + Counter([send(jpeg_of_scans(100, 9_000), 64)])
@@ -241,8 +246,8 @@ def _bombs(context: AttackContext) -> Counter[str]:
 
 def _pdf_bomb(context: AttackContext) -> Counter[str]:
     """It is left to its time limit, while documents of others go on."""
-    bomb = {Tensor.FILE: _texts(laughing_pdf())}
-    good = {Tensor.FILE: _texts(context.image.data)}
+    bomb = {Tensor.FILE: bytes_tensor(laughing_pdf())}
+    good = {Tensor.FILE: bytes_tensor(context.image.data)}
     with ThreadPoolExecutor(3) as pool:
         bombs = [pool.submit(context.infer, request(Model.DOCUMENT, bomb), _BOMB_SECONDS) for _ in range(3)]
         counts = count_answers(
@@ -255,12 +260,6 @@ def _encode(image: Image.Image, format: str, **options: Any) -> bytes:  # noqa: 
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
-
-
-def _texts(*values: bytes) -> Any:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 ATTACKS: Final = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ocrvl.wire import STREAM_PARAMETER, Model, Tensor
-from stress.endurance.callers import request_tensors
+from perf.harness.tensors import image_tensors
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext, count_answers, infer_path, json_body, read_request, request
 
@@ -79,7 +79,7 @@ def _unknown_models(context: AttackContext) -> Counter[str]:
         ("../ocr", ""),
     ]
     requests = [
-        request(name, {Tensor.IMAGE: request_tensors([b"x"], {})[Tensor.IMAGE]}, version) for name, version in names
+        request(name, {Tensor.IMAGE: image_tensors(b"x", task="ocr")[Tensor.IMAGE]}, version) for name, version in names
     ]
     return count_answers(paths, lambda path: context.post(path, body)) + count_answers(requests, context.infer)
 

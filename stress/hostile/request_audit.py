@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import ErrorCode, Model, Tensor, untag_message
 from ocrvl_client import ServerUnavailable, error_from_triton
-from stress.endurance.callers import fill, request_tensors
+from perf.harness.tensors import encode_inputs, image_tensors
 from stress.endurance.images import ReferenceImage
 
 _SECONDS: Final = 60.0
@@ -129,7 +129,7 @@ class RequestAudit:
                     self._answered[caller] += outcome is Outcome.RIGHT
 
     def _send(self, client: triton_grpc.InferenceServerClient, name: str) -> Outcome:
-        tensors = fill(request_tensors([self._image.data], {}))
+        tensors = encode_inputs(image_tensors(self._image.data, task="ocr"))
         try:
             answer = client.infer(Model.OCR.value, tensors, request_id=name, client_timeout=_SECONDS)
         except InferenceServerException as error:
@@ -165,7 +165,9 @@ def read_again(grpc_url: str, image: ReferenceImage, within: float) -> Recovery:
         try:
             with triton_grpc.InferenceServerClient(grpc_url) as client:
                 answer = client.infer(
-                    Model.OCR.value, fill(request_tensors([image.data], {})), client_timeout=min(left, _SECONDS)
+                    Model.OCR.value,
+                    encode_inputs(image_tensors(image.data, task="ocr")),
+                    client_timeout=min(left, _SECONDS),
                 )
             if answer.as_numpy(Tensor.TEXT.value)[0].decode() == image.text:
                 recovery.seconds = time.monotonic() - began

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ocrvl.wire import Model
 from perf.harness.serve_process import Role
-from stress.endurance.callers import request_tensors
+from perf.harness.tensors import image_tensors
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext, count_answers, read_request, request
 
@@ -81,8 +81,8 @@ def _limit_memory(context: AttackContext) -> Counter[str]:
     try:
         buffer = io.BytesIO()
         Image.new("RGB", (9_900, 9_990), "white").save(buffer, "PNG", compress_level=1)
-        large = request(Model.OCR, request_tensors([buffer.getvalue()], {"max_tokens": 2}))
-        small = request(Model.OCR, request_tensors([context.image.data], {}))
+        large = request(Model.OCR, image_tensors(buffer.getvalue(), task="ocr", max_tokens=2))
+        small = request(Model.OCR, image_tensors(context.image.data, task="ocr"))
         return count_answers([large, small] * 3, context.infer)
     finally:
         for process in stubs:

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
+from perf.harness.server import start_server
 from training.nano.paint import Drawing
 from training.nano.world import World
 
@@ -22,9 +22,7 @@ def server_log() -> list[str]:
 @pytest.fixture(scope="session")
 def server(server_log: list[str]) -> Iterator[TritonServer]:
     """A Triton server with the embedded checkpoint; starting it takes tens of seconds, so all tests share it."""
-    options = ServerOptions(find_model_repository(), http_port=0, grpc_port=0, metrics_port=0)
-    with TritonServer(options, server_log.append) as running:
-        running.wait_until_ready()
+    with start_server(on_line=server_log.append) as running:
         yield running
 
 

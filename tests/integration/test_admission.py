@@ -21,7 +21,8 @@ from tritonclient.utils import InferenceServerException
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model
 from ocrvl_client import Client, InvalidRequest, RequestCancelled
-from tests.support.streams import LONG, cancel, fill, inputs, metric, wait_for
+from perf.harness.tensors import encode_inputs, image_tensors
+from tests.support.streams import LONG, cancel, metric, wait_for
 
 IN_FLIGHT = "ocrvl_engine_images_in_flight"
 LIMIT = "ocrvl_engine_image_limit"
@@ -39,7 +40,7 @@ def full_engine(server: TritonServer, png: bytes) -> Iterator[None]:
     wait_for(lambda: _idle(server))
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         for _ in range(limit):
-            tensors = fill(inputs(png, cancel_token=token, **LONG))
+            tensors = encode_inputs(image_tensors(png, cancel_token=token, **LONG))
             client.async_infer(Model.OCR.value, tensors, lambda result, error: ended.append(str(error or result)))
         try:
             wait_for(lambda: bool(ended) or metric(server, IN_FLIGHT) == limit)
@@ -76,7 +77,7 @@ def test_a_thousand_requests_at_once_are_answered_or_refused_each(server: Triton
     limit = metric(server, LIMIT)
     wait_for(lambda: _idle(server))
     full_before, resident_before = _found_the_queue_full(server), _resident_bytes(server)
-    tensors = fill(inputs(png, max_tokens=12))
+    tensors = encode_inputs(image_tensors(png, max_tokens=12))
     highest = 0.0
 
     async def ask(client: Any, number: int) -> str:
@@ -115,7 +116,7 @@ def test_a_refusal_comes_while_the_engine_is_full_and_not_after(server: TritonSe
             for _ in range(200):
                 client.async_infer(
                     Model.OCR.value,
-                    fill(inputs(png, max_tokens=1)),
+                    encode_inputs(image_tensors(png, max_tokens=1)),
                     lambda result, error: refused.append(error) if error else answered.append(result),
                 )
             wait_for(lambda: len(refused) > 50)
@@ -156,7 +157,9 @@ def _places(order: list[str], name: str) -> list[int]:
 
 def _ask(server: TritonServer, png: bytes, priority: int, name: str, order: list[str]) -> None:
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        client.infer(Model.OCR.value, fill(inputs(png, max_tokens=1)), priority=priority, client_timeout=60)
+        client.infer(
+            Model.OCR.value, encode_inputs(image_tensors(png, max_tokens=1)), priority=priority, client_timeout=60
+        )
     order.append(name)
 
 

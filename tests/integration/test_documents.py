@@ -18,8 +18,9 @@ from PIL import Image
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, Document, InvalidRequest, Page, RequestCancelled
+from perf.harness.tensors import encode_inputs
 from tests.support import images
-from tests.support.streams import fill, metric, wait_for
+from tests.support.streams import metric, wait_for
 from tools.documents import DrawnPage, Typesetter, write_pdf
 from training.nano.measure import character_score
 
@@ -77,14 +78,14 @@ def test_the_layout_model_answers_for_itself(server: TritonServer, pages: Sequen
     pixels = np.array(pages[0].image)[None]
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         by_file, by_pixels = (
-            client.infer(Model.LAYOUT.value, fill({**tensors, Tensor.OPTIONS: options}))
+            client.infer(Model.LAYOUT.value, encode_inputs({**tensors, Tensor.OPTIONS: options}))
             for tensors in ({Tensor.IMAGE: image}, {Tensor.PIXELS: pixels})
         )
         with pytest.raises(Exception, match="either image or pixels is wanted"):
-            client.infer(Model.LAYOUT.value, fill({Tensor.OPTIONS: options}))
+            client.infer(Model.LAYOUT.value, encode_inputs({Tensor.OPTIONS: options}))
         wrong = np.array([[b'{"threshold": 1}']], dtype=object)
         with pytest.raises(Exception, match="unknown key 'threshold'"):
-            client.infer(Model.LAYOUT.value, fill({Tensor.IMAGE: image, Tensor.OPTIONS: wrong}))
+            client.infer(Model.LAYOUT.value, encode_inputs({Tensor.IMAGE: image, Tensor.OPTIONS: wrong}))
     for name in (Tensor.LABEL, Tensor.SCORE, Tensor.BOX):
         np.testing.assert_array_equal(by_file.as_numpy(name.value), by_pixels.as_numpy(name.value))
     assert by_file.as_numpy(Tensor.LABEL.value).ravel().tolist().count(b"text") >= 8

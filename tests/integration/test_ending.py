@@ -19,8 +19,9 @@ from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_cli.liveness import liveness_check
 from ocrvl_client import Client, Document, InvalidRequest, Reading, RequestCancelled
 from ocrvl_client.metrics import HttpFetch
+from perf.harness.tensors import encode_inputs, image_tensors
 from tests.support.raw import PROTOCOLS, TIMEOUT
-from tests.support.streams import LONG, cancel, fill, inputs, metric, opened, wait_for
+from tests.support.streams import LONG, cancel, metric, opened, wait_for
 
 RUNNING = "vllm:num_requests_running"
 KV = "vllm:kv_cache_usage_perc"
@@ -37,7 +38,7 @@ def wait_until_busy(server: TritonServer, requests: int) -> None:
 
 
 def test_a_closed_stream_ends_its_work(server: TritonServer, png: bytes) -> None:
-    with opened(server, inputs(png, **LONG)):
+    with opened(server, image_tensors(png, **LONG)):
         wait_until_busy(server, 1)
     wait_until_idle(server)
 
@@ -63,7 +64,7 @@ def test_several_requests_of_one_closed_stream_all_end(server: TritonServer, png
     client = triton_grpc.InferenceServerClient(server.grpc_url)
     client.start_stream(lambda result, error: None)
     for _ in range(4):
-        client.async_stream_infer(Model.STREAM.value, fill(inputs(png, **LONG)))
+        client.async_stream_infer(Model.STREAM.value, encode_inputs(image_tensors(png, **LONG)))
     wait_until_busy(server, 4)
     client.stop_stream(cancel_requests=True)
     wait_until_idle(server)
@@ -77,7 +78,7 @@ def test_at_most_three_tokens_follow_the_end(server: TritonServer, png: bytes) -
     time.sleep(2)
     before = metric(server, TOKENS)
     sent_on = 0
-    with opened(server, inputs(png, cancel_token=token, **LONG)) as stream:
+    with opened(server, image_tensors(png, cancel_token=token, **LONG)) as stream:
         wait_until_busy(server, 1)
         assert cancel(server, token) == 1
         with suppress(InferenceServerException):
@@ -102,7 +103,7 @@ def test_the_time_limit_ends_a_unary_request(server: TritonServer, protocol: str
 
 def test_the_time_limit_ends_a_stream(server: TritonServer, png: bytes) -> None:
     with (
-        opened(server, inputs(png, timeout_ms=300, **LONG)) as stream,
+        opened(server, image_tensors(png, timeout_ms=300, **LONG)) as stream,
         pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms has passed"),
     ):
         list(stream)
@@ -126,10 +127,10 @@ def test_a_direct_call_to_the_engine_s_model_ends_with_its_caller(server: Triton
     """What Triton itself tells a model it tells of calls to that model alone, not of those inside an ensemble."""
     client = triton_grpc.InferenceServerClient(server.grpc_url)
     names = ["patches", "grid_thw", "source_size", "tasks", "image_error", "image_warning", "checked_options"]
-    hop = client.infer(Model.PREPROCESS.value, fill(inputs(png, **LONG)))
+    hop = client.infer(Model.PREPROCESS.value, encode_inputs(image_tensors(png, **LONG)))
     direct = client.async_infer(
         Model.ENGINE.value,
-        fill({Tensor(name): hop.as_numpy(name) for name in names}),
+        encode_inputs({Tensor(name): hop.as_numpy(name) for name in names}),
         lambda result, error: None,
     )
     wait_until_busy(server, 1)
@@ -159,7 +160,7 @@ def test_a_token_ends_requests_inside_the_ensemble_and_no_others(server: TritonS
 
 def test_a_token_ends_a_stream_too(server: TritonServer, png: bytes) -> None:
     token = uuid.uuid4().hex
-    with opened(server, inputs(png, cancel_token=token, **LONG)) as stream:
+    with opened(server, image_tensors(png, cancel_token=token, **LONG)) as stream:
         next(iter(stream))
         assert cancel(server, token) == 1
         with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] cancelled by its token"):

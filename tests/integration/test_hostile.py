@@ -14,12 +14,13 @@ from tritonclient.utils import InferenceServerException
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.harness.serve_process import Endpoints
+from perf.harness.tensors import bytes_tensor
 from stress.endurance.images import draw_files, read_undisturbed
 from stress.hostile import connections, content, malformed
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext
 from stress.hostile.request_audit import read_again
-from tests.support.raw import infer, texts
+from tests.support.raw import infer
 from tests.support.streams import wait_for
 
 _SHORT = ("binary tensors", "malformed protobuf", "unknown models", "options", "engine input", "other models", "resets")
@@ -46,11 +47,11 @@ def test_an_attack_is_answered_and_a_good_image_is_read_after_it(
 
 def test_a_jpeg_that_takes_hours_is_refused(server: TritonServer) -> None:
     with pytest.raises(InferenceServerException, match="it is a JPEG of 20006 scans, at most 100 are decoded"):
-        infer(server, "grpc", {Tensor.IMAGE: texts(content.endless_jpeg(side=64))})
+        infer(server, "grpc", {Tensor.IMAGE: bytes_tensor(content.endless_jpeg(side=64))})
 
 
 def test_a_pdf_that_takes_years_ends_with_its_request(server: TritonServer) -> None:
-    bomb = {Tensor.FILE: texts(content.laughing_pdf()), Tensor.OPTIONS: texts(b'{"timeout_ms": 2000}')}
+    bomb = {Tensor.FILE: bytes_tensor(content.laughing_pdf()), Tensor.OPTIONS: bytes_tensor(b'{"timeout_ms": 2000}')}
     with pytest.raises(InferenceServerException, match=r"\[CANCELLED\] timeout_ms has passed"):
         infer(server, "grpc", bomb, (Tensor.MARKDOWN,), Model.DOCUMENT)
     wait_for(lambda: psutil.STATUS_RUNNING not in [process.status() for process in drawing(server)])

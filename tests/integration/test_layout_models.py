@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
+from ocrvl.launcher.server import ServerFailed, TritonServer
 from ocrvl.models.regions import decode_regions
 from ocrvl.wire import Model, Tensor
+from perf.harness.server import server_options
+from perf.harness.tensors import bytes_tensor
 from tests.support.layout_models import Found, write_model
-from tests.support.raw import PROTOCOLS, infer, texts
+from tests.support.raw import PROTOCOLS, infer
 
 OUTPUTS = (Tensor.LABEL, Tensor.SCORE, Tensor.BOX, Tensor.POLYGON)
 FOUND = [Found("text", 0.5, (0.1, 0.5, 0.9, 0.9), order=1), Found("doc_title", 0.9, (0.1, 0.1, 0.9, 0.2), order=0)]
@@ -34,7 +36,7 @@ def start(folder: Path, at: Path) -> TritonServer:
     written, replaced = re.subn(r"(?ms)^parameters \[.*?^\]\n", parameters, config.read_text("utf-8"))
     assert replaced == 1
     config.write_text(written, "utf-8")
-    return TritonServer(ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, models=(Model.LAYOUT,)))
+    return TritonServer(server_options(repository, models=(Model.LAYOUT,)))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_pages_of_different_sizes_and_options_sent_at_once_each_get_their_own_bl
         page = np.zeros((1, 100 * number, 50 * number, 3), np.uint8)
         page[..., 0] = 255
         options = b'{"layout_threshold": 0.7}' if number % 3 == 0 else b"{}"
-        inputs = {Tensor.PIXELS: page, Tensor.OPTIONS: texts(options)[None]}
+        inputs = {Tensor.PIXELS: page, Tensor.OPTIONS: bytes_tensor(options)[None]}
         answer = infer(layout_server, protocol, inputs, OUTPUTS, Model.LAYOUT)
         return [(region.label, region.box) for region in decode_regions(answer.__getitem__)]
 

@@ -13,8 +13,8 @@ from ocrvl.launcher.server import TritonServer
 from ocrvl.metrics.allow import VLLM_FAMILIES
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, InvalidRequest
-from tests.support.raw import texts
-from tests.support.streams import fill, inputs, metric, wait_for
+from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
+from tests.support.streams import metric, wait_for
 
 
 def test_every_process_has_a_heartbeat(server: TritonServer) -> None:
@@ -70,9 +70,12 @@ def test_a_request_that_is_refused_has_one_line_in_the_log_and_can_not_forge_ano
     server: TritonServer, server_log: list[str]
 ) -> None:
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        for model, tensors in ((Model.OCR, inputs(b"none")), (Model.DOCUMENT, {Tensor.FILE: texts(b"none")})):
+        for model, tensors in (
+            (Model.OCR, image_tensors(b"none")),
+            (Model.DOCUMENT, {Tensor.FILE: bytes_tensor(b"none")}),
+        ):
             with pytest.raises(InferenceServerException):
-                client.infer(model.value, fill(tensors), request_id=f"bad {model}\nrequest request_id=forged")
+                client.infer(model.value, encode_inputs(tensors), request_id=f"bad {model}\nrequest request_id=forged")
 
     def lines() -> list[str]:
         return [line for line in server_log if "request_id=forged" in line]
@@ -90,7 +93,9 @@ def test_a_request_has_one_line_in_the_log_with_its_id_and_trace(
 ) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        client.infer(Model.OCR.value, fill(inputs(png)), request_id="invoice 7", headers={"traceparent": trace})
+        client.infer(
+            Model.OCR.value, encode_inputs(image_tensors(png)), request_id="invoice 7", headers={"traceparent": trace}
+        )
 
     def lines() -> list[str]:
         return [line for line in server_log if "invoice 7" in line]
@@ -105,7 +110,7 @@ def test_a_document_has_one_line_in_the_log_whatever_its_blocks(
     server: TritonServer, server_log: list[str], png: bytes
 ) -> None:
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        client.infer(Model.DOCUMENT.value, fill({Tensor.FILE: texts(png)}), request_id="report 7")
+        client.infer(Model.DOCUMENT.value, encode_inputs({Tensor.FILE: bytes_tensor(png)}), request_id="report 7")
 
     def lines() -> list[str]:
         return [line for line in server_log if "report 7" in line]

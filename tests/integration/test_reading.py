@@ -20,9 +20,9 @@ from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client import Client, InvalidRequest
+from perf.harness.tensors import encode_inputs
 from tests.support import images
 from tests.support.raw import PROTOCOLS
-from tests.support.streams import fill
 from training.nano.measure import character_score
 from training.nano.world import World
 
@@ -196,7 +196,7 @@ def test_what_is_decoded_and_resized_quickly_has_the_same_texts(server: TritonSe
         for quick in (False, True):
             preprocessor = Preprocessor(grid, ImageLimits(), scaled_jpeg=quick, exact_resize=not quick)
             packed = preprocessor.preprocess(files, [Task.OCR], Options(max_pixels=110_000))
-            answer = connection.infer(Model.ENGINE.value, fill(packed.encode_tensors()))
+            answer = connection.infer(Model.ENGINE.value, encode_inputs(packed.encode_tensors()))
             texts.append([text.decode() for text in answer.as_numpy(Tensor.TEXT.value).ravel()])
     assert texts[0] == texts[1]
     assert character_score(texts[1], [drawing.text for drawing in drawings]) > 0.8

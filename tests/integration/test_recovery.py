@@ -22,13 +22,15 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.launcher.interfaces import Interface
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, Parallel, RepositoryOptions
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, ServerUnavailable
+from perf.harness.server import server_options, start_server
+from perf.harness.tensors import encode_inputs, image_tensors
 from tests.support.collector import Collector
-from tests.support.streams import fill, inputs, metric, wait_for
+from tests.support.streams import metric, wait_for
 from training.nano.world import World
 
 FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
@@ -55,8 +57,7 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory, collector: Collector) 
     settings = repository / Model.ENGINE / "1" / SETTINGS_FILE
     traced = {"otlp_traces_endpoint": collector.grpc_url}
     settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | traced))
-    with TritonServer(ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0)) as server:
-        server.wait_until_ready()
+    with start_server(server_options(repository)) as server:
         yield server
 
 
@@ -136,7 +137,7 @@ def test_the_engine_s_spans_belong_to_the_caller_s_trace(two_engines: TritonServ
     files = [World(Random(33)).line().png()]
     with triton_grpc.InferenceServerClient(two_engines.grpc_url) as client:
         headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
-        client.infer(Model.OCR.value, fill(inputs(*files)), headers=headers)
+        client.infer(Model.OCR.value, encode_inputs(image_tensors(*files)), headers=headers)
     wait_for(lambda: bool(collector.spans(trace_id)))
 
 
@@ -184,9 +185,7 @@ def test_an_engine_over_two_processes_reads_the_same(tmp_path: Path, server: Tri
     make_repository(tmp_path / "repository", options)
     world = World(Random(32))
     files = [world.line().png(), world.receipt(3).png()]
-    with TritonServer(ServerOptions(tmp_path / "repository", http_port=0, grpc_port=0, metrics_port=0)) as split:
-        split.wait_until_ready()
-        with Client(split.grpc_url) as client:
-            read = client.read_batch(files)
+    with start_server(server_options(tmp_path / "repository")) as split, Client(split.grpc_url) as client:
+        read = client.read_batch(files)
     with Client(server.grpc_url) as client:
         assert [reading.text for reading in read] == [reading.text for reading in client.read_batch(files)]

@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import AsyncClient, Client, ProtocolName, ServerUnavailable, Tls
-from tests.support.raw import texts
+from perf.harness.tensors import bytes_tensor
 from tests.support.small import small_server
 
 
@@ -74,7 +74,7 @@ def mutual_server(certificates: Certificates) -> Iterator[TritonServer]:
 def cancel(server: TritonServer, **tls: Any) -> int:
     """Cancel a token that nobody uses: a real request, whose answer is 0."""
     wanted = triton_grpc.InferInput(Tensor.CANCEL_TOKEN.value, [1], "BYTES")
-    wanted.set_data_from_numpy(texts(b"0123456789abcdef"))
+    wanted.set_data_from_numpy(bytes_tensor(b"0123456789abcdef"))
     with triton_grpc.InferenceServerClient(f"localhost:{server.grpc_port}", **tls) as client:
         answer = client.infer(Model.CANCEL.value, [wanted], client_timeout=10).as_numpy(Tensor.CANCELLED.value)
         return int(answer.item())

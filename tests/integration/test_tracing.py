@@ -17,11 +17,12 @@ import tritonclient.http as triton_http
 
 from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
+from perf.harness.server import server_options, start_server
+from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
 from tests.support.collector import Collector, Span
-from tests.support.raw import texts
-from tests.support.streams import Stream, fill, inputs, wait_for
+from tests.support.streams import Stream, wait_for
 
 OBSERVABILITY = Path("docs/observability.md")
 ENGINE_SPAN = "llm_request"
@@ -43,9 +44,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
     endpoint = {"otlp_traces_endpoint": collector.grpc_url}
     settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | endpoint), "utf-8")
     arguments = documented_arguments(collector.http_url)
-    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, extra_arguments=arguments)
-    with TritonServer(options) as server:
-        server.wait_until_ready()
+    with start_server(server_options(repository, extra_arguments=arguments)) as server:
         yield server
 
 
@@ -94,7 +93,7 @@ def test_a_unary_request_is_one_trace_from_the_caller_to_the_engine(
 ) -> None:
     def send(headers: dict[str, str]) -> None:
         with triton_grpc.InferenceServerClient(traced.grpc_url) as client:
-            client.infer(Model.OCR.value, fill(inputs(png)), headers=headers)
+            client.infer(Model.OCR.value, encode_inputs(image_tensors(png)), headers=headers)
 
     spans = trace(traced, collector, send, {"InferRequest", Model.OCR, Model.PREPROCESS, ENGINE_SPAN})
     assert ancestors(spans, ENGINE_SPAN) == [Model.ENGINE, Model.OCR, "InferRequest", CALLER]
@@ -103,7 +102,7 @@ def test_a_unary_request_is_one_trace_from_the_caller_to_the_engine(
 
 def test_over_http_it_is_the_same(traced: TritonServer, collector: Collector, png: bytes) -> None:
     image = triton_http.InferInput(Tensor.IMAGE.value, [1], "BYTES")
-    image.set_data_from_numpy(texts(png))
+    image.set_data_from_numpy(bytes_tensor(png))
 
     def send(headers: dict[str, str]) -> None:
         with triton_http.InferenceServerClient(traced.http_url) as client:
@@ -117,7 +116,7 @@ def test_a_stream_s_engine_hangs_below_the_door_that_it_came_by(
     traced: TritonServer, collector: Collector, png: bytes
 ) -> None:
     def send(headers: dict[str, str]) -> None:
-        stream = Stream(traced, inputs(png), headers=headers)
+        stream = Stream(traced, image_tensors(png), headers=headers)
         assert list(stream)
         stream.close()
 
@@ -128,11 +127,11 @@ def test_a_stream_s_engine_hangs_below_the_door_that_it_came_by(
 def test_every_block_of_a_document_is_in_the_document_s_trace(
     traced: TritonServer, collector: Collector, png: bytes
 ) -> None:
-    tensors: dict[Tensor, Any] = {Tensor.FILE: texts(png)}
+    tensors: dict[Tensor, Any] = {Tensor.FILE: bytes_tensor(png)}
 
     def send(headers: dict[str, str]) -> None:
         with triton_grpc.InferenceServerClient(traced.grpc_url) as client:
-            client.infer(Model.DOCUMENT.value, fill(tensors), headers=headers)
+            client.infer(Model.DOCUMENT.value, encode_inputs(tensors), headers=headers)
 
     spans = trace(traced, collector, send, {"InferRequest", Model.DOCUMENT, ENGINE_SPAN})
     assert ancestors(spans, ENGINE_SPAN) == [Model.DOCUMENT, "InferRequest", CALLER]

@@ -11,10 +11,11 @@ import pytest
 
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.ports import find_free_port
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, RepositoryOptions
 from ocrvl_client import Client
+from perf.harness.server import server_options, start_server
 from tests.support import images
 
 ON_LOOPBACK = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
@@ -45,15 +46,8 @@ def test_it_reads_and_ends_as_one(tmp_path: Path, server: TritonServer) -> None:
         subprocess.Popen([*command, "--node-rank=1"], env=environment, stdout=log, stderr=log) as follower,
     ):
         try:
-            leader = ServerOptions(
-                tmp_path / "repository",
-                http_port=0,
-                grpc_port=0,
-                metrics_port=0,
-                environment={**ON_LOOPBACK, "VLLM_CPU_OMP_THREADS_BIND": "0"},
-            )
-            with TritonServer(leader) as running:
-                running.wait_until_ready()
+            pinned = {**ON_LOOPBACK, "VLLM_CPU_OMP_THREADS_BIND": "0"}
+            with start_server(server_options(tmp_path / "repository", environment=pinned)) as running:
                 with Client(running.grpc_url) as client, Client(server.grpc_url) as alone:
                     assert client.read(image).text == alone.read(image).text
                 assert follower.poll() is None, (tmp_path / "log").read_text()[-2000:]

@@ -11,12 +11,13 @@ import tritonclient.grpc as triton_grpc
 
 from ocrvl.launcher.exposure import Endpoint
 from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from tests.support.raw import texts
-from tests.support.streams import fill, wait_for
+from perf.harness.server import server_options, start_server
+from perf.harness.tensors import bytes_tensor, encode_inputs
+from tests.support.streams import wait_for
 
-TOKEN = fill({Tensor.CANCEL_TOKEN: texts(b"of-nobody-at-all")})
+TOKEN = encode_inputs({Tensor.CANCEL_TOKEN: bytes_tensor(b"of-nobody-at-all")})
 
 
 class Asking:
@@ -49,16 +50,8 @@ class Asking:
 def test_a_new_version_of_a_model_takes_over_and_goes_back_and_no_request_fails(tmp_path: Path) -> None:
     """With a model that needs no engine, so that it takes seconds."""
     shutil.copytree(find_model_repository() / Model.CANCEL, tmp_path / Model.CANCEL)
-    options = ServerOptions(
-        tmp_path,
-        http_port=0,
-        grpc_port=0,
-        metrics_port=0,
-        models=(Model.CANCEL.value,),
-        opened=(Endpoint.REPOSITORY,),
-    )
-    with TritonServer(options) as server:
-        server.wait_until_ready()
+    options = server_options(tmp_path, models=(Model.CANCEL.value,), opened=(Endpoint.REPOSITORY,))
+    with start_server(options) as server:
         with Asking(server) as asking, triton_grpc.InferenceServerClient(server.grpc_url) as operator:
             wait_for(lambda: "1" in asking.versions)
             shutil.copytree(tmp_path / Model.CANCEL / "1", tmp_path / Model.CANCEL / "2")

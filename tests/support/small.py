@@ -7,18 +7,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ocrvl.launcher.locate import find_model_repository
-from ocrvl.launcher.server import ServerOptions, TritonServer
+from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model
+from perf.harness.server import server_options, start_server
 
-OPTIONS = ServerOptions(
-    find_model_repository(), http_port=0, grpc_port=0, metrics_port=0, exit_timeout=5, models=(Model.CANCEL.value,)
-)
+OPTIONS = server_options(exit_timeout=5, models=(Model.CANCEL.value,))
 
 
 @contextmanager
 def small_server(**changes: Any) -> Iterator[TritonServer]:
     """The server, ready; `changes` are fields of `ServerOptions`."""
-    with TritonServer(replace(OPTIONS, **changes)) as running:
-        running.wait_until_ready()
+    with start_server(replace(OPTIONS, **changes)) as running:
         yield running

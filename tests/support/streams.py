@@ -12,29 +12,14 @@ from typing import Any
 
 import tritonclient.grpc as triton_grpc
 from prometheus_client.parser import text_string_to_metric_families
-from tritonclient.utils import np_to_triton_dtype
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from tests.support.raw import TIMEOUT, texts
+from perf.harness.tensors import bytes_tensor, encode_inputs
+from tests.support.raw import TIMEOUT
 
 LONG: Mapping[str, Any] = {"regex": "[a-z]{3500}", "stop_repetition": False}
 """Options with which an image of anything takes seconds."""
-
-
-def inputs(*images: bytes, task: str | None = None, **options: Any) -> dict[Tensor, Any]:
-    """The tensors of a request."""
-    tensors = {Tensor.IMAGE: texts(*images), Tensor.OPTIONS: texts(json.dumps(options).encode())}
-    return tensors | ({Tensor.TASK: texts(task.encode())} if task else {})
-
-
-def fill(tensors: Mapping[Tensor, Any]) -> list[Any]:
-    """The tensors as tritonclient's gRPC inputs."""
-    filled = []
-    for name, array in tensors.items():
-        filled.append(triton_grpc.InferInput(name.value, list(array.shape), np_to_triton_dtype(array.dtype)))
-        filled[-1].set_data_from_numpy(array)
-    return filled
 
 
 class Stream:
@@ -47,7 +32,7 @@ class Stream:
         self._client = triton_grpc.InferenceServerClient(server.grpc_url)
         self._client.start_stream(lambda result, error: self._answers.put((result, error)), headers=headers)
         self._client.async_stream_infer(
-            Model.STREAM.value, fill(tensors), request_id="test", enable_empty_final_response=True
+            Model.STREAM.value, encode_inputs(tensors), request_id="test", enable_empty_final_response=True
         )
 
     def __iter__(self) -> Iterator[dict[Tensor, Any]]:
@@ -84,7 +69,7 @@ def post(server: TritonServer, path: str, body: Mapping[str, Any]) -> Any:
 def cancel(server: TritonServer, token: str) -> int:
     """Call the model `cancel`."""
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        answer = client.infer(Model.CANCEL.value, fill({Tensor.CANCEL_TOKEN: texts(token.encode())}))
+        answer = client.infer(Model.CANCEL.value, encode_inputs({Tensor.CANCEL_TOKEN: bytes_tensor(token.encode())}))
         return int(answer.as_numpy(Tensor.CANCELLED.value)[0])
 
 
