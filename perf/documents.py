@@ -33,10 +33,10 @@ from perf.bench.measure import ENGINE, pin_threads
 from perf.bench.report import percentile
 from perf.bench.systems import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE
 from perf.bench.workload import NANO, Size
+from perf.harness.documents import DPI, DrawnPage, Typesetter, write_pdf
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import classify
 from perf.harness.server import server_options, start_server
-from tools.documents import DPI, DrawnPage, Typesetter, write_pdf
 
 _TOKENS: Final = 24
 _ONE_BY_ONE_PAGES: Final = 4

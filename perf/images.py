@@ -9,7 +9,7 @@ from random import Random
 
 from PIL import Image
 
-from tools.documents import Typesetter, write_pdf
+from perf.harness.documents import Typesetter, write_pdf
 from training.nano.fonts import WORLD_FONTS, load_face
 from training.nano.paint import Row, paint
 from training.nano.phrases import BUILT_IN_WORDS

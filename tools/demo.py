@@ -10,8 +10,8 @@ from rich.table import Table
 
 from ocrvl.launcher.server import ServerFailed, TritonServer
 from ocrvl_client import Client, Document, Reading
+from perf.harness.documents import DrawnPage, Typesetter, write_pdf
 from perf.harness.server import server_options
-from tools.documents import DrawnPage, Typesetter, write_pdf
 from training.nano.measure import character_score
 
 IMAGE = Path(__file__).parent.parent / "docs/images/receipt.png"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from tools.documents import Typesetter
+from perf.harness.documents import Typesetter
 from training.nano.fonts import WORLD_FONTS, load_face
 from training.nano.paint import Row, paint
 

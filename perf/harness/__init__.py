@@ -1,1 +1,1 @@
-"""What measurements, stress and tests share: servers on free ports, input tensors, and loops that send requests."""
+"""What measurements, stress and tests share: servers on free ports, tensors, drawn documents, loops of requests."""

@@ -18,10 +18,10 @@ from PIL import Image
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from ocrvl_client import Client, Document, InvalidRequest, Page, RequestCancelled
+from perf.harness.documents import DrawnPage, Typesetter, write_pdf
 from perf.harness.tensors import encode_inputs
 from tests.support import images
 from tests.support.streams import metric, wait_for
-from tools.documents import DrawnPage, Typesetter, write_pdf
 from training.nano.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_images_in_flight"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ocrvl.launcher.server import TritonServer
+from perf.harness.documents import Typesetter, write_pdf
 from tests.support import images
-from tools.documents import Typesetter, write_pdf
 
 EXAMPLES = Path("examples")
 TEXT = "Soup of the day"

@@ -21,10 +21,10 @@ from ocrvl_client import Client
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.reader import connect
 from ocrvl_gateway.settings import GatewaySettings
+from perf.harness.documents import Typesetter, write_pdf
 from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
 from tests.support.gateways import chat, serve_app
 from tests.support.streams import metric, wait_for
-from tools.documents import Typesetter, write_pdf
 from training.nano.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_images_in_flight"

@@ -19,8 +19,8 @@ from typing import IO, Any
 import pytest
 
 from ocrvl.launcher.server import TritonServer
+from perf.harness.documents import Typesetter, write_pdf
 from tests.support.streams import LONG, metric, wait_for
-from tools.documents import Typesetter, write_pdf
 
 OCRVL = str(Path(sys.executable).parent / "ocrvl")
 IN_FLIGHT = "ocrvl_engine_images_in_flight"

@@ -26,8 +26,8 @@ from ocrvl_client import (
     RequestTimeout,
     ServerUnavailable,
 )
+from perf.harness.documents import Typesetter, write_pdf
 from tests.support.streams import LONG, metric, wait_for
-from tools.documents import Typesetter, write_pdf
 
 TEXT = "Soup of the day"
 IN_FLIGHT = "ocrvl_engine_images_in_flight"

@@ -1,4 +1,4 @@
-"""A model that is replaced by its next version while it is being asked."""
+"""A model that is replaced by its next version while requests come."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.streams import wait_for
 TOKEN = encode_inputs({Tensor.CANCEL_TOKEN: bytes_tensor(b"of-nobody-at-all")})
 
 
-class Asking:
-    """Asks one request after another until the block ends; the versions that answered, and what failed."""
+class Caller:
+    """Sends one request after another until the block ends; the versions that answered, and what failed."""
 
     def __init__(self, server: TritonServer) -> None:
         self.versions: list[str] = []
@@ -30,7 +30,7 @@ class Asking:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Asking:
+    def __enter__(self) -> Caller:
         self._thread.start()
         return self
 
@@ -51,14 +51,17 @@ def test_a_new_version_of_a_model_takes_over_and_goes_back_and_no_request_fails(
     """With a model that needs no engine, so that it takes seconds."""
     shutil.copytree(find_model_repository() / Model.CANCEL, tmp_path / Model.CANCEL)
     options = server_options(tmp_path, models=(Model.CANCEL.value,), opened=(Endpoint.REPOSITORY,))
-    with start_server(options) as server:
-        with Asking(server) as asking, triton_grpc.InferenceServerClient(server.grpc_url) as operator:
-            wait_for(lambda: "1" in asking.versions)
-            shutil.copytree(tmp_path / Model.CANCEL / "1", tmp_path / Model.CANCEL / "2")
-            operator.load_model(Model.CANCEL.value)
-            wait_for(lambda: asking.versions[-1] == "2")
-            shutil.rmtree(tmp_path / Model.CANCEL / "2")
-            operator.load_model(Model.CANCEL.value)
-            wait_for(lambda: asking.versions[-1] == "1")
-    assert not asking.failures
-    assert [version for version, _ in groupby(asking.versions)] == ["1", "2", "1"]
+    with (
+        start_server(options) as server,
+        Caller(server) as caller,
+        triton_grpc.InferenceServerClient(server.grpc_url) as operator,
+    ):
+        wait_for(lambda: "1" in caller.versions)
+        shutil.copytree(tmp_path / Model.CANCEL / "1", tmp_path / Model.CANCEL / "2")
+        operator.load_model(Model.CANCEL.value)
+        wait_for(lambda: caller.versions[-1] == "2")
+        shutil.rmtree(tmp_path / Model.CANCEL / "2")
+        operator.load_model(Model.CANCEL.value)
+        wait_for(lambda: caller.versions[-1] == "1")
+    assert not caller.failures
+    assert [version for version, _ in groupby(caller.versions)] == ["1", "2", "1"]

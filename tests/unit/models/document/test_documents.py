@@ -34,8 +34,8 @@ from ocrvl.models.regions import Region
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Task, Tensor
 from ocrvl_client._documents import decode_document, decode_pages
+from perf.harness.documents import DrawnBlock, DrawnPage, draw_document
 from tests.support import images
-from tools.documents import DrawnBlock, DrawnPage, draw_document
 
 DRAWN = draw_document(6)
 OTSL = "<fcel>Tea<fcel>12<nl><fcel>Milk<fcel>34<nl>"

@@ -14,7 +14,7 @@ from ocrvl.models.layout.order import Box, order_regions, reading_order
 from ocrvl.models.layout_options import LayoutOptions
 from ocrvl.models.regions import LABELS, Region, decode_regions, encode_regions
 from ocrvl.options import parse_object
-from tools.documents import DrawnPage, draw_document
+from perf.harness.documents import DrawnPage, draw_document
 
 PAGES = draw_document(6)
 

@@ -1,4 +1,4 @@
-"""Draws documents whose blocks, reading order and texts are known."""
+"""Drawn documents, whose blocks, reading order and texts are known."""
 
 from __future__ import annotations
 
