@@ -55,7 +55,7 @@ def repository(
         int | None, typer.Option(help="Requests that may wait; twice what the engines read at a time if not given.")
     ] = None,
     queue_timeout_seconds: Annotated[
-        float | None, typer.Option(help="How long a request may wait before it is refused; no limit if not given.")
+        float | None, typer.Option(help="Seconds that a request may wait before it is refused; 60 if not given.")
     ] = None,
     document_queue_size: Annotated[
         int | None, typer.Option(help="Documents that may wait in each of their two models; 32 if not given.")
