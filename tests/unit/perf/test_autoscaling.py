@@ -134,8 +134,9 @@ def test_no_request_is_lost_and_none_is_counted_twice() -> None:
 def test_the_same_day_comes_out_the_same() -> None:
     settings = Settings((Trigger(Signal.BOTH, 2),), Bounds(1, 3), queue=5)
     conditions = Conditions(CURVE, 30, in_flight_limit=10)
-    assert simulate(settings, conditions, Day(10)) == simulate(settings, conditions, Day(10))
-    assert simulate(settings, conditions, Day(10)) != simulate(settings, conditions, Day(10, seed=8))
+    result = simulate(settings, conditions, Day(10))
+    assert simulate(settings, conditions, Day(10)) == result
+    assert simulate(settings, conditions, Day(10, seed=8)) != result
 
 
 def simulated() -> dict[tuple[Value, Value], Mapping[str, Value]]:
