@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from ocrvl.validation import Problem as FieldError
 from ocrvl_client import (
     InvalidRequest,
     OcrvlError,
@@ -125,30 +126,29 @@ def clip(text: str, limit: int) -> str:
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
-    problems = error.errors()
+    errors = [FieldError.from_details(details) for details in error.errors()]
     fields = [
         {
-            "type": problem["type"],
-            "loc": clip(_dotted(problem["loc"]), _FIELD_BYTES),
-            "msg": clip(_message_of(problem), _FIELD_BYTES),
+            "type": one.kind,
+            "loc": clip(_dotted(one.path), _FIELD_BYTES),
+            "msg": clip(_message_of(one), _FIELD_BYTES),
         }
-        for problem in problems[:_MAX_FIELDS]
+        for one in errors[:_MAX_FIELDS]
     ]
     first = fields[0]
-    if len(problems) > _MAX_FIELDS:
-        fields.append({"type": "more", "loc": "", "msg": f"and {len(problems) - _MAX_FIELDS} more problems"})
+    if len(errors) > _MAX_FIELDS:
+        fields.append({"type": "more", "loc": "", "msg": f"and {len(errors) - _MAX_FIELDS} more problems"})
     message = "; ".join(f"{field['loc']}: {field['msg']}" if field["loc"] else field["msg"] for field in fields)
     return Problem(400, "invalid_value", message, param=first["loc"] or None, fields=tuple(fields))
 
 
-def _message_of(problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "extra_forbidden":
+def _message_of(error: FieldError) -> str:
+    if error.is_unknown_key:
         return "not known here, or not supported; leave it out"
-    if problem["type"] == "model_attributes_type" and problem["loc"] == ("body",):
+    if error.kind == "model_attributes_type" and error.path == ("body",):
         # curl sends forms unless it is told otherwise
         return "the body is read as JSON only with the header Content-Type: application/json"
-    message: str = problem["msg"]
-    return message.removeprefix("Value error, ")
+    return error.message
 
 
 def _dotted(location: Sequence[str | int]) -> str:

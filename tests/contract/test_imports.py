@@ -21,6 +21,15 @@ None of them imports perf, stress, training, tools or tests. Within ocrvl, each 
     errors, files, markup, structured_output, vllm_plugin
     address, checkpoint, local_keys, processes, restart, validation, wire
 
+and within ocrvl_gateway:
+
+    serve
+    app
+    health, middleware, openai, paddle, protocol, web
+    dependencies, disconnect, encoding, json_body, openapi
+    fetch, metrics, problems, reader
+    errors, settings
+
 What is done before Triton runs (`repository`, `launcher`) imports nothing that runs within it. Only `triton` imports
 Triton's `triton_python_backend_utils`, only the engine's adapter and the plugin import vLLM. Nowhere do modules or
 packages beside each other import each other in a circle.
@@ -63,18 +72,28 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "ocrvl_cli": ("ocrvl", "ocrvl_client", "ocrvl_gateway"),
 }
 
-LAYERS: Final = (
-    ("repository",),
-    ("launcher",),
-    ("models.cancel", "models.document", "models.engine", "models.layout", "models.preprocess", "models.stream"),
-    ("models",),
-    ("triton",),
-    ("control_channel", "engine_settings", "metrics"),
-    ("messages", "page_markdown", "postprocess", "prompts"),
-    ("imaging", "options", "settings"),
-    ("errors", "files", "markup", "structured_output", "vllm_plugin"),
-    ("address", "checkpoint", "local_keys", "processes", "restart", "validation", "wire"),
-)
+LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "ocrvl": (
+        ("repository",),
+        ("launcher",),
+        ("models.cancel", "models.document", "models.engine", "models.layout", "models.preprocess", "models.stream"),
+        ("models",),
+        ("triton",),
+        ("control_channel", "engine_settings", "metrics"),
+        ("messages", "page_markdown", "postprocess", "prompts"),
+        ("imaging", "options", "settings"),
+        ("errors", "files", "markup", "structured_output", "vllm_plugin"),
+        ("address", "checkpoint", "local_keys", "processes", "restart", "validation", "wire"),
+    ),
+    "ocrvl_gateway": (
+        ("serve",),
+        ("app",),
+        ("health", "middleware", "openai", "paddle", "protocol", "web"),
+        ("dependencies", "disconnect", "encoding", "json_body", "openapi"),
+        ("fetch", "metrics", "problems", "reader"),
+        ("errors", "settings"),
+    ),
+}
 BEFORE_TRITON: Final = ("ocrvl.repository", "ocrvl.launcher")
 WITHIN_TRITON: Final = ("ocrvl.models", "ocrvl.triton", "ocrvl.control_channel", "ocrvl.vllm_plugin")
 
@@ -105,20 +124,22 @@ def _not_allowed(imports: list[Import]) -> Iterator[Import]:
 
 def _upward(imports: list[Import]) -> Iterator[Import]:
     for one in imports:
-        if is_within(one.importer, ["ocrvl"]) and is_within(one.imported, ["ocrvl"]):
-            (importer, height), (imported, other) = _layer(one.importer), _layer(one.imported)
-            if importer != imported and other <= height:
-                yield one
+        for package in LAYERS:
+            if is_within(one.importer, [package]) and is_within(one.imported, [package]):
+                (importer, height), (imported, other) = _layer(package, one.importer), _layer(package, one.imported)
+                if importer != imported and other <= height:
+                    yield one
 
 
-def _layer(module: str) -> tuple[str, int]:
-    """The package of a module that stands in `LAYERS`, and its line; `ocrvl` itself is below all."""
+def _layer(package: str, module: str) -> tuple[str, int]:
+    """The subpackage of a module that stands in `LAYERS`, and its line; the package itself is below all."""
+    layers = LAYERS[package]
     found = [
-        (name, line) for line, names in enumerate(LAYERS) for name in names if is_within(module, [f"ocrvl.{name}"])
+        (name, line) for line, names in enumerate(layers) for name in names if is_within(module, [f"{package}.{name}"])
     ]
-    if not found and module not in ("ocrvl", "ocrvl.__version__"):
+    if not found and module not in (package, f"{package}.__version__"):
         raise ValueError(f"{module}: put it in LAYERS")
-    return max(found, key=lambda one: len(one[0]), default=("", len(LAYERS)))
+    return max(found, key=lambda one: len(one[0]), default=("", len(layers)))
 
 
 def _circle(imports: list[Import]) -> Iterator[str]:
@@ -147,6 +168,8 @@ def test_imports_run_one_way() -> None:
         ("backend/ocrvl/launcher/locate.py", "import vllm"),
         ("client/ocrvl_client/_client.py", "from ocrvl.options import Options"),
         ("gateway/ocrvl_gateway/app.py", "import ocrvl_cli.serve"),
+        ("gateway/ocrvl_gateway/openai/routes.py", "from ocrvl_gateway.paddle import schemas"),
+        ("gateway/ocrvl_gateway/fetch.py", "from ocrvl_gateway.dependencies import Services"),
         ("gateway/ocrvl_gateway/app.py", "from ocrvl.models.document.options import DocumentOptions"),
         ("cli/ocrvl_cli/serve.py", "from tools.demo import main"),
         ("model_repository/ocr/1/model.py", "from ocrvl_client import Client"),
@@ -164,13 +187,13 @@ def test_a_circle_is_found_between_modules_and_between_packages(tmp_path: Path) 
     sources = {
         "client/ocrvl_client/_one.py": "from ocrvl_client._two import other",
         "client/ocrvl_client/_two.py": "def late() -> None:\n    from ocrvl_client._one import one",
-        "gateway/ocrvl_gateway/web/routes.py": "from ocrvl_gateway.openai.schemas import Request",
-        "gateway/ocrvl_gateway/openai/schemas.py": "import ocrvl_gateway.app",
-        "gateway/ocrvl_gateway/app.py": "from ocrvl_gateway.web import routes",
+        "cli/ocrvl_cli/read/run.py": "from ocrvl_cli.serve.options import Options",
+        "cli/ocrvl_cli/serve/options.py": "import ocrvl_cli.app",
+        "cli/ocrvl_cli/app.py": "from ocrvl_cli.read import run",
     }
-    for package in ("client", "gateway"):
+    for package in ("client", "cli"):
         for file, source in sources.items():
-            if file.startswith(package):
+            if file.startswith(f"{package}/"):
                 (tmp_path / package / file).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / package / file).write_text(source)
         (broken,) = broken_rules(tmp_path / package)
