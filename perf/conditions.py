@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +40,7 @@ class Conditions:
     @property
     def machine(self) -> str:
         """Processor, cores, GPUs."""
-        return f"{self.cpu}, {self.cores} CPU cores, {', '.join(self.gpus) or 'no GPU'}"
+        return _describe(self.cpu, self.cores, self.gpus)
 
     @property
     def caption(self) -> str:
@@ -75,7 +76,7 @@ class Conditions:
 def look_around(checkpoint: str, analyzer: Path, triton: str, server: str | None, load_before: float) -> Conditions:
     """The conditions here and now. `triton` is the server's version."""
     # the server's packages are this environment's only where it was started from here
-    packages = dict(_installed()) if server is None else {}
+    packages = installed_versions() if server is None else {}
     return Conditions(
         date=datetime.now(UTC),
         cpu=_cpu_model(),
@@ -88,12 +89,22 @@ def look_around(checkpoint: str, analyzer: Path, triton: str, server: str | None
     )
 
 
-def _installed() -> Iterator[tuple[str, str]]:
+def describe_machine() -> str:
+    """This machine's processor, cores and GPUs."""
+    return _describe(_cpu_model(), len(os.sched_getaffinity(0)), list_gpus())
+
+
+def installed_versions() -> dict[str, str]:
+    """Of the packages that figures depend on, those that are installed here."""
+    found = {}
     for package in _PACKAGES:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            continue
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _describe(cpu: str, cores: int, gpus: Sequence[str]) -> str:
+    return f"{cpu}, {cores} CPU cores, {', '.join(gpus) or 'no GPU'}"
 
 
 def _cpu_model() -> str:

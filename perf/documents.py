@@ -29,9 +29,9 @@ from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import TritonServer
 from ocrvl_client import Client, Document
 from perf.bench.alone import EngineAlone
-from perf.bench.measure import ENGINE, pin_threads
+from perf.bench.cores import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE, pin_threads
 from perf.bench.report import percentile
-from perf.bench.systems import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE
+from perf.bench.systems import ENGINE
 from perf.bench.workload import NANO, Size
 from perf.harness.documents import DPI, DrawnPage, Typesetter, write_pdf
 from perf.harness.repository import copy_repository
@@ -154,7 +154,7 @@ def _compare_waits(client: Client, long: int, count: int) -> None:
     one = write_pdf(draw_pages(1, seed=7))
     book = write_pdf(draw_pages(long, seed=8))
 
-    def ask() -> list[float]:
+    def read_pages() -> list[float]:
         waits = []
         for _ in range(count):
             began = time.perf_counter()
@@ -162,10 +162,10 @@ def _compare_waits(client: Client, long: int, count: int) -> None:
             waits.append(time.perf_counter() - began)
         return waits
 
-    alone = ask()
+    alone = read_pages()
     stream = client.document_stream(book, max_new_tokens=_TOKENS, return_markdown_images=False)
     next(stream)
-    beside = ask()
+    beside = read_pages()
     still = not isinstance(next(stream), Document)
     stream.close()
     title = (

@@ -1,7 +1,7 @@
-"""`python -m perf.gateway`: what the gateway costs, beside the SDK on the same server, and beside vLLM's own server.
+"""`python -m perf gateway`: what the gateway costs, beside the SDK on the same server, and beside vLLM's own server.
 
-The same lines with the same engine settings, in turn; every way is a client of this process, on the core that all but
-the engines share.
+The same lines with the same engine settings, in turn; the clients of all systems are in this process, on the core that
+all but the engines share.
 """
 
 from __future__ import annotations
@@ -16,122 +16,134 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table as Grid
 
 from ocrvl_client import AsyncClient
-from perf.bench.__main__ import share_cores
+from perf.bench.cores import ENVIRONMENT, share_cores
 from perf.bench.measure import Sample, take_in_turn, take_sample
-from perf.bench.systems import (
-    SERVED_NAME,
-    HttpWay,
-    Images,
-    Served,
-    TritonWay,
-    Way,
-    chat_bodies,
-    open_openai,
-    open_ours,
-    run_http,
-)
-from perf.bench.workload import NANO, THIN, Size, Table, draw_images
+from perf.bench.open import SERVED_NAME, Images, chat_bodies, open_ours, open_vllm
+from perf.bench.systems import HttpSystem, ServerSystem, System, TritonSystem
+from perf.bench.workload import NANO, THIN, Benchmark, Size, SystemName, draw_images
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import Json, Save, keep, new_figures, span
+from perf.harness.http_server import run_http_server
 
 _IN_FLIGHT: Final = 32
-_TABLES: Final = {table.name: table for table in (THIN, NANO)}
-_SDK, _GATEWAY, _VLLM = "sdk", "gateway", "a"
+_BENCHMARKS: Final = {benchmark.name: benchmark for benchmark in (THIN, NANO)}
 _console = Console(highlight=False, width=120)
 
 
+_COLUMNS: Final = (
+    Column(title="model", value="model"),
+    Column(title="client of", value="system"),
+    Column(title="p50 alone", value="p50_ms", format=".1f", unit=" ms"),
+    Column(title="more than the SDK", value="more_ms", format=".1f", unit=" ms"),
+    Column(title=f"lines a second, {_IN_FLIGHT} in flight", value="images_per_second", format=".1f"),
+    Column(title="of the SDK's", value="ratio", format=".2f"),
+)
+
+
 def main(
-    table: Annotated[list[str], typer.Option(help="thin or nano; both if not given.")] = [*_TABLES],  # noqa: B006
-    rounds: Annotated[int, typer.Option(min=1, help="Interleaved measurements of each way.")] = 10,
-    together: Annotated[int, typer.Option(min=1, help="Lines in a measurement with 32 in flight.")] = 96,
+    benchmark: Annotated[list[str], typer.Option(help="thin or nano; both if not given.")] = [*_BENCHMARKS],  # noqa: B006
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved measurements of each system.")] = 10,
+    in_flight: Annotated[int, typer.Option(min=1, help="Lines in a measurement with 32 in flight.")] = 96,
     alone: Annotated[int, typer.Option(min=1, help="Lines in a measurement with one in flight.")] = 12,
+    save: Save = False,
+    json_file: Json = None,
 ) -> None:
-    """Measure and print."""
+    """Measure what the gateway costs beside the SDK on the same server, and beside vLLM's own server."""
+    if unknown := [name for name in benchmark if name not in _BENCHMARKS]:
+        raise typer.BadParameter(f"expected {' or '.join(_BENCHMARKS)}, found {unknown[0]!r}", param_hint="--benchmark")
     images = draw_images()
-    for name in table:
-        if name not in _TABLES:
-            raise typer.BadParameter(f"{name!r}: {' or '.join(_TABLES)}", param_hint="--table")
-        _run(_TABLES[name], images, rounds, together, alone)
+    records = [record for name in benchmark for record in _run(_BENCHMARKS[name], images, rounds, in_flight, alone)]
+    keep("gateway", _to_figures(records, rounds), _console, save_them=save, json_file=json_file)
 
 
-class _Sdk(Served):
+class _Sdk(ServerSystem):
     """The SDK's client: `read` one after the other, `read_many` with more."""
 
-    def __init__(self, server: TritonWay, table: Table, images: Images) -> None:
-        super().__init__(_SDK, "AsyncClient, gRPC", server.root)
+    def __init__(self, server: TritonSystem, benchmark: Benchmark, images: Images) -> None:
+        super().__init__(SystemName.SDK, server.root)
         self._url = server.url
         self._images = images
-        self._max_tokens = table.max_tokens
+        self._max_tokens = benchmark.max_tokens
 
-    async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
+    async def read(self, size: Size, count: int, in_flight: int, first: int) -> list[tuple[float, int]]:
         files = self._images[size]
         chosen = [files[(first + number) % len(files)] for number in range(count)]
         options: dict[str, Any] = {"max_tokens": self._max_tokens[size], "raw": True}
         async with AsyncClient(self._url) as client:
-            if together == 1:
+            if in_flight == 1:
                 readings = [await client.read(file, **options) for file in chosen]
             else:
-                outcomes = client.read_many(chosen, concurrency=together, **options)
+                outcomes = client.read_many(chosen, concurrency=in_flight, **options)
                 readings = [outcome.result() async for outcome in outcomes]
         return [(reading.seconds, reading.num_output_tokens) for reading in readings]
 
 
 @contextmanager
-def _open_gateway(server: TritonWay, table: Table, images: Images, folder: Path) -> Iterator[Way]:
+def _open_gateway(server: TritonSystem, benchmark: Benchmark, images: Images, folder: Path) -> Iterator[System]:
     start = ["-c", "from ocrvl_cli import app; app()", "gateway"]
-    with run_http([*start, "--server", server.url, "--served-model-names", SERVED_NAME], folder, {}) as (root, url):
-        bodies = chat_bodies(table, images)
-        yield HttpWay(_GATEWAY, "gateway, chat completions", root, f"{url}/v1/chat/completions", bodies)
+    arguments = [*start, "--server", server.url, "--served-model-names", SERVED_NAME]
+    with run_http_server(arguments, folder, ENVIRONMENT) as (root, url):
+        yield HttpSystem(SystemName.GATEWAY, root, f"{url}/v1/chat/completions", chat_bodies(benchmark, images))
 
 
-def _run(table: Table, images: Images, rounds: int, together: int, alone: int) -> None:
+def _run(benchmark: Benchmark, images: Images, rounds: int, in_flight: int, alone: int) -> list[dict[str, Value]]:
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-gateway-")))
-        checkpoint = table.write_checkpoint(folder / "checkpoint")
-        server = stack.enter_context(open_ours(table, checkpoint, images, folder / "ours"))
-        ways: list[Way] = [
-            _Sdk(server, table, images),
-            stack.enter_context(_open_gateway(server, table, images, folder / "gateway")),
-            stack.enter_context(open_openai(table, checkpoint, images, folder / "a")),
+        checkpoint = benchmark.write_checkpoint(folder / "checkpoint")
+        server = stack.enter_context(open_ours(benchmark, checkpoint, images, folder / "ours"))
+        systems: list[System] = [
+            _Sdk(server, benchmark, images),
+            stack.enter_context(_open_gateway(server, benchmark, images, folder / "gateway")),
+            stack.enter_context(open_vllm(benchmark, checkpoint, images, folder / "vllm")),
         ]
-        share_cores([server, *ways])
-        for way in ways:
+        share_cores([server, *systems])
+        for system in systems:
             # connections, memory and kernels are there afterwards
-            take_sample(way, Size.LINE, 0, count=4, together=2)
-        single = list(take_in_turn(ways, [Size.LINE], rounds, {Size.LINE: alone}, 1))
-        many = list(take_in_turn(ways, [Size.LINE], rounds, {Size.LINE: together}, _IN_FLIGHT))
-    _console.print(f"\n{table.name}: {table.says}", style="bold")
-    _console.print(_report(ways, single, many))
-    _console.print(f"{time.monotonic() - began:.0f} s in all")
+            take_sample(system, Size.LINE, 0, count=4, in_flight=2)
+        single = list(take_in_turn(systems, [Size.LINE], rounds, {Size.LINE: alone}, 1))
+        many = list(take_in_turn(systems, [Size.LINE], rounds, {Size.LINE: in_flight}, _IN_FLIGHT))
+    _console.print(f"{benchmark.name}: {time.monotonic() - began:.0f} s")
+    return [_record(benchmark, system.name, single, many) for system in systems]
 
 
-def _report(ways: Sequence[Way], single: Sequence[Sample], many: Sequence[Sample]) -> Grid:
+def _record(
+    benchmark: Benchmark, name: SystemName, single: Sequence[Sample], many: Sequence[Sample]
+) -> dict[str, Value]:
     """Medians of the rounds; differences and ratios round by round, against the SDK."""
-    grid = Grid("", "p50 alone, ms", "more than the SDK, ms", f"lines/s, {_IN_FLIGHT} in flight", "of the SDK's")
-    for way in ways:
-        waits, waits_sdk = ([_p50_ms(one) for one in single if one.way == name] for name in (way.name, _SDK))
-        rates, rates_sdk = ([one.images_per_second for one in many if one.way == name] for name in (way.name, _SDK))
-        more = [ours - sdk for ours, sdk in zip(waits, waits_sdk, strict=True)]
-        share = [ours / sdk for ours, sdk in zip(rates, rates_sdk, strict=True)]
-        is_sdk = way.name == _SDK
-        grid.add_row(
-            way.title,
-            f"{statistics.median(waits):.1f}",
-            "" if is_sdk else _spread(more),
-            f"{statistics.median(rates):.1f}",
-            "" if is_sdk else _spread(share),
-        )
-    return grid
+    waits, waits_sdk = ([_p50_ms(one) for one in single if one.system is which] for which in (name, SystemName.SDK))
+    rates, rates_sdk = (
+        [one.images_per_second for one in many if one.system is which] for which in (name, SystemName.SDK)
+    )
+    record: dict[str, Value] = {
+        "model": benchmark.name,
+        "system": name.label,
+        "p50_ms": statistics.median(waits),
+        "images_per_second": statistics.median(rates),
+    }
+    if name is not SystemName.SDK:
+        record["more_ms"] = span([wait - sdk for wait, sdk in zip(waits, waits_sdk, strict=True)])
+        record["ratio"] = span([rate / sdk for rate, sdk in zip(rates, rates_sdk, strict=True)])
+    return record
+
+
+def _to_figures(records: Sequence[dict[str, Value]], rounds: int) -> Figures:
+    return new_figures(
+        question="What does the gateway cost beside the SDK?",
+        rounds=rounds,
+        conditions=(
+            "Lines; medians, in brackets the smallest and the largest of the rounds. thin is one layer and one token, "
+            "so nearly all is not the model."
+        ),
+        measurements=records,
+        tables={"cost": Table(rows=("model", "system"), columns=_COLUMNS)},
+    )
 
 
 def _p50_ms(sample: Sample) -> float:
     return 1000 * statistics.median(sample.latencies)
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, Final
 import psutil
 
 from ocrvl.processes import descendants, kill
-from perf.bench.workload import Size
+from perf.bench.workload import Size, SystemName
 from perf.harness.serve_process import classify
 
 _STOP_SECONDS: Final = 60.0
@@ -25,8 +25,7 @@ _STOP_SECONDS: Final = 60.0
 class EngineAlone:
     """Use in a `with` block. Leaves out everything before the engine, so its images are prepared beforehand."""
 
-    name = "b"
-    title = "the engine alone, on ready patches"
+    name = SystemName.ENGINE
 
     def __init__(
         self,
@@ -68,13 +67,13 @@ class EngineAlone:
                 found.append((classify(process.name(), process.cmdline())[1], process))
         return found
 
-    async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
-        """Read images one by one, or all in one call, of which the engine runs as many together as it may.
+    async def read(self, size: Size, count: int, in_flight: int, first: int) -> list[tuple[float, int]]:
+        """Read images one by one, or all in one call, of which the engine runs as many in_flight as it may.
 
-        All of one call come back together, so they share its time.
+        All of one call come back in_flight, so they share its time.
         """
         answers = []
-        many = 1 if together == 1 else count
+        many = 1 if in_flight == 1 else count
         for start in range(0, count, many):
             self._pipe.send((size, [first + number for number in range(start, start + many)]))
             answers += await asyncio.to_thread(self._receive)
@@ -90,7 +89,7 @@ class EngineAlone:
         try:
             return self._pipe.recv()
         except EOFError:
-            raise RuntimeError(f"{self.title}: it has ended, {self._log} says why") from None
+            raise RuntimeError(f"{self.name.label}: its process has ended, see {self._log}") from None
 
 
 def _serve(

@@ -1,4 +1,4 @@
-"""What is measured: classes of images, and the engine that all ways run with the same settings."""
+"""What is measured: classes of images, and the engine that all systems run with the same settings."""
 
 from __future__ import annotations
 
@@ -22,23 +22,56 @@ class Size(StrEnum):
     PAGE = "page"
 
 
+class SystemName(StrEnum):
+    """The systems that are compared, by the words of the command line."""
+
+    OURS = "ours"
+    VLLM = "vllm"
+    ENGINE = "engine"
+    OWN_CLASS = "own-class"
+    ONE_AT_A_TIME = "one-at-a-time"
+    BASE64 = "base64"
+    SDK = "sdk"
+    GATEWAY = "gateway"
+
+    @property
+    def label(self) -> str:
+        """As tables and figures name it."""
+        return _LABELS[self]
+
+
+_LABELS: Final = {
+    SystemName.OURS: "this server",
+    SystemName.VLLM: "vLLM's OpenAI server",
+    SystemName.ENGINE: "engine alone",
+    SystemName.OWN_CLASS: "this server, vLLM's own class",
+    SystemName.ONE_AT_A_TIME: "transformers behind FastAPI",
+    SystemName.BASE64: "base64 to vLLM in Triton",
+    SystemName.SDK: "SDK",
+    SystemName.GATEWAY: "gateway",
+}
+_ON_ONE_CHECKPOINT: Final = (
+    *(SystemName.OURS, SystemName.VLLM, SystemName.ENGINE),
+    *(SystemName.OWN_CLASS, SystemName.ONE_AT_A_TIME, SystemName.BASE64),
+)
+
 _IMAGES: Final = 32
 """Distinct images of each class: as many as are in flight."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """One table of figures: a checkpoint, and how many tokens an image may become.
+class Benchmark:
+    """What is compared on which checkpoint, and how many tokens an image may become.
 
-    `together` is how many images one measurement sends at once, at least and at most; `alone` how many one after the
-    other. Sizes that are in neither are not measured. `ways` are those that are compared.
+    `in_flight` is how many images one measurement sends at once, at least and at most; `alone` how many one after the
+    other. Sizes that are in neither are not measured. `systems` are those that are compared.
     """
 
     name: str
-    says: str
-    ways: Sequence[str]
+    description: str
+    systems: Sequence[SystemName]
     max_tokens: Mapping[Size, int]
-    together: Mapping[Size, tuple[int, int]]
+    in_flight: Mapping[Size, tuple[int, int]]
     alone: Mapping[Size, int]
 
     def write_checkpoint(self, folder: Path) -> Path:
@@ -48,7 +81,7 @@ class Table:
         return write_stand_in(folder, text=_THIN_TEXT, vision=_THIN_VISION)
 
     def engine_args(self, checkpoint: Path) -> dict[str, Any]:
-        """VLLM's engine arguments, the same for all ways."""
+        """VLLM's engine arguments, the same for all systems."""
         return {
             "model": str(checkpoint),
             "load_format": "auto" if self is NANO else "dummy",
@@ -67,28 +100,28 @@ class Table:
         }
 
 
-NANO: Final = Table(
+NANO: Final = Benchmark(
     "nano",
     "the embedded nano checkpoint, float32, the engine on one core and everything else on another",
-    ways=("ours", "a", "b", "c", "d", "e"),
+    systems=_ON_ONE_CHECKPOINT,
     max_tokens={Size.LINE: 32, Size.RECEIPT: 64, Size.PAGE: 64},
-    together={Size.LINE: (32, 64), Size.RECEIPT: (8, 64), Size.PAGE: (3, 12)},
+    in_flight={Size.LINE: (32, 64), Size.RECEIPT: (8, 64), Size.PAGE: (3, 12)},
     alone={Size.LINE: 3, Size.RECEIPT: 1, Size.PAGE: 1},
 )
-THIN: Final = Table(
+THIN: Final = Benchmark(
     "thin",
     "random weights, one layer of 64, so that what is left is everything but the model; 1 token an image",
-    ways=("ours", "a", "b", "c", "e"),
+    systems=tuple(name for name in _ON_ONE_CHECKPOINT if name is not SystemName.ONE_AT_A_TIME),
     max_tokens={Size.LINE: 1, Size.RECEIPT: 1, Size.PAGE: 1},
-    together={Size.LINE: (32, 64), Size.RECEIPT: (32, 64), Size.PAGE: (6, 12)},
+    in_flight={Size.LINE: (32, 64), Size.RECEIPT: (32, 64), Size.PAGE: (6, 12)},
     alone={Size.LINE: 5, Size.RECEIPT: 5, Size.PAGE: 1},
 )
-TOKENS: Final = Table(
+TOKENS: Final = Benchmark(
     "tokens",
     "the model of `thin`, but 400 tokens a line: what a token costs",
-    ways=("ours", "a"),
+    systems=(SystemName.OURS, SystemName.VLLM),
     max_tokens=dict.fromkeys(Size, 400),
-    together={Size.LINE: (32, 32)},
+    in_flight={Size.LINE: (32, 32)},
     alone={},
 )
 _THIN_TEXT: Final = {

@@ -1,4 +1,4 @@
-"""`perf.bench` from end to end: every way starts, reads all classes of images, and stops."""
+"""`python -m perf bench` from end to end: every system starts, reads all classes of images, and stops."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from perf.bench.systems import open_one_at_a_time
-from perf.bench.workload import NANO, Size, draw_images
+from perf.bench.open import open_one_at_a_time
+from perf.bench.workload import NANO, THIN, Size, draw_images
+from perf.figures.data import load
 from tests.support.doubles import PATIENCE
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -32,28 +33,39 @@ def left() -> Iterator[Callable[[], list[psutil.Process]]]:
 
 
 @pytest.mark.timeout(600)
-def test_every_way_reads_every_class_of_images(tmp_path: Path, left: Callable[[], list[psutil.Process]]) -> None:
-    output = tmp_path / "figures.json"
-    arguments = ["--table", "thin", "--ways", "ours,a,b,c,e", "--rounds", "1", "--output", str(output)]
+def test_every_system_reads_every_class_of_images(tmp_path: Path, left: Callable[[], list[psutil.Process]]) -> None:
+    output = tmp_path / "samples.json"
+    arguments = [
+        "--benchmark",
+        "thin",
+        "--rounds",
+        "1",
+        "--samples",
+        str(output),
+        "--json",
+        str(tmp_path / "figures.json"),
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "perf.bench", *arguments], capture_output=True, text=True, check=False, timeout=580
+        [sys.executable, "-m", "perf", "bench", *arguments], capture_output=True, text=True, check=False, timeout=580
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     samples = json.loads(output.read_text())["thin"]
-    measured = {(sample["way"], sample["size"], sample["together"] > 1) for sample in samples}
+    measured = {(sample["system"], sample["size"], sample["in_flight"] > 1) for sample in samples}
     assert measured == {
-        (way, size, together) for way in ("ours", "a", "b", "c", "e") for size in Size for together in (False, True)
+        (system, size, in_flight) for system in THIN.systems for size in Size for in_flight in (False, True)
     }
+    figures = load("figures", tmp_path)
+    assert figures.number("images_per_second", workload="line", system="this server") > 0
     # one token was asked for, and came from each
     assert all(sample["tokens"] == len(sample["latencies"]) for sample in samples)
     # Python's trackers of shared resources end by themselves
     assert psutil.wait_procs(left(), timeout=PATIENCE)[1] == []
 
 
-def test_the_traditional_way_reads_what_comes_at_once(tmp_path: Path) -> None:
+def test_a_server_that_reads_one_at_a_time_reads_what_comes_at_once(tmp_path: Path) -> None:
     images = {size: files[:2] for size, files in draw_images().items()}
-    with open_one_at_a_time(NANO, NANO.write_checkpoint(tmp_path), images, tmp_path / "way") as way:
-        answers = asyncio.run(way.read(Size.LINE, 2, 2, 0))
-        (_, process), *_ = way.processes()
+    with open_one_at_a_time(NANO, NANO.write_checkpoint(tmp_path), images, tmp_path / "system") as system:
+        answers = asyncio.run(system.read(Size.LINE, 2, 2, 0))
+        (_, process), *_ = system.processes()
     assert [0 < tokens <= NANO.max_tokens[Size.LINE] for _, tokens in answers] == [True, True]
     assert not process.is_running()

@@ -1,56 +1,53 @@
-"""`perf.bench`: measuring in turn, and what the tables are made of. What it starts is tested in test_perf_bench.py."""
+"""`perf bench`: measuring in turn, and what the figures are made of. What it starts is tested in test_perf_bench.py."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 from collections.abc import Sequence
 
 import psutil
 import pytest
-from rich.console import Console
 
 from perf.bench import report
 from perf.bench.measure import Sample, peak_memory, take_in_turn
-from perf.bench.workload import Size
+from perf.bench.workload import THIN, Size, SystemName
+from perf.figures.data import Figures, Interval
+
+OURS, VLLM, ONE_AT_A_TIME = SystemName.OURS, SystemName.VLLM, SystemName.ONE_AT_A_TIME
 
 
 class Double:
-    """A way without a server: this process."""
+    """A system without a server: this process."""
 
-    title = "a double"
-
-    def __init__(self, name: str, asked: list[tuple[str, Size, int, int]]) -> None:
+    def __init__(self, name: SystemName, asked: list[tuple[str, Size, int, int]]) -> None:
         self.name = name
         self._asked = asked
 
     def processes(self) -> list[tuple[str, psutil.Process]]:
         return [("this", psutil.Process())]
 
-    async def read(self, size: Size, count: int, together: int, first: int) -> list[tuple[float, int]]:
+    async def read(self, size: Size, count: int, in_flight: int, first: int) -> list[tuple[float, int]]:
         self._asked.append((self.name, size, count, first))
         await asyncio.sleep(0)
         return [(0.5, 3)] * count
 
 
-def sample(way: str, rate: float, number: int, together: int = 4, **processor: float) -> Sample:
-    return Sample(way, Size.LINE, number, together, 4 / rate, [1 / rate] * 4, 12, processor)
+def sample(system: SystemName, rate: float, number: int, in_flight: int = 4, **processor: float) -> Sample:
+    return Sample(system, Size.LINE, number, in_flight, 4 / rate, [1 / rate] * 4, 12, processor)
 
 
-def shown(table: object) -> str:
-    console = Console(file=io.StringIO(), width=200, record=True)
-    console.print(table)
-    return console.export_text()
+def figures(samples: Sequence[Sample]) -> Figures:
+    return report.to_figures(THIN, samples, {OURS: 2**30, VLLM: 2**31}, 10)
 
 
 def test_every_round_begins_with_the_next_way() -> None:
     asked: list[tuple[str, Size, int, int]] = []
-    ways = [Double("x", asked), Double("y", asked)]
-    samples = list(take_in_turn(ways, [Size.LINE, Size.PAGE], 2, {Size.LINE: 2, Size.PAGE: 1}, 4))
+    systems = [Double(OURS, asked), Double(VLLM, asked)]
+    samples = list(take_in_turn(systems, [Size.LINE, Size.PAGE], 2, {Size.LINE: 2, Size.PAGE: 1}, 4))
     assert [(name, size) for name, size, *_ in asked] == [
-        *[("x", Size.LINE), ("y", Size.LINE), ("x", Size.PAGE), ("y", Size.PAGE)],
-        *[("y", Size.LINE), ("x", Size.LINE), ("y", Size.PAGE), ("x", Size.PAGE)],
+        *[(OURS, Size.LINE), (VLLM, Size.LINE), (OURS, Size.PAGE), (VLLM, Size.PAGE)],
+        *[(VLLM, Size.LINE), (OURS, Size.LINE), (VLLM, Size.PAGE), (OURS, Size.PAGE)],
     ]
     assert [first for *_, first in asked] == [0] * 4 + [1] * 4
     assert samples[0].tokens == 6
@@ -59,27 +56,27 @@ def test_every_round_begins_with_the_next_way() -> None:
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
-    ours = [sample("ours", 10 * number + 20, number) for number in range(10)]
-    theirs = [sample("a", 10 * number + 10, number) for number in range(10)]
-    alone = [sample(way, 5.0, number, together=1) for way in ("ours", "a") for number in range(10)]
-    text = shown(
-        report.compare_ways([*ours, *theirs, *alone], {"ours": "we", "a": "they"}, {"ours": 1, "a": 1}, Size.LINE)
-    )
+    ours = [sample(OURS, 10 * number + 20, number) for number in range(10)]
+    theirs = [sample(VLLM, 10 * number + 10, number) for number in range(10)]
+    alone = [sample(system, 5.0, number, in_flight=1) for system in (OURS, VLLM) for number in range(10)]
+    taken = figures([*ours, *theirs, *alone])
+    (record,) = taken.find(workload="line", system=VLLM.label)
     # 2/1, 3/2, 4/3 ... 11/10
-    assert "1.18 (1.11 to 1.50)" in text
-    assert "(a) they" in text
-    assert "65.00" in text
+    assert record["ratio"] == Interval(median=1.183, low=1.111, high=1.5)
+    assert taken.number("images_per_second", workload="line", system=OURS.label) == 65
+    assert taken.number("p50_alone_ms", workload="line", system=OURS.label) == 200
+    assert taken.number("peak_gib", system=VLLM.label) == 2
+    assert "lines: 4 sent, 4 in flight" in str(taken.conditions)
 
 
 def test_too_few_rounds_give_no_interval() -> None:
-    samples = [sample(way, rate, 0, together) for way, rate in (("ours", 3.0), ("a", 2.0)) for together in (1, 4)]
-    text = shown(report.compare_ways(samples, {"ours": "we", "a": "they"}, {"ours": 1, "a": 1}, Size.LINE))
-    assert "1.50" in text
-    assert " to " not in text
+    samples = [sample(system, rate, 0, many) for system, rate in ((OURS, 3.0), (VLLM, 2.0)) for many in (1, 4)]
+    (record,) = figures(samples).find(workload="line", system=VLLM.label)
+    assert record["ratio"] == 1.5
 
 
 def test_processor_time_is_the_engines_and_everything_elses() -> None:
-    samples = [sample("ours", 4.0, number, EngineCore=0.4, tritonserver=0.04, stub=0.12) for number in range(2)]
+    samples = [sample(OURS, 4.0, number, EngineCore=0.4, tritonserver=0.04, stub=0.12) for number in range(2)]
     assert report.processor_ms(samples) == pytest.approx((40.0, 100.0))
     spent = report.by_process(samples)
     assert list(spent) == ["EngineCore", "stub", "tritonserver"]
@@ -89,18 +86,19 @@ def test_processor_time_is_the_engines_and_everything_elses() -> None:
 
 
 def test_latencies_are_compared_at_equal_load_and_at_three_times_it() -> None:
-    def many(way: str, together: int, latency: float) -> Sequence[Sample]:
-        return [Sample(way, Size.LINE, 0, together, 1.0, [latency] * together, 1, {})]
+    def many(system: SystemName, in_flight: int, latency: float) -> Sequence[Sample]:
+        return [Sample(system, Size.LINE, 0, in_flight, 1.0, [latency] * in_flight, 1, {})]
 
-    samples = [*many("d", report.BESIDE, 0.9), *many("ours", report.BESIDE, 0.2), *many("ours", 3 * report.BESIDE, 0.4)]
-    rows = [line.split() for line in shown(report.compare_latencies(samples, Size.LINE)).splitlines() if "│" in line]
-    assert [[cell for cell in row if cell != "│"] for row in rows] == [
-        ["d", "8", "900", "900"],
-        ["ours", "8", "200", "200"],
-        ["ours", "24", "400", "400"],
+    beside = report.BESIDE
+    samples = [*many(ONE_AT_A_TIME, beside, 0.9), *many(OURS, beside, 0.2), *many(OURS, 3 * beside, 0.4)]
+    taken = report.compare_latencies(samples, 5)
+    assert [(one["system"], one["in_flight"], one["p50_ms"]) for one in taken.measurements] == [
+        (ONE_AT_A_TIME.label, 8, 900),
+        (OURS.label, 8, 200),
+        (OURS.label, 24, 400),
     ]
 
 
 def test_peak_memory_is_at_least_what_is_resident() -> None:
     resident = psutil.Process(os.getpid()).memory_info().rss
-    assert peak_memory(Double("x", [])) >= resident * 0.9
+    assert peak_memory(Double(OURS, [])) >= resident * 0.9
