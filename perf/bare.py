@@ -11,6 +11,6 @@ from ocrvl.wire import Model
 _BARE: Final = Path(__file__).parent / "baselines/direct_unary/model.py"
 
 
-def lay_bare(repository: Path) -> None:
+def install_bare_model(repository: Path) -> None:
     """Put a model with nothing in it but the engine in the place of a repository's engine's model."""
     shutil.copy(_BARE, repository / Model.ENGINE / "1/model.py")

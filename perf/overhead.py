@@ -28,7 +28,7 @@ from rich.table import Table
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from perf.bare import lay_bare
+from perf.bare import install_bare_model
 from perf.compare import Ratio, measure_pairs
 from perf.harness.loops import closed_loop, infer_stream
 from perf.harness.server import server_options, start_server
@@ -106,7 +106,7 @@ def _bare(stack: ExitStack) -> Path:
     """A repository that differs in the engine's model alone."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-perf-"))) / "repository"
     shutil.copytree(find_model_repository(), folder)
-    lay_bare(folder)
+    install_bare_model(folder)
     return folder
 
 

@@ -106,7 +106,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Work:
+class ImageCost:
     """One image and its text: patches, tokens, operations."""
 
     patches: int
@@ -117,7 +117,7 @@ class Work:
     decode: int
 
     @classmethod
-    def of(cls, shape: Shape, patches: int, prompt_tokens: int, output_tokens: int) -> Work:
+    def of(cls, shape: Shape, patches: int, prompt_tokens: int, output_tokens: int) -> ImageCost:
         """Of an image of so many patches; the prompt's tokens have the image's among them."""
         return cls(
             patches,

@@ -1,6 +1,6 @@
 """Throughput, latency and time to the first text against requests in flight, drawn from what `perf.gpu.pairs` measured.
 
-`python -m perf.gpu.curves results.jsonl --contender served:max_num_seqs=512 curves.svg`
+`python -m perf.gpu.curves results.jsonl --variant served:max_num_seqs=512 curves.svg`
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Point:
 def main(
     results: Annotated[Path, typer.Argument(help="results.jsonl of a run.")],
     output: Annotated[Path, typer.Argument(help="The SVG to draw.")],
-    contender: Annotated[str, typer.Option(help="Whose measurements.")] = "served",
+    variant: Annotated[str, typer.Option(help="Whose measurements.")] = "served",
     caption: Annotated[str, typer.Option(help="Which machine and date.")] = "",
 ) -> None:
-    """Draw the curves of one contender."""
-    curves = collect_curves(record for record in read_run(results) if record.get("contender") == contender)
+    """Draw the curves of one variant."""
+    curves = collect_curves(record for record in read_run(results) if record.get("variant") == variant)
     if not curves:
-        raise typer.BadParameter(f"{results} has no measurement of {contender}", param_hint="--contender")
+        raise typer.BadParameter(f"{results} has no measurement of {variant}", param_hint="--variant")
     draw_curves(curves, caption, output)
 
 

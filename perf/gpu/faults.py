@@ -25,11 +25,11 @@ import psutil
 import typer
 
 from ocrvl.launcher.server import ServerFailed
-from perf.gpu.load import Ask, Opened
+from perf.gpu.load import RunningSystem, Send
 from perf.gpu.sizes import IMAGES, SIZES, draw_images
-from perf.gpu.systems import open_way, prepare_server
+from perf.gpu.systems import open_system, prepare_server
 from perf.gpu.usage import GpuWatch, role_of
-from perf.gpu.variants import Contender, Way, write_settings, write_weights
+from perf.gpu.variants import System, Variant, write_settings, write_weights
 from perf.harness.server import start_server
 
 _BEFORE_SECONDS: Final = 5.0
@@ -80,30 +80,30 @@ def main(
 
 @dataclass
 class _Outcomes:
-    """What became of requests: when they were asked and when they ended, and the errors of those that failed."""
+    """What became of requests: when they were sent and when they ended, and the errors of those that failed."""
 
     answered: list[tuple[float, float]] = field(default_factory=list)
     failed: list[tuple[float, float, str]] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def wait_for_answer_to(self, since: float) -> None:
-        """Wait until a request that was asked later than this is answered."""
+        """Wait until a request that was sent later than this is answered."""
         async with self.changed:
             await self.changed.wait_for(lambda: _answered_after(self, since))
 
 
 async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> dict[str, Any]:
     outcomes, done = _Outcomes(), asyncio.Event()
-    contender = Contender(Way.SERVED, {"gpus": gpus, "engines": engines_each})
+    variant = Variant(System.SERVED, {"gpus": gpus, "engines": engines_each})
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
         async with AsyncExitStack() as stack:
-            settings = write_settings(contender, Path(name), tiny=tiny)
+            settings = write_settings(variant, Path(name), tiny=tiny)
             write_weights(settings)
-            way = await open_way(contender, settings, stack)
+            system = await open_system(variant, settings, stack)
             tokens = 4 if tiny else SIZES["receipt"].tokens
-            ask = way.size(draw_images(SIZES["receipt"]), [tokens] * IMAGES)
-            await asyncio.gather(*(ask(number, False) for number in range(in_flight)))
-            workers = [asyncio.create_task(_ask_on(ask, number, outcomes, done)) for number in range(in_flight)]
+            send = system.prepare(draw_images(SIZES["receipt"]), [tokens] * IMAGES)
+            await asyncio.gather(*(send(number, False) for number in range(in_flight)))
+            workers = [asyncio.create_task(_send_on(send, number, outcomes, done)) for number in range(in_flight)]
             await asyncio.sleep(_BEFORE_SECONDS)
             killed = time.monotonic()
             engines = [p for p in psutil.Process().children(recursive=True) if role_of(p.cmdline()) == "EngineCore"]
@@ -112,13 +112,13 @@ async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> 
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GIVE_UP_SECONDS):
                     await outcomes.wait_for_answer_to(killed)
-                    await _wait_until_all_read(way)
+                    await _wait_until_all_read(system)
                     back = time.monotonic() - killed
             await asyncio.sleep(_BEFORE_SECONDS)
             done.set()
             await asyncio.gather(*workers)
             ended = time.monotonic()
-    lost = [end - killed for asked, end, _ in outcomes.failed if asked < killed < end]
+    lost = [end - killed for sent, end, _ in outcomes.failed if sent < killed < end]
     memory = {
         "before": watch.between(killed - _BEFORE_SECONDS, killed, gpus),
         # before the next engine's process has come as far as the GPU
@@ -142,13 +142,13 @@ async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> 
     }
 
 
-async def _wait_until_all_read(way: Opened) -> None:
+async def _wait_until_all_read(system: RunningSystem) -> None:
     """Wait until every engine has read images that it had not read when the one was killed."""
     await asyncio.sleep(_PUBLISHED_SECONDS)
-    before = await asyncio.to_thread(way.images_by_engine)
+    before = await asyncio.to_thread(system.images_by_engine)
     while True:
         await asyncio.sleep(0.5)
-        now = await asyncio.to_thread(way.images_by_engine)
+        now = await asyncio.to_thread(system.images_by_engine)
         if now and all(count > before.get(engine, 0.0) for engine, count in now.items()):
             return
 
@@ -158,20 +158,20 @@ def _rate(outcomes: _Outcomes, began: float, ended: float) -> float:
 
 
 def _answered_after(outcomes: _Outcomes, killed: float) -> list[float]:
-    """Seconds after the kill at which requests were answered that had been asked later than it."""
-    return [end - killed for asked, end in outcomes.answered if asked > killed]
+    """Seconds after the kill at which requests were answered that had been sent later than it."""
+    return [end - killed for sent, end in outcomes.answered if sent > killed]
 
 
-async def _ask_on(ask: Ask, number: int, outcomes: _Outcomes, done: asyncio.Event) -> None:
+async def _send_on(send: Send, number: int, outcomes: _Outcomes, done: asyncio.Event) -> None:
     while not done.is_set():
-        asked = time.monotonic()
+        sent = time.monotonic()
         try:
-            await ask(number, False)
+            await send(number, False)
         except Exception as error:
-            outcomes.failed.append((asked, time.monotonic(), str(error)[:200]))
+            outcomes.failed.append((sent, time.monotonic(), str(error)[:200]))
             await asyncio.sleep(0.2)
         else:
-            outcomes.answered.append((asked, time.monotonic()))
+            outcomes.answered.append((sent, time.monotonic()))
             async with outcomes.changed:
                 outcomes.changed.notify_all()
 
@@ -180,12 +180,12 @@ def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
     began = time.monotonic()
     holding = _held_memory(case.others_gib) if case.others_gib else nullcontext()
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, holding:
-        contender = Contender(Way.SERVED, case.overrides)
-        settings = write_settings(contender, Path(name), tiny=tiny)
+        variant = Variant(System.SERVED, case.overrides)
+        settings = write_settings(variant, Path(name), tiny=tiny)
         write_weights(settings)
         message = "it started"
         try:
-            with start_server(prepare_server(contender, settings, case.environment)):
+            with start_server(prepare_server(variant, settings, case.environment)):
                 pass
         except ServerFailed as error:
             message = str(error)

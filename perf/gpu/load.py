@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from perf.gpu.sizes import IMAGES, SIZES
+from perf.harness.loops import closed_loop
 
 _LOAD: Final = re.compile(
     r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<varied>:varied)?(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?"
@@ -25,18 +25,18 @@ class Answer:
     first: float | None = None
 
 
-Ask = Callable[[int, bool], Awaitable[Answer]]
-"""Reads the image of this number, as a stream where asked for one."""
+Send = Callable[[int, bool], Awaitable[Answer]]
+"""Has the image of this number read, with True as a stream."""
 
-OpenSize = Callable[[list[bytes], list[int]], Ask]
-"""Encoded images and the number of output tokens of each to what reads one of them."""
+PrepareSize = Callable[[list[bytes], list[int]], Send]
+"""Makes requests of encoded images, with the number of output tokens of each; what sends one of them."""
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A way that answers. `images_by_engine` is the images that each engine has read so far, where known."""
+class RunningSystem:
+    """A system that answers. `images_by_engine` is the images that each engine has read so far, where known."""
 
-    size: OpenSize
+    prepare: PrepareSize
     images_by_engine: Callable[[], dict[str, float]] = dict
 
 
@@ -105,7 +105,7 @@ def parse_load(text: str, *, seconds: float, waves: int, tokens: int | None = No
     """
     match = _LOAD.fullmatch(text)
     if match is None or match["size"] not in SIZES or int(match["in_flight"]) < 1:
-        raise ValueError(f"{text}: SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS] is wanted, of {', '.join(SIZES)}")
+        raise ValueError(f"{text}: expected SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS], sizes {', '.join(SIZES)}")
     in_flight = int(match["in_flight"])
     rounds = int(match["rounds"]) if match["rounds"] else None
     load = Load(
@@ -114,25 +114,17 @@ def parse_load(text: str, *, seconds: float, waves: int, tokens: int | None = No
     return replace(load, requests=waves * in_flight) if load.size == "page" else replace(load, seconds=seconds)
 
 
-async def run_load(ask: Ask, load: Load) -> Measurement:
-    """Keep so many requests in flight; the measurement ends with what is under way."""
-    measured = Measurement(0.0)
+async def run_load(send: Send, load: Load) -> Measurement:
+    """Keep so many requests in flight; the measurement ends when the last of them has ended."""
     began = time.perf_counter()
-    issued = 0
-
-    async def worker() -> None:
-        nonlocal issued
-        while issued < load.requests if load.requests else time.perf_counter() - began < load.seconds:
-            number, asked = issued, time.perf_counter()
-            issued += 1
-            answer = await ask(number, load.stream)
-            measured.latencies.append(time.perf_counter() - asked)
-            measured.tokens.append(answer.tokens)
-            measured.prompt_tokens.append(answer.prompt_tokens)
-            if answer.first is not None:
-                measured.firsts.append(answer.first)
-
-    await asyncio.gather(*(worker() for _ in range(load.in_flight)))
+    done = await closed_loop(
+        lambda number: send(number, load.stream), load.in_flight, requests=load.requests, seconds=load.seconds
+    )
+    answers = [one.result for one in done]
     return Measurement(
-        time.perf_counter() - began, measured.latencies, measured.firsts, measured.tokens, measured.prompt_tokens
+        time.perf_counter() - began,
+        latencies=[one.seconds for one in done],
+        firsts=[answer.first for answer in answers if answer.first is not None],
+        tokens=[answer.tokens for answer in answers],
+        prompt_tokens=[answer.prompt_tokens for answer in answers],
     )

@@ -1,4 +1,4 @@
-"""VLLM's own server as a process, and what asks it over HTTP.
+"""VLLM's own server as a process, and requests to it over HTTP.
 
 `api_server_count` among the engine arguments makes it as many processes of its front end, which only vLLM's `serve`
 command can start.
@@ -21,7 +21,7 @@ from typing import Any, Final
 import aiohttp
 
 from ocrvl.launcher.ports import find_free_port
-from perf.gpu.load import Answer, Ask, OpenSize
+from perf.gpu.load import Answer, PrepareSize, Send
 
 _MODEL: Final = "PaddleOCR-VL"
 _STOP_SECONDS: Final = 30.0
@@ -69,11 +69,11 @@ def build_command(engine_args: Mapping[str, Any]) -> list[str]:
     return [*command, *to_arguments(arguments), "--disable-uvicorn-access-log"]
 
 
-async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitStack) -> OpenSize:
+async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitStack) -> PrepareSize:
     """Start the server with these engine arguments and wait until it answers. Raises `RuntimeError` where it ends."""
     port = find_free_port()
     command = [sys.executable, "-m", *build_command(engine_args), "--host=127.0.0.1", f"--port={port}"]
-    # the one that asks sets VLLM_PLUGINS
+    # open_system has set VLLM_PLUGINS
     server = subprocess.Popen(command, env={**_ENVIRONMENT, **os.environ})  # noqa: S603, ASYNC220
     stack.push_async_callback(asyncio.to_thread, _stop, server)
     session = await stack.enter_async_context(
@@ -86,19 +86,19 @@ async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitSta
             raise RuntimeError(f"vLLM's server ended with status {server.returncode}")
         await asyncio.sleep(0.2)
 
-    return partial(_open_size, session)
+    return partial(_prepare, session)
 
 
-def _open_size(session: aiohttp.ClientSession, files: list[bytes], tokens: list[int]) -> Ask:
+def _prepare(session: aiohttp.ClientSession, files: list[bytes], tokens: list[int]) -> Send:
     bodies = {
         stream: [encode_request(file, length, stream=stream) for file, length in zip(files, tokens, strict=True)]
         for stream in (False, True)
     }
 
-    async def ask(number: int, stream: bool) -> Answer:
+    async def send(number: int, stream: bool) -> Answer:
         headers = {"Content-Type": "application/json"}
         body = bodies[stream][number % len(files)]
-        asked, first, usage = time.perf_counter(), None, None
+        began, first, usage = time.perf_counter(), None, None
         async with session.post("/v1/chat/completions", data=body, headers=headers) as response:
             if response.status != 200:
                 raise RuntimeError(f"vLLM's server: {response.status}: {await response.text()}")
@@ -108,12 +108,12 @@ def _open_size(session: aiohttp.ClientSession, files: list[bytes], tokens: list[
                 async for event in _read_events(response.content):
                     usage = event.get("usage") or usage
                     if first is None and event["choices"] and event["choices"][0]["delta"].get("content"):
-                        first = time.perf_counter() - asked
+                        first = time.perf_counter() - began
         if usage is None:
             raise RuntimeError("vLLM's server: a stream without usage")
         return Answer(usage["completion_tokens"], usage["prompt_tokens"], first)
 
-    return ask
+    return send
 
 
 async def _read_events(lines: AsyncIterable[bytes]) -> AsyncIterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""Contenders side by side: all up at the same time, measured in turn, for several loads.
+"""Variants side by side: all up at the same time, measured in turn, for several loads.
 
-Each round measures every load with every contender, and every other round takes the contenders in the opposite order,
+Each round measures every load with every variant, and every other round takes the variants in the opposite order,
 so that what drifts hits all alike. A line of JSON is written after each measurement: a run that is cut short leaves
 what it has. `perf.gpu.report` makes tables of it.
 """
@@ -27,34 +27,34 @@ import typer
 
 from perf.gpu.load import Load, parse_load
 from perf.gpu.usage import GpuWatch, gpu_memory_by_role, processor_seconds
-from perf.gpu.variants import Contender, Way, parse_contender, write_settings, write_weights
-from perf.gpu.worker import ContenderFailed, Worker
+from perf.gpu.variants import System, Variant, parse_variant, write_settings, write_weights
+from perf.gpu.worker import VariantFailed, Worker
 
 
 def main(
-    contenders: Annotated[
-        list[str], typer.Argument(help=f"{', '.join(Way)}, and :KEY=VALUE for each engine argument of its own.")
+    variants: Annotated[
+        list[str], typer.Argument(help=f"{', '.join(System)}, and :KEY=VALUE for each engine argument of its own.")
     ],
     output: Annotated[Path, typer.Option(help="A folder for results.jsonl, added to, and for logs.")],
     loads: Annotated[str, typer.Option(help="SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS] each.")] = "line@32,page@32",
-    rounds: Annotated[int, typer.Option(help="Rounds: pairs of each two contenders.")] = 10,
-    seconds: Annotated[float, typer.Option(help="Of a measurement of lines or receipts, and what is under way.")] = 3.0,
+    rounds: Annotated[int, typer.Option(help="Rounds: pairs of each two variants.")] = 10,
+    seconds: Annotated[float, typer.Option(help="Of a measurement of lines or receipts, and what is in flight.")] = 3.0,
     waves: Annotated[int, typer.Option(help="Of a measurement of pages: so many times those in flight.")] = 2,
     budget: Annotated[float, typer.Option(help="Seconds after which no measurement begins.")] = 400.0,
     tiny: Annotated[bool, typer.Option(help="A tiny model and few tokens, to try the script on a CPU.")] = False,
 ) -> None:
-    """Compare contenders."""
+    """Compare variants."""
     deadline = time.monotonic() + budget
     output.mkdir(parents=True, exist_ok=True)
-    chosen = [parse_contender(text) for text in contenders]
-    wanted = [parse_load(text, seconds=seconds, waves=waves, tokens=4 if tiny else None) for text in loads.split(",")]
+    chosen = [parse_variant(text) for text in variants]
+    parsed = [parse_load(text, seconds=seconds, waves=waves, tokens=4 if tiny else None) for text in loads.split(",")]
     with ExitStack() as stack:
         journal = _Journal(output / "results.jsonl")
         journal.add("machine", **_describe_machine(), tiny=tiny)
         watch = stack.enter_context(GpuWatch())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-gpu-")))
         workers = _start(chosen, folder, output, journal, stack, tiny=tiny)
-        for number, load, worker in _turns(workers, wanted, rounds):
+        for number, load, worker in _order(workers, parsed, rounds):
             if time.monotonic() > deadline:
                 print(f"out of time in round {number + 1} of {rounds}", flush=True)
                 return
@@ -62,7 +62,7 @@ def main(
                 workers.remove(worker)
 
 
-def _turns(workers: Sequence[Worker], loads: Sequence[Load], rounds: int) -> list[tuple[int, Load, Worker]]:
+def _order(workers: Sequence[Worker], loads: Sequence[Load], rounds: int) -> list[tuple[int, Load, Worker]]:
     """What is measured, in this order; round -1 is for what is set up and compiled once."""
     return [
         (number, load.shortened() if number < 0 else load, worker)
@@ -85,64 +85,64 @@ class _Journal:
 
 
 def _start(
-    contenders: list[Contender], folder: Path, output: Path, journal: _Journal, stack: ExitStack, *, tiny: bool
+    variants: list[Variant], folder: Path, output: Path, journal: _Journal, stack: ExitStack, *, tiny: bool
 ) -> list[Worker]:
     """Those that start; the first alone, so that the others find what it has compiled."""
 
-    def start(contender: Contender) -> Worker:
-        settings = write_settings(contender, folder, tiny=tiny)
+    def start(variant: Variant) -> Worker:
+        settings = write_settings(variant, folder, tiny=tiny)
         write_weights(settings)
-        worker = Worker(contender, settings, output / f"{contender.file_name}.log")
+        worker = Worker(variant, settings, output / f"{variant.file_name}.log")
         stack.callback(worker.stop)
         return worker
 
     def wait(worker: Worker) -> Worker | None:
-        name = worker.contender.name
+        name = worker.variant.name
         try:
             seconds = worker.wait_until_ready()
-        except ContenderFailed as error:
-            journal.add("failed", contender=name, error=str(error))
+        except VariantFailed as error:
+            journal.add("failed", variant=name, error=str(error))
             print(f"{name} did not start: {error}", flush=True)
             return None
         memory = gpu_memory_by_role(worker.pid)
-        journal.add("started", contender=name, seconds=seconds, gpu_mib=memory)
+        journal.add("started", variant=name, seconds=seconds, gpu_mib=memory)
         print(f"{name}: ready after {seconds:.0f} s, MiB on the GPU: {memory or 'no GPU'}", flush=True)
         return worker
 
-    first, *others = contenders
+    first, *others = variants
     ready = [wait(start(first))]
     with ThreadPoolExecutor(max(1, len(others))) as pool:
-        ready += pool.map(wait, [start(contender) for contender in others])
+        ready += pool.map(wait, [start(variant) for variant in others])
     started = [worker for worker in ready if worker]
-    # asked to end together: each of them waits for its engine
+    # all at once, since each of them waits for its engine
     for worker in started:
         stack.callback(worker.begin_stop)
     return started
 
 
 def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: _Journal) -> bool:
-    """Run a load and note it; False where the contender has failed."""
-    name = worker.contender.name
+    """Run a load and note it; False where the variant has failed."""
+    name = worker.variant.name
     before, began = processor_seconds(worker.pid), time.monotonic()
     try:
         measurement = worker.measure(load)
-    except ContenderFailed as error:
-        journal.add("failed", contender=name, error=str(error))
+    except VariantFailed as error:
+        journal.add("failed", variant=name, error=str(error))
         print(f"{name} failed: {error}", flush=True)
         return False
-    after, use = processor_seconds(worker.pid), watch.between(began, time.monotonic(), worker.contender.gpus)
+    after, use = processor_seconds(worker.pid), watch.between(began, time.monotonic(), worker.variant.gpus)
     print(f"{number + 1:3} {load.name:16} {name:30} {measurement.images_per_second:8.2f}/s", flush=True)
     if number < 0:
         return True
     journal.add(
         "measured",
-        contender=name,
+        variant=name,
         load=load.name,
         round=number,
         seconds=measurement.seconds,
         latencies=[round(seconds, 4) for seconds in measurement.latencies],
         firsts=[round(seconds, 4) for seconds in measurement.firsts],
-        wanted_tokens=sorted(set(load.output_tokens)),
+        expected_tokens=sorted(set(load.output_tokens)),
         tokens=Counter(measurement.tokens),
         prompt_tokens=Counter(measurement.prompt_tokens),
         processor_seconds={role: seconds - before.get(role, 0.0) for role, seconds in after.items()},
@@ -159,7 +159,7 @@ def _describe_machine() -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    # asked in another process: this one needs no memory of the GPU
+    # in another process: this one needs no memory of the GPU
     code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU')"
     device = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     return {"device": device, "cores": psutil.cpu_count(), "python": platform.python_version(), "versions": versions}

@@ -29,7 +29,7 @@ def read_run(file: Path, run: int = 0) -> list[Record]:
 
 
 def render(records: Sequence[Record]) -> str:
-    """All tables: the machine, starts, ratios, and what each contender did under each load."""
+    """All tables: the machine, starts, ratios, and what each variant did under each load."""
     parts = []
     for machine in _unique(record for record in records if record["kind"] == "machine"):
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
@@ -54,31 +54,31 @@ def _render_starts(records: Sequence[Record]) -> list[str]:
     for record in records:
         if record["kind"] == "started":
             memory = ", ".join(f"{role} {mib:,}" for role, mib in record["gpu_mib"].items())
-            rows.append([record["contender"], f"{record['seconds']:.0f} s", memory])
+            rows.append([record["variant"], f"{record['seconds']:.0f} s", memory])
         elif record["kind"] == "failed":
-            rows.append([record["contender"], "failed", record["error"].strip().splitlines()[-1]])
-    return [_table(["contender", "start", "MiB on the GPU"], rows)] if rows else []
+            rows.append([record["variant"], "failed", record["error"].strip().splitlines()[-1]])
+    return [_table(["variant", "start", "MiB on the GPU"], rows)] if rows else []
 
 
 def _render_load(measured: Sequence[Record]) -> list[str]:
-    by_contender: dict[str, list[Record]] = {}
+    by_variant: dict[str, list[Record]] = {}
     for record in measured:
-        by_contender.setdefault(record["contender"], []).append(record)
+        by_variant.setdefault(record["variant"], []).append(record)
     ratios = []
-    for first, second in combinations(by_contender, 2):
-        each = pair_ratios(by_contender[first], by_contender[second])
+    for first, second in combinations(by_variant, 2):
+        each = pair_ratios(by_variant[first], by_variant[second])
         if each:
             ratios.append([f"{first} / {second}", *_describe_ratio(each)])
-    header = ["contender", "images/s", "tokens/s", "p50", "p95", "first text p50", "p95", "GPU busy", "GPU W"]
-    rows = [[name, *_describe_speed(records)] for name, records in by_contender.items()]
-    costs = [[name, *_describe_costs(records)] for name, records in by_contender.items()]
+    header = ["variant", "images/s", "tokens/s", "p50", "p95", "first text p50", "p95", "GPU busy", "GPU W"]
+    rows = [[name, *_describe_speed(records)] for name, records in by_variant.items()]
+    costs = [[name, *_describe_costs(records)] for name, records in by_variant.items()]
     tables = [
         _table(header, rows),
-        _table(["contender", "processor ms an image", "output tokens", "prompt tokens"], costs),
+        _table(["variant", "processor ms an image", "output tokens", "prompt tokens"], costs),
     ]
-    shares = [[name, _describe_engines(records)] for name, records in by_contender.items()]
+    shares = [[name, _describe_engines(records)] for name, records in by_variant.items()]
     if any("," in share for _, share in shares):
-        tables.append(_table(["contender", "images that each engine read"], shares))
+        tables.append(_table(["variant", "images that each engine read"], shares))
     if ratios:
         tables.append(_table(["images/s", "median ratio", "95 % interval", "pairs"], ratios))
     return tables
@@ -116,9 +116,9 @@ def _describe_costs(records: Sequence[Record]) -> list[str]:
         seconds.update(record["processor_seconds"])
         tokens.update(record["tokens"])
         prompts.update(record["prompt_tokens"])
-    wanted = {str(length) for record in records for length in record["wanted_tokens"]}
+    expected = {str(length) for record in records for length in record["expected_tokens"]}
     costs = ", ".join(f"{role} {1000 * spent / images:.1f}" for role, spent in seconds.most_common() if spent > 0)
-    return [costs, _describe_lengths(tokens, wanted), _describe_lengths(prompts, set(prompts))]
+    return [costs, _describe_lengths(tokens, expected), _describe_lengths(prompts, set(prompts))]
 
 
 def _describe_engines(records: Sequence[Record]) -> str:
@@ -130,10 +130,10 @@ def _describe_engines(records: Sequence[Record]) -> str:
     return ", ".join(f"{engine}: {count:.0f} ({count / total:.0%})" for engine, count in sorted(images.items()))
 
 
-def _describe_lengths(lengths: Counter[str], wanted: set[str]) -> str:
+def _describe_lengths(lengths: Counter[str], expected: set[str]) -> str:
     text = ", ".join(sorted(lengths, key=int)[:4]) + (", …" if len(lengths) > 4 else "")
-    strays = sum(count for length, count in lengths.items() if length not in wanted)
-    return f"{text} ({strays} not as wanted)" if strays else text
+    strays = sum(count for length, count in lengths.items() if length not in expected)
+    return f"{text} ({strays} not as expected)" if strays else text
 
 
 def quantile(values: Sequence[float], share: float) -> float:

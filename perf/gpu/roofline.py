@@ -1,4 +1,4 @@
-"""What the arithmetic alone allows: work by size class, and the rates at which a device at its peak could do it.
+"""What the arithmetic alone allows: operations by size class, and the rates at which a device at its peak could do it.
 
 The shapes are those of the stand-in checkpoint. A ceiling is for a device that has nothing else to do.
 """
@@ -19,7 +19,7 @@ import typer
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
 from ocrvl.wire import Task
-from perf.gpu.arithmetic import NUMBER_BYTES, Device, Shape, Work
+from perf.gpu.arithmetic import NUMBER_BYTES, Device, ImageCost, Shape
 from perf.gpu.sizes import SIZES, Size
 from perf.gpu.stand_in import write_stand_in
 
@@ -42,14 +42,14 @@ def main(
     if output:
         devices.append(measure_device())
         output.write_text(json.dumps(asdict(devices[-1])), "utf-8")
-    with tempfile.TemporaryDirectory(prefix="ocrvl-floors-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ocrvl-roofline-") as folder:
         checkpoint = write_stand_in(Path(folder) / "stand-in")
         shape = Shape.from_config(json.loads((checkpoint / "config.json").read_text("utf-8")))
-        works = {name: _work_of(shape, size, checkpoint) for name, size in SIZES.items()}
-    print(render(shape, works, [*devices, *_DATA_SHEETS], [int(batch) for batch in batches.split(",")]))
+        costs = {name: _cost_of(shape, size, checkpoint) for name, size in SIZES.items()}
+    print(render(shape, costs, [*devices, *_DATA_SHEETS], [int(batch) for batch in batches.split(",")]))
 
 
-def render(shape: Shape, works: Mapping[str, Work], devices: Sequence[Device], batches: Sequence[int]) -> str:
+def render(shape: Shape, costs: Mapping[str, ImageCost], devices: Sequence[Device], batches: Sequence[int]) -> str:
     """The tables."""
     weights = shape.decode_weights * NUMBER_BYTES / 1e9
     lines = [
@@ -58,9 +58,9 @@ def render(shape: Shape, works: Mapping[str, Work], devices: Sequence[Device], b
         "| | patches | prompt | output | encoder, TFLOP | prefill, TFLOP | decoding, TFLOP |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, work in works.items():
-        tera = (f"{flops / 1e12:.3f}" for flops in (work.encoder, work.prefill, work.decode))
-        tokens = (f"{count:,}" for count in (work.patches, work.prompt_tokens, work.output_tokens))
+    for name, cost in costs.items():
+        tera = (f"{flops / 1e12:.3f}" for flops in (cost.encoder, cost.prefill, cost.decode))
+        tokens = (f"{count:,}" for count in (cost.patches, cost.prompt_tokens, cost.output_tokens))
         lines.append(f"| {name} | {' | '.join((*tokens, *tera))} |")
     for device in devices:
         peaks = f"{device.flops / 1e12:,.1f} TFLOP/s, {device.bytes_per_second / 1e9:,.0f} GB/s"
@@ -71,9 +71,9 @@ def render(shape: Shape, works: Mapping[str, Work], devices: Sequence[Device], b
             "| | decoded together | encoder | prefill | decoding | all |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
-        for name, work in works.items():
+        for name, cost in costs.items():
             for batch in batches:
-                parts = work.seconds(shape, device, batch)
+                parts = cost.seconds(shape, device, batch)
                 rates = (f"{1 / seconds:,.1f}" for seconds in (*parts, sum(parts)))
                 lines.append(f"| {name} | {batch} | {' | '.join(rates)} |")
     return "\n".join(lines)
@@ -127,12 +127,12 @@ def _median_seconds(call: Callable[[], object]) -> float:
     return statistics.median(seconds[5:])
 
 
-def _work_of(shape: Shape, size: Size, checkpoint: Path) -> Work:
+def _cost_of(shape: Shape, size: Size, checkpoint: Path) -> ImageCost:
     """What the server makes of an image of this size: it is resized to the model's limits."""
     grid = PixelGrid.from_checkpoint(checkpoint)
     width, height = grid.resized_size(size.width, size.height)
     tokens = PromptRenderer(checkpoint).render(TASK_PROMPTS[Task.OCR]).token_ids(width * height // grid.factor**2)
-    return Work.of(shape, width * height // grid.patch_size**2, len(tokens), size.tokens)
+    return ImageCost.of(shape, width * height // grid.patch_size**2, len(tokens), size.tokens)
 
 
 if __name__ == "__main__":

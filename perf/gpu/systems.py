@@ -1,4 +1,4 @@
-"""The ways of `perf.gpu.variants`, opened in the process that is to ask."""
+"""The systems of `perf.gpu.variants`, started in the process that sends the requests."""
 
 from __future__ import annotations
 
@@ -32,49 +32,49 @@ from ocrvl.options import Options
 from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, RepositoryOptions
 from ocrvl.wire import Model, Task, Tensor
-from perf.bare import lay_bare
-from perf.gpu.load import Answer, Ask, Opened, OpenSize
+from perf.bare import install_bare_model
+from perf.gpu.load import Answer, PrepareSize, RunningSystem, Send
 from perf.gpu.openai_server import open_openai_server
-from perf.gpu.variants import Contender, Way
+from perf.gpu.variants import System, Variant
 from perf.harness.loops import infer_stream
 from perf.harness.server import server_options, start_server
 from perf.harness.tensors import bytes_tensor, encode_inputs
 
 
-async def open_way(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
-    """Start what the contender needs, until the stack is closed; returns when it can answer."""
-    way = contender.way
-    os.environ["VLLM_PLUGINS"] = plugin.NAME if way.is_packed else ""
-    os.environ.update(contender.environment)
+async def open_system(variant: Variant, settings: Path, stack: AsyncExitStack) -> RunningSystem:
+    """Start what the variant needs, until the stack is closed; returns when it can answer."""
+    system = variant.system
+    os.environ["VLLM_PLUGINS"] = plugin.NAME if system.is_packed else ""
+    os.environ.update(variant.environment)
     engine_settings = EngineSettings.from_file(settings)
-    if way.is_triton:
-        return await _open_triton(contender, settings, stack)
-    if way in (Way.OPENAI, Way.OPENAI_PACKED):
-        return Opened(await open_openai_server(engine_settings.engine_args, stack))
+    if system.is_triton:
+        return await _open_triton(variant, settings, stack)
+    if system in (System.OPENAI, System.OPENAI_PACKED):
+        return RunningSystem(await open_openai_server(engine_settings.engine_args, stack))
     engine = await asyncio.to_thread(VllmEngine.start, engine_settings)
     stack.push_async_callback(asyncio.to_thread, engine.stop)
-    return Opened(_ready(engine, engine_settings, contender.options))
+    return RunningSystem(_ready(engine, engine_settings, variant.options))
 
 
-def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, Any]) -> OpenSize:
-    def open_size(files: list[bytes], tokens: list[int]) -> Ask:
+def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, Any]) -> PrepareSize:
+    def prepare(files: list[bytes], tokens: list[int]) -> Send:
         messages = _preprocess(files, _options(tokens, options), settings)
         packed = [(image, message.options) for message in messages for image in message.images()]
 
-        async def ask(number: int, stream: bool) -> Answer:
-            asked, first = time.perf_counter(), None
+        async def send(number: int, stream: bool) -> Answer:
+            began, first = time.perf_counter(), None
 
             def on_text(_text: str) -> None:
                 nonlocal first
-                first = first or time.perf_counter() - asked
+                first = first or time.perf_counter() - began
 
             image, options = packed[number % len(packed)]
             reading = await engine.read(image, Job.begin(options), on_text if stream else None)
             return Answer(reading.num_output_tokens, reading.num_input_tokens, first)
 
-        return ask
+        return send
 
-    return open_size
+    return prepare
 
 
 def _options(tokens: list[int], others: Mapping[str, Any]) -> list[Options]:
@@ -84,11 +84,11 @@ def _options(tokens: list[int], others: Mapping[str, Any]) -> list[Options]:
 def _preprocess(files: list[bytes], options: list[Options], settings: EngineSettings) -> list[PackedImages]:
     """Each file as what the engine's model takes."""
     preprocessor = Preprocessor(settings.grid, ImageLimits())
-    return [preprocessor.preprocess([file], [Task.OCR], asked) for file, asked in zip(files, options, strict=True)]
+    return [preprocessor.preprocess([file], [Task.OCR], one) for file, one in zip(files, options, strict=True)]
 
 
 def prepare_server(
-    contender: Contender, settings: Path, environment: Mapping[str, str] = MappingProxyType({})
+    variant: Variant, settings: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> ServerOptions:
     """Options of a server for these settings, with its repository beside them, as `ocrvl repository` renders it."""
     repository = settings.parent / "repository"
@@ -97,18 +97,18 @@ def prepare_server(
     options = RepositoryOptions(
         checkpoint=arguments["model"],
         device=Device.GPU if has_gpu else Device.CPU,
-        gpus=tuple(range(contender.gpus)) if has_gpu else None,
-        engines=contender.engines if has_gpu else contender.gpus * contender.engines,
-        parallel=contender.parallel,
+        gpus=tuple(range(variant.gpus)) if has_gpu else None,
+        engines=variant.engines if has_gpu else variant.gpus * variant.engines,
+        parallel=variant.parallel,
         interfaces=(Interface.UNARY, Interface.STREAM),
         max_num_seqs=arguments["max_num_seqs"],
     )
     make_repository(repository, options)
     rendered = repository / Model.ENGINE / "1" / SETTINGS_FILE
     rendered.write_text(json.dumps(json.loads(rendered.read_text("utf-8")) | arguments), "utf-8")
-    if contender.way is Way.BARE:
-        lay_bare(repository)
-    models = () if contender.way is Way.SERVED else (Model.ENGINE.value,)
+    if variant.system is System.BARE:
+        install_bare_model(repository)
+    models = () if variant.system is System.SERVED else (Model.ENGINE.value,)
     return server_options(repository, models=models, environment=environment)
 
 
@@ -124,44 +124,44 @@ def _images_by_engine(metrics: str) -> dict[str, float]:
     return dict(counts)
 
 
-async def _open_triton(contender: Contender, settings: Path, stack: AsyncExitStack) -> Opened:
-    starting = start_server(prepare_server(contender, settings), on_line=print)
+async def _open_triton(variant: Variant, settings: Path, stack: AsyncExitStack) -> RunningSystem:
+    starting = start_server(prepare_server(variant, settings), on_line=print)
     server = await asyncio.to_thread(stack.enter_context, starting)
     client = await stack.enter_async_context(triton_grpc.InferenceServerClient(server.grpc_url))
     metrics = f"{server.options.host}:{server.metrics_port}"
-    is_whole, engine_settings = contender.way is Way.SERVED, EngineSettings.from_file(settings)
-    others = contender.options
+    is_whole, engine_settings = variant.system is System.SERVED, EngineSettings.from_file(settings)
+    others = variant.options
 
     def encode_files(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
-        options = (asked.model_dump_json(exclude_defaults=True).encode() for asked in _options(tokens, others))
+        options = (one.model_dump_json(exclude_defaults=True).encode() for one in _options(tokens, others))
         return [
-            encode_inputs({Tensor.IMAGE: bytes_tensor(file), Tensor.OPTIONS: bytes_tensor(asked)})
-            for file, asked in zip(files, options, strict=True)
+            encode_inputs({Tensor.IMAGE: bytes_tensor(file), Tensor.OPTIONS: bytes_tensor(one)})
+            for file, one in zip(files, options, strict=True)
         ]
 
     def encode_patches(files: list[bytes], tokens: list[int]) -> list[list[Any]]:
         messages = _preprocess(files, _options(tokens, others), engine_settings)
         return [encode_inputs(packed.encode_tensors()) for packed in messages]
 
-    def open_size(files: list[bytes], tokens: list[int]) -> Ask:
+    def prepare(files: list[bytes], tokens: list[int]) -> Send:
         inputs = (encode_files if is_whole else encode_patches)(files, tokens)
 
-        async def ask(number: int, stream: bool) -> Answer:
+        async def send(number: int, stream: bool) -> Answer:
             tensors = inputs[number % len(inputs)]
             if stream:
-                return await _ask_stream(client, tensors)
+                return await _send_stream(client, tensors)
             return _count(await client.infer(Model.OCR if is_whole else Model.ENGINE, tensors))
 
-        return ask
+        return send
 
-    return Opened(open_size, partial(_images_by_engine, metrics))
+    return RunningSystem(prepare, partial(_images_by_engine, metrics))
 
 
-async def _ask_stream(client: Any, tensors: list[Any]) -> Answer:
-    asked, first = time.perf_counter(), None
+async def _send_stream(client: Any, tensors: list[Any]) -> Answer:
+    began, first = time.perf_counter(), None
     counted = Answer(0, 0)
     async for answer in infer_stream(client, Model.STREAM, tensors):
-        first = first or time.perf_counter() - asked
+        first = first or time.perf_counter() - began
         if answer.as_numpy(Tensor.NUM_OUTPUT_TOKENS.value) is not None:
             counted = _count(answer)
     return Answer(counted.tokens, counted.prompt_tokens, first)

@@ -41,11 +41,11 @@ def role_of(command: Sequence[str]) -> str:
 
 
 def processor_seconds(root: int) -> dict[str, float]:
-    """Seconds that a process ("asking") and those below it have computed so far, by their roles."""
+    """Seconds that a process ("client") and those below it have computed so far, by their roles."""
     seconds: dict[str, float] = defaultdict(float)
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(root)
-        seconds["asking"] = _seconds(process)
+        seconds["client"] = _seconds(process)
         for child in process.children(recursive=True):
             with suppress(psutil.Error):
                 seconds[role_of(child.cmdline())] += _seconds(child)
@@ -111,7 +111,7 @@ def gpu_memory_by_role(root: int) -> dict[str, int]:
     query = [program, "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
     listed = subprocess.run(query, capture_output=True, text=True, check=False).stdout  # noqa: S603
     memory: Counter[str] = Counter()
-    roles = {root: "asking"}
+    roles = {root: "client"}
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(root).children(recursive=True):
             with suppress(psutil.Error):

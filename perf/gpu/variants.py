@@ -1,4 +1,4 @@
-"""What is compared: a way of feeding an engine, settings of that engine, and over how many GPUs it is spread."""
+"""What is compared: how images reach an engine, settings of that engine, and over how many GPUs it is spread."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ocrvl.repository.options import Parallel
 from perf.gpu.stand_in import write_stand_in
 
 
-class Way(StrEnum):
+class System(StrEnum):
     """How images reach the engine."""
 
     READY = "ready"
-    """Patches that are there already, straight to an engine in the asking process, with the packed encoder."""
+    """Patches that are there already, straight to an engine in the process that sends them, with the packed encoder."""
     STOCK = "stock"
     """The same with vLLM's own class, which takes normalised patches."""
     OPENAI = "openai"
@@ -36,24 +36,24 @@ class Way(StrEnum):
     @property
     def is_packed(self) -> bool:
         """Whether the plugin's class reads its images."""
-        return self not in (Way.STOCK, Way.OPENAI)
+        return self not in (System.STOCK, System.OPENAI)
 
     @property
     def is_triton(self) -> bool:
         """Whether Triton is between the images and the engine."""
-        return self in (Way.SERVED, Way.ENGINE, Way.BARE)
+        return self in (System.SERVED, System.ENGINE, System.BARE)
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A way, and what its engine arguments have of their own.
+class Variant:
+    """A system, and what its engine arguments have of their own.
 
     `gpus`, `engines` (on each of them) and `parallel` among them are no engine arguments but those of
     `ocrvl repository`, where there is Triton; `options` are those of each request beside its tokens; names in capitals
     are variables of its environment.
     """
 
-    way: Way
+    system: System
     overrides: dict[str, Any]
 
     @property
@@ -92,8 +92,8 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """As `parse_contender` reads it."""
-        return ":".join([self.way, *(f"{key}={_write(value)}" for key, value in self.overrides.items())])
+        """As `parse_variant` reads it."""
+        return ":".join([self.system, *(f"{key}={_write(value)}" for key, value in self.overrides.items())])
 
     @property
     def file_name(self) -> str:
@@ -101,17 +101,17 @@ class Contender:
         return re.sub(r"[^\w.-]+", "-", self.name)
 
 
-def parse_contender(text: str) -> Contender:
-    """A contender by its name; values are JSON, or text where they are none. Raises `ValueError`.
+def parse_variant(text: str) -> Variant:
+    """A variant by its name; values are JSON, or text where they are none. Raises `ValueError`.
 
-    >>> parse_contender("ready:max_num_seqs=32:quantization=fp8").overrides
+    >>> parse_variant("ready:max_num_seqs=32:quantization=fp8").overrides
     {'max_num_seqs': 32, 'quantization': 'fp8'}
-    >>> parse_contender('ready:additional_config={"gather":{"seconds":0.05}}:max_num_seqs=32').overrides
+    >>> parse_variant('ready:additional_config={"gather":{"seconds":0.05}}:max_num_seqs=32').overrides
     {'additional_config': {'gather': {'seconds': 0.05}}, 'max_num_seqs': 32}
     """
-    way, *settings = re.split(r":(?=\w+=)", text)
+    system, *settings = re.split(r":(?=\w+=)", text)
     pairs = (setting.partition("=") for setting in settings)
-    return Contender(Way(way), {key: _read(value) for key, _, value in pairs})
+    return Variant(System(system), {key: _read(value) for key, _, value in pairs})
 
 
 _ARGUMENTS: Final[dict[str, Any]] = {
@@ -143,17 +143,17 @@ def write_weights(settings: Path) -> None:
         subprocess.run([sys.executable, "-m", "perf.gpu.stand_in", str(checkpoint)], check=True)  # noqa: S603
 
 
-def write_settings(contender: Contender, folder: Path, *, tiny: bool) -> Path:
-    """Write the contender's `model.json`, beside a stand-in checkpoint that all of a folder share.
+def write_settings(variant: Variant, folder: Path, *, tiny: bool) -> Path:
+    """Write the variant's `model.json`, beside a stand-in checkpoint that all of a folder share.
 
     An argument of its own that is null is left to vLLM.
     """
     checkpoint = folder / "stand-in"
     if not checkpoint.exists():
         write_stand_in(checkpoint, **({"text": {}, "vision": {}} if tiny else {}))
-    settings = folder / contender.file_name / "model.json"
+    settings = folder / variant.file_name / "model.json"
     settings.parent.mkdir()
-    arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **contender.engine_overrides}
+    arguments = {"model": str(checkpoint), **(_TINY_ARGUMENTS if tiny else _ARGUMENTS), **variant.engine_overrides}
     arguments = {key: value for key, value in arguments.items() if value is not None}
     settings.write_text(json.dumps(arguments), "utf-8")
     return settings

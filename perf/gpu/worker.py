@@ -1,6 +1,6 @@
-"""A contender in a process of its own, which starts it, asks it and answers with measurements.
+"""A variant in a process of its own, which starts it, sends requests and answers with measurements.
 
-So each contender has a load generator of its own, and what one leaves behind is not the next one's.
+So each variant has a load generator of its own, and what one leaves behind is not the next one's.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from perf.gpu.load import Ask, Load, Measurement, OpenSize, run_load
+from perf.gpu.load import Load, Measurement, PrepareSize, Send, run_load
 from perf.gpu.sizes import SIZES, draw_images
-from perf.gpu.variants import Contender
+from perf.gpu.variants import Variant
 
 
-class ContenderFailed(Exception):
-    """A contender did not start or did not answer; the message is its traceback."""
+class VariantFailed(Exception):
+    """A variant did not start or did not answer; the message is its traceback."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class _Failure:
 
 
 class Worker:
-    """A contender's process. Its output, vLLM's and Triton's logs with it, goes to `log`."""
+    """A variant's process. Its output, vLLM's and Triton's logs with it, goes to `log`."""
 
-    def __init__(self, contender: Contender, settings: Path, log: Path) -> None:
-        self.contender = contender
+    def __init__(self, variant: Variant, settings: Path, log: Path) -> None:
+        self.variant = variant
         self.log = log
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(contender, settings, log, theirs))
+        self._process = context.Process(target=_work, args=(variant, settings, log, theirs))
         self._process.start()
         theirs.close()
 
@@ -48,24 +48,24 @@ class Worker:
         return self._process.pid
 
     def wait_until_ready(self) -> float:
-        """Seconds that the start took. Raises `ContenderFailed`."""
+        """Seconds that the start took. Raises `VariantFailed`."""
         seconds = self._receive()
         assert isinstance(seconds, float)
         return seconds
 
     def measure(self, load: Load) -> Measurement:
-        """Run a load. Raises `ContenderFailed`."""
+        """Run a load. Raises `VariantFailed`."""
         self._connection.send(load)
         measurement = self._receive()
         assert isinstance(measurement, Measurement)
         return measurement
 
     def begin_stop(self) -> None:
-        """Let the contender end; returns at once."""
+        """Let the variant end; returns at once."""
         self._connection.close()
 
     def stop(self, within: float = 90.0) -> None:
-        """End the contender and wait until it is gone."""
+        """End the variant and wait until it is gone."""
         self.begin_stop()
         self._process.join(within)
         if self._process.is_alive():
@@ -76,32 +76,32 @@ class Worker:
         try:
             answer = self._connection.recv()
         except EOFError:
-            raise ContenderFailed(f"{self.contender.name}: its process has ended, see {self.log}") from None
+            raise VariantFailed(f"{self.variant.name}: its process has ended, see {self.log}") from None
         if isinstance(answer, _Failure):
-            raise ContenderFailed(f"{self.contender.name}, see {self.log}:\n{answer.trace}")
+            raise VariantFailed(f"{self.variant.name}, see {self.log}:\n{answer.trace}")
         return answer
 
 
-def _work(contender: Contender, settings: Path, log: Path, connection: Connection) -> None:
+def _work(variant: Variant, settings: Path, log: Path, connection: Connection) -> None:
     # file descriptors, since the processes below write there too
     with log.open("wb", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        asyncio.run(_answer(contender, settings, connection))
+        asyncio.run(_answer(variant, settings, connection))
     except Exception:
         connection.send(_Failure(traceback.format_exc()))
 
 
-async def _answer(contender: Contender, settings: Path, connection: Connection) -> None:
+async def _answer(variant: Variant, settings: Path, connection: Connection) -> None:
     # here, since the module imports the engine's
-    from perf.gpu.systems import open_way
+    from perf.gpu.systems import open_system
 
     async with AsyncExitStack() as stack:
         began = time.perf_counter()
-        way = await open_way(contender, settings, stack)
+        system = await open_system(variant, settings, stack)
         connection.send(time.perf_counter() - began)
-        opened: dict[tuple[str, bool], Ask] = {}
+        opened: dict[tuple[str, bool], Send] = {}
         while True:
             try:
                 load = await asyncio.to_thread(connection.recv)
@@ -109,13 +109,13 @@ async def _answer(contender: Contender, settings: Path, connection: Connection) 
                 return
             key = (load.size, load.varied)
             if key not in opened:
-                opened[key] = await asyncio.to_thread(_open, way.size, load)
-            before = await asyncio.to_thread(way.images_by_engine)
+                opened[key] = await asyncio.to_thread(_open, system.prepare, load)
+            before = await asyncio.to_thread(system.images_by_engine)
             measurement = await run_load(opened[key], load)
-            after = await asyncio.to_thread(way.images_by_engine)
+            after = await asyncio.to_thread(system.images_by_engine)
             by_engine = {engine: count - before.get(engine, 0.0) for engine, count in after.items()}
             connection.send(replace(measurement, by_engine=by_engine))
 
 
-def _open(open_size: OpenSize, load: Load) -> Ask:
-    return open_size(draw_images(SIZES[load.size]), load.output_tokens)
+def _open(prepare: PrepareSize, load: Load) -> Send:
+    return prepare(draw_images(SIZES[load.size]), load.output_tokens)

@@ -266,3 +266,15 @@ def test_nothing_arrived(tmp_path: Path) -> None:
     told = install(tmp_path, tmp_path / "target")
     assert told.returncode == 1
     assert "no manifest.json" in told.stderr
+
+
+def test_what_runs_on_a_gpu_imports_neither_the_command_line_nor_what_draws_images() -> None:
+    """The machine has few packages; `curves`, which draws, is run elsewhere."""
+    names = [path.stem for path in Path(bundle.__file__).parent.glob("*.py") if path.stem not in ("curves", "__init__")]
+    absent = ("ocrvl_cli", "ocrvl_gateway", "stress", "training", "tools", "matplotlib", "perf.figures")
+    code = (
+        f"import importlib, sys\nfor name in {names}: importlib.import_module('perf.gpu.' + name)\n"
+        f"print([name for name in {absent} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ocrvl.repository.options import Parallel
 from perf.gpu import arithmetic, curves, load, openai_server, report
 from perf.gpu import systems as ways
-from perf.gpu import variants as contenders
+from perf.gpu import variants as variants
 
 TINY = arithmetic.Shape(
     vision_hidden=32,
@@ -117,11 +117,11 @@ def test_a_step_reads_the_weights_once_and_each_image_s_keys_and_values() -> Non
 
 
 def test_decoding_is_bound_by_the_slower_of_reading_and_computing() -> None:
-    work = arithmetic.Work.of(TINY, 40, 20, 11)
+    cost = arithmetic.ImageCost.of(TINY, 40, 20, 11)
     slow_memory = arithmetic.Device("slow memory", 1e30, 1.0)
     slow_compute = replace(slow_memory, flops=1.0, bytes_per_second=1e30)
-    assert work.seconds(TINY, slow_memory, 1)[2] == 10 * arithmetic.decode_bytes(TINY, 25, 1)
-    assert work.seconds(TINY, slow_compute, 1)[2] == work.decode
+    assert cost.seconds(TINY, slow_memory, 1)[2] == 10 * arithmetic.decode_bytes(TINY, 25, 1)
+    assert cost.seconds(TINY, slow_compute, 1)[2] == cost.decode
 
 
 @pytest.mark.parametrize(
@@ -135,32 +135,30 @@ def test_decoding_is_bound_by_the_slower_of_reading_and_computing() -> None:
     ],
 )
 def test_a_contender_is_written_as_it_is_read(name: str) -> None:
-    assert contenders.parse_contender(name).name == name
+    assert variants.parse_variant(name).name == name
 
 
 def test_a_contender_s_settings_are_the_common_ones_and_its_own(tmp_path: Path) -> None:
-    contender = contenders.parse_contender("ready:max_num_seqs=32")
-    settings = json.loads(contenders.write_settings(contender, tmp_path, tiny=False).read_text())
+    variant = variants.parse_variant("ready:max_num_seqs=32")
+    settings = json.loads(variants.write_settings(variant, tmp_path, tiny=False).read_text())
     assert (settings["max_num_seqs"], settings["max_num_batched_tokens"]) == (32, 16384)
-    other = json.loads(
-        contenders.write_settings(contenders.parse_contender("openai"), tmp_path, tiny=False).read_text()
-    )
+    other = json.loads(variants.write_settings(variants.parse_variant("openai"), tmp_path, tiny=False).read_text())
     assert {**other, "max_num_seqs": 32} == settings
 
 
 def test_over_how_many_gpus_is_no_argument_of_the_engine(tmp_path: Path) -> None:
-    spread = contenders.parse_contender("served:gpus=2:parallel=tensor")
+    spread = variants.parse_variant("served:gpus=2:parallel=tensor")
     assert (spread.gpus, spread.parallel) == (2, Parallel.TENSOR)
-    assert (contenders.parse_contender("served").gpus, contenders.parse_contender("served").parallel) == (
+    assert (variants.parse_variant("served").gpus, variants.parse_variant("served").parallel) == (
         1,
         Parallel.DATA,
     )
-    settings = json.loads(contenders.write_settings(spread, tmp_path, tiny=True).read_text())
+    settings = json.loads(variants.write_settings(spread, tmp_path, tiny=True).read_text())
     assert not {"gpus", "parallel"} & set(settings)
 
 
 def test_names_in_capitals_are_the_environment_s(tmp_path: Path) -> None:
-    threads = contenders.parse_contender("served:OMP_NUM_THREADS=4:max_num_seqs=2")
+    threads = variants.parse_variant("served:OMP_NUM_THREADS=4:max_num_seqs=2")
     assert threads.environment == {"OMP_NUM_THREADS": "4"}
     assert threads.engine_overrides == {"max_num_seqs": 2}
 
@@ -185,12 +183,12 @@ def test_a_load_is_named_as_it_is_read() -> None:
 
 def test_a_bare_contender_differs_from_the_engine_s_model_in_that_model_alone(tmp_path: Path) -> None:
     options = {}
-    for way in ("engine", "bare"):
-        contender = contenders.parse_contender(way)
-        settings = contenders.write_settings(contender, tmp_path, tiny=True)
-        options[way] = ways.prepare_server(contender, settings)
-        assert options[way].models == ("paddleocr_vl",)
-    engine, bare = (read_files(options[way].model_repository) for way in ("engine", "bare"))
+    for system in ("engine", "bare"):
+        variant = variants.parse_variant(system)
+        settings = variants.write_settings(variant, tmp_path, tiny=True)
+        options[system] = ways.prepare_server(variant, settings)
+        assert options[system].models == ("paddleocr_vl",)
+    engine, bare = (read_files(options[system].model_repository) for system in ("engine", "bare"))
     assert {path for path in engine if engine[path] != bare[path]} == {"paddleocr_vl/1/model.py"}
     laid = options["bare"].model_repository / "paddleocr_vl/1/model.py"
     assert laid.read_bytes() == Path("perf/baselines/direct_unary/model.py").read_bytes()
@@ -210,7 +208,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 def test_a_load_keeps_as_many_requests_in_flight_as_it_says_and_counts_tokens() -> None:
     flying, most = 0, 0
 
-    async def ask(number: int, stream: bool) -> load.Answer:
+    async def send(number: int, stream: bool) -> load.Answer:
         nonlocal flying, most
         flying += 1
         most = max(most, flying)
@@ -218,8 +216,7 @@ def test_a_load_keeps_as_many_requests_in_flight_as_it_says_and_counts_tokens() 
         flying -= 1
         return load.Answer(number, 100, first=0.5 if stream else None)
 
-    wanted = load.Load("page", 3, stream=True, requests=8)
-    measured = asyncio.run(load.run_load(ask, wanted))
+    measured = asyncio.run(load.run_load(send, load.Load("page", 3, stream=True, requests=8)))
     assert most == 3
     assert sorted(measured.tokens) == list(range(8))
     assert measured.prompt_tokens == [100] * 8
@@ -234,19 +231,19 @@ def test_a_request_to_vllm_s_server_asks_for_the_length_and_in_a_stream_for_the_
     assert unary["messages"] == stream["messages"]
 
 
-def measured(contender: str, number: int, images: int, tokens: str = "30") -> dict[str, Any]:
+def measured(variant: str, number: int, images: int, tokens: str = "30") -> dict[str, Any]:
     return {
         "kind": "measured",
-        "contender": contender,
+        "variant": variant,
         "load": "line@1",
         "round": number,
         "seconds": 2.0,
         "latencies": [0.1] * images,
         "firsts": [],
-        "wanted_tokens": [30],
+        "expected_tokens": [30],
         "tokens": {tokens: images},
         "prompt_tokens": {"201": images},
-        "processor_seconds": {"asking": 0.01 * images, "EngineCore": 0.0},
+        "processor_seconds": {"client": 0.01 * images, "EngineCore": 0.0},
         "gpu": None,
     }
 
@@ -262,8 +259,8 @@ def test_the_tables_tell_rates_costs_and_lengths_that_differ() -> None:
     text = report.render([*records, measured("b", 6, 1, tokens="29")])
     assert "| a | 10.00 | 300 |" in text
     assert "| a / b | 2.000 | 2.000 to 2.000 | 6 |" in text
-    assert "| a | asking 10.0 | 30 | 201 |" in text
-    assert "29, 30 (1 not as wanted)" in text
+    assert "| a | client 10.0 | 30 | 201 |" in text
+    assert "29, 30 (1 not as expected)" in text
 
 
 def test_curves_are_of_all_rounds_by_requests_in_flight(tmp_path: Path) -> None:
