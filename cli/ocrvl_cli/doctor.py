@@ -9,12 +9,11 @@ from typing import Annotated, Final
 
 import typer
 
-from ocrvl.address import split_address
+from ocrvl_cli.arguments import parse_fetch
 from ocrvl_cli.diagnostics import hardware, models, packages
 from ocrvl_cli.diagnostics.facts import Facts
 from ocrvl_cli.diagnostics.findings import Finding, Level
 from ocrvl_cli.terminal import Console, dump_json, echo
-from ocrvl_client.metrics import HttpFetch
 from ocrvl_client.probe import ProbeSettings, probe_server
 
 CHECKS: Final[tuple[Callable[[Facts], Finding | list[Finding] | None], ...]] = (
@@ -102,14 +101,7 @@ def _print(findings: Iterable[Finding]) -> None:
 def _probe(url: str, metrics_url: str) -> tuple[bool, str]:
     result = probe_server(
         ProbeSettings(timeout=_PROBE_SECONDS),
-        _fetch(url, "--url"),
-        _fetch(metrics_url, "--metrics-url") if metrics_url else None,
+        parse_fetch(url, "--url"),
+        parse_fetch(metrics_url, "--metrics-url") if metrics_url else None,
     )
     return result.healthy, result.reason
-
-
-def _fetch(url: str, option: str) -> HttpFetch:
-    try:
-        return HttpFetch(*split_address(url))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None

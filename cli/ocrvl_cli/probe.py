@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ocrvl.address import split_address
+from ocrvl_cli.arguments import parse_fetch
 from ocrvl_cli.terminal import echo
-from ocrvl_client.metrics import Fetch, HttpFetch
 from ocrvl_client.probe import ProbeSettings, probe_server
 
 
@@ -39,18 +38,11 @@ def probe(
     Example: ocrvl probe --live --url localhost:8000 --metrics-url localhost:8002
     """
     settings = ProbeSettings(live=live, timeout=timeout, heartbeat_age=heartbeat_age, busy_seconds=busy_seconds)
-    metrics = _fetch(metrics_url, "--metrics-url") if metrics_url else None
-    result = probe_server(settings, _fetch(url, "--url"), metrics)
+    metrics = parse_fetch(metrics_url, "--metrics-url") if metrics_url else None
+    result = probe_server(settings, parse_fetch(url, "--url"), metrics)
     if verbose and not quiet:
         for line in result.details:
             echo(line)
     if not quiet:
         echo(f"{'healthy' if result.healthy else 'unhealthy'}: {result.reason}")
     raise typer.Exit(0 if result.healthy else 1)
-
-
-def _fetch(url: str, option: str) -> Fetch:
-    try:
-        return HttpFetch(*split_address(url))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None

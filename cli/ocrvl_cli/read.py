@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ocrvl.address import split_address
 from ocrvl.wire import Task, check_pages
+from ocrvl_cli.arguments import parse_address
 from ocrvl_cli.reading.connection import Server
 from ocrvl_cli.reading.errors import Exit
 from ocrvl_cli.reading.read_plan import Format, ReadPlan
@@ -170,8 +170,10 @@ def read(
     """Read images and documents; `HELP` is what the command says of itself."""
     wanted = [*(formats or []), *([Format.JSON] if as_json else [])]
     _check(wanted, output, task, layout, draw, certificate, key)
+    address = url or _DEFAULT_URLS[protocol]
+    parse_address(address, "--url")
     server = Server(
-        url=_checked_url(url or _DEFAULT_URLS[protocol]),
+        url=address,
         protocol="grpc" if protocol is WireProtocol.GRPC else "http",
         timeout=timeout,
         headers=dict(map(_parse_header, header or [])),
@@ -235,14 +237,6 @@ def _checked_pages(pages: str) -> str:
         return check_pages(pages) if pages else ""
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--pages") from None
-
-
-def _checked_url(url: str) -> str:
-    try:
-        split_address(url)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--url") from None
-    return url
 
 
 def _parse_header(text: str) -> tuple[str, str]:

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.status import Status
 
-from ocrvl.wire import EngineState
+from ocrvl_cli.liveness import watch_server
+from ocrvl_cli.server_output import StatusPrinter, open_log
 from ocrvl_cli.terminal import Console
-from ocrvl_client.metrics import HttpFetch, read_engine_states
 
 if TYPE_CHECKING:
     from ocrvl.launcher.exposure import Endpoint
     from ocrvl.launcher.server import ServerOptions, TritonServer
     from ocrvl.launcher.supervise import RecoveryPolicy, Supervisor
-
-_ENGINES_SECONDS = 2.0
-"""Between two looks at the engines' states."""
-
-_TOLD_MODELS = 3
-"""Of those that a recovery waited for, the slowest."""
-
-_METRICS_TIMEOUT = 0.5
-"""For metrics of this machine; while they are waited for, no other look is taken at the server."""
 
 
 def serve(
@@ -110,9 +96,9 @@ def serve(
             max_failures=max_failures if recovery else 0,
             failure_window_seconds=failure_window,
         )
-        if warning := _network_warning(host):
+        if warning := network_warning(host):
             console.print(warning, style="yellow")
-        with _log_sink(console, log_file) as on_line, _Reports(console) as reports:
+        with open_log(console, log_file) as on_line, StatusPrinter(console) as reports:
             # before the ports are looked at, which they may still hold
             for folder in clear_leftovers():
                 console.print(f"cleared away: what a server left that was killed ({folder.name})")
@@ -156,7 +142,7 @@ def _opened(names: list[str]) -> tuple[Endpoint, ...]:
         raise typer.BadParameter(f"expected one of {', '.join(Endpoint)}", param_hint="--allow") from None
 
 
-def _network_warning(host: str) -> str | None:
+def network_warning(host: str) -> str | None:
     """What an operator should know who opens the wheel's old server to a network."""
     from ocrvl.launcher.exposure import is_loopback
     from ocrvl.launcher.locate import find_triton
@@ -173,7 +159,7 @@ def _supervise(
     options: ServerOptions,
     policy: RecoveryPolicy,
     hang_timeout: float,
-    reports: _Reports,
+    reports: StatusPrinter,
     on_line: Callable[[str], None],
 ) -> Supervisor[TritonServer]:
     from ocrvl.launcher.server import TritonServer
@@ -187,108 +173,4 @@ def _supervise(
         reports.server = server
         return server
 
-    return Supervisor(start, lambda server: _watch(server, hang_timeout), reports, policy)
-
-
-def _watch(server: TritonServer, hang_timeout: float) -> Callable[[], str | None]:
-    """Looks at the processes of a server that is ready, at what its engines say, and whether it answers."""
-    from ocrvl.launcher.hang import HangWatch
-    from ocrvl.launcher.supervise import GaveUp
-    from ocrvl.launcher.watch import StubWatch
-    from ocrvl_cli.liveness import liveness_check
-
-    stubs = StubWatch(server.pid)
-    fetch = HttpFetch(server.options.host, server.metrics_port)
-    http = HttpFetch(server.options.host, server.http_port)
-    hang = HangWatch(liveness_check(http, fetch, server.grpc_url, hang_timeout), hang_timeout)
-    next_engines = time.monotonic()
-
-    def look() -> str | None:
-        nonlocal next_engines
-        if dead := stubs.find_dead():
-            return f"{', '.join(map(str, dead))} died"
-        if time.monotonic() >= next_engines:
-            states = read_engine_states(fetch, _METRICS_TIMEOUT)
-            if states and set(states.values()) == {EngineState.GAVE_UP}:
-                raise GaveUp(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
-            next_engines = time.monotonic() + _ENGINES_SECONDS
-        return hang.find_trouble() if hang_timeout else None
-
-    return look
-
-
-class _Reports:
-    """Tells the operator how the server fares: a spinner on a terminal while it starts, and lines."""
-
-    server: TritonServer
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._status: Status | None = None
-        self._hinted = False
-
-    def __enter__(self) -> _Reports:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end_status()
-
-    def waiting(self, models: list[str], seconds: float) -> None:
-        from ocrvl.launcher.log import SLOW_START_SECONDS, slow_start_hint
-
-        what = f"models: {', '.join(models)}" if models else "its endpoints"
-        text = f"waiting for {what} ({seconds:.0f} s)"
-        if self._status is None:
-            self._status = self._console.status(text)
-            self._status.start()
-        self._status.update(text)
-        if seconds > SLOW_START_SECONDS and not self._hinted:
-            self._hinted = True
-            self._console.print(slow_start_hint(models))
-
-    def ready(self, recovery_seconds: float | None) -> None:
-        self._end_status()
-        server = self.server
-        metrics = f"{server.options.host}:{server.metrics_port}/metrics"
-        again = "" if recovery_seconds is None else f" again after {recovery_seconds:.1f} s{self._slowest()}"
-        self._console.print(f"ready{again}: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {metrics}")
-
-    def _slowest(self) -> str:
-        told = ", ".join(f"{model} {seconds:.1f} s" for model, seconds in self.server.log.slowest(_TOLD_MODELS))
-        return f" (side by side: {told})" if told else ""
-
-    def ended(self, seconds: float) -> None:
-        self._console.print(f"what was left of it has ended after {seconds:.1f} s")
-
-    def broken(self, trouble: str) -> None:
-        self._end_status()
-        self._console.print(f"broken: {trouble}", style="yellow")
-
-    def stopping(self) -> None:
-        self._console.print("stopping: waiting for requests in flight")
-
-    def _end_status(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-
-
-@contextmanager
-def _log_sink(console: Console, log_file: Path | None) -> Iterator[Callable[[str], None]]:
-    """Where the server's log goes: into a file for a person at a terminal, else straight to standard error."""
-    if log_file is None and not console.is_terminal:
-        # not by the console, which ends the thread where nobody reads any more
-        yield lambda line: print(line, file=sys.stderr)
-        return
-    path = log_file or Path(typer.get_app_dir("ocrvl")) / "serve.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # nothing is kept back: on a full disk it would be written once more, and fail, when the file is closed
-    with path.open("wb", buffering=0) as file:
-        console.print(f"log: {path}")
-        yield lambda line: _write(file, line)
-
-
-def _write(file: BinaryIO, line: str) -> None:
-    file.write(f"{line}\n".encode("utf-8", "replace"))
+    return Supervisor(start, lambda server: watch_server(server, hang_timeout), reports, policy)

@@ -9,7 +9,6 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from ocrvl.launcher import locate, ports
 from ocrvl.launcher.exposure import Endpoint
@@ -19,9 +18,6 @@ from ocrvl.launcher.log import LoadingLog, slow_start_hint
 from ocrvl.launcher.ports import bind_to_free_port, find_free_port
 from ocrvl.launcher.runtime import build_environment, keep_less_freed_memory, prepare_backends
 from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer, build_command
-from ocrvl_cli import app
-from ocrvl_cli.serve import _network_warning, _Reports
-from ocrvl_cli.terminal import Console
 
 LOG = r"""
 I1123 14:30:51.195792 5076 model_lifecycle.cc:472] "loading: preprocess:1"
@@ -311,28 +307,6 @@ def test_a_server_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert find_triton() == TritonInstallation(binary, tmp_path / "backends")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--interface", "carrier-pigeon"], "expected one of unary, stream, document"),
-        (["./repository"], "is none of Triton's arguments"),
-        (["--max-failures", "0"], "--max-failures"),
-        (["--allow", "everything"], "expected one of model-repository, shared-memory, trace, logging"),
-    ],
-)
-def test_serve_refuses_what_it_can_not_mean(arguments: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["serve", *arguments], env={"COLUMNS": "200"})
-    assert done.exit_code == 2
-    assert words in done.output
-
-
-def test_an_operator_is_told_once_that_a_start_is_slow(capsys: pytest.CaptureFixture[str]) -> None:
-    with _Reports(Console(stderr=True)) as reports:
-        for seconds in (1.0, 121.0, 130.0):
-            reports.waiting(["paddleocr_vl"], seconds)
-    assert capsys.readouterr().err.count("still loading after 120 s: paddleocr_vl") == 1
-
-
 def test_a_crash_while_loading_names_the_models_and_not_what_is_harmless() -> None:
     log = LoadingLog()
     for line in [
@@ -420,14 +394,3 @@ def test_a_taken_port_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
         port = bind_to_free_port(taken, "127.0.0.1")
         monkeypatch.setattr(ports, "_not_given_out", lambda: [port])
         assert bind_to_free_port(listener, "127.0.0.1") != port
-
-
-@pytest.mark.parametrize(
-    ("host", "from_wheel", "warned"), [("0.0.0.0", True, True), ("0.0.0.0", False, False), ("127.0.0.1", True, False)]
-)
-def test_an_old_server_that_is_opened_to_a_network_is_warned_of(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, from_wheel: bool, warned: bool
-) -> None:
-    installation = TritonInstallation(tmp_path, tmp_path, stub=tmp_path if from_wheel else None)
-    monkeypatch.setattr(locate, "find_triton", lambda: installation)
-    assert (_network_warning(host) is not None) is warned
