@@ -187,10 +187,10 @@ class Gate:
         return f"127.0.0.1:{self._port}"
 
     def open(self) -> None:
-        door = socket.create_server(("127.0.0.1", self._port))
-        self._port = door.getsockname()[1]
-        self._open = [door]
-        Thread(target=self._let_in, args=(door,), daemon=True).start()
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        self._open = [listener]
+        Thread(target=self._forward, args=(listener,), daemon=True).start()
 
     def shut(self) -> None:
         for each in self._open:
@@ -198,10 +198,10 @@ class Gate:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
-    def _let_in(self, door: socket.socket) -> None:
+    def _forward(self, listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
-                ends = door.accept()[0], socket.create_connection(self._target)
+                ends = listener.accept()[0], socket.create_connection(self._target)
                 self._open += ends
                 for one, other in (ends, ends[::-1]):
                     Thread(target=self._carry, args=(one, other), daemon=True).start()

@@ -1,4 +1,4 @@
-"""`ocrvl_client` on the real server: the same through every door, and what is given up is ended in the engine."""
+"""`ocrvl_client` on the real server: the same over every transport; abandoned requests are cancelled in the engine."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from tests.support.streams import LONG, metric, wait_for
 TEXT = "Soup of the day"
 IN_FLIGHT = "ocrvl_engine_images_in_flight"
 
-Door = tuple[ProtocolName, type[Client] | type[AsyncClient]]
-DOORS: list[Door] = [("grpc", Client), ("http", Client), ("grpc", AsyncClient), ("http", AsyncClient)]
+TransportKind = tuple[ProtocolName, type[Client] | type[AsyncClient]]
+KINDS: list[TransportKind] = [("grpc", Client), ("http", Client), ("grpc", AsyncClient), ("http", AsyncClient)]
 PARTS = list[str | Reading | Page | Document]
 
-every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door[0]}-{door[1].__name__}")
+every_transport = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0]}-{kind[1].__name__}")
 
 
 def url(server: TritonServer, protocol: ProtocolName) -> str:
     return server.grpc_url if protocol == "grpc" else server.http_url
 
 
-def read(server: TritonServer, door: Door, image: bytes, *, shared_memory: bool = False) -> Reading:
-    protocol, kind = door
-    if kind is Client:
+def read(server: TritonServer, kind: TransportKind, image: bytes, *, shared_memory: bool = False) -> Reading:
+    protocol, client_class = kind
+    if client_class is Client:
         with Client(url(server, protocol), protocol=protocol, shared_memory=shared_memory) as client:
             return client.read(image)
 
@@ -56,9 +56,9 @@ def read(server: TritonServer, door: Door, image: bytes, *, shared_memory: bool 
     return asyncio.run(read_async())
 
 
-def stream(server: TritonServer, door: Door, source: bytes, *, document: bool) -> PARTS:
-    protocol, kind = door
-    if kind is Client:
+def stream(server: TritonServer, kind: TransportKind, source: bytes, *, document: bool) -> PARTS:
+    protocol, client_class = kind
+    if client_class is Client:
         with Client(url(server, protocol), protocol=protocol) as client:
             return list(client.document_stream(source) if document else client.stream(source))
 
@@ -69,10 +69,12 @@ def stream(server: TritonServer, door: Door, source: bytes, *, document: bool) -
     return asyncio.run(stream_async())
 
 
-@every_door
+@every_transport
 @pytest.mark.parametrize("shared_memory", [False, True], ids=["sent", "shared memory"])
-def test_an_image_is_read_through_every_door(server: TritonServer, png: bytes, door: Door, shared_memory: bool) -> None:
-    reading = read(server, door, png, shared_memory=shared_memory)
+def test_an_image_is_read_over_every_transport(
+    server: TritonServer, png: bytes, kind: TransportKind, shared_memory: bool
+) -> None:
+    reading = read(server, kind, png, shared_memory=shared_memory)
     assert reading.text == TEXT
     assert 0 < reading.seconds < 60
     assert not list(Path("/dev/shm").glob(f"ocrvl_client_{os.getpid()}_*"))
@@ -98,9 +100,9 @@ def test_refusals_leave_no_shared_memory_behind(server: TritonServer, png: bytes
     assert regions_at(server) == set()
 
 
-@every_door
-def test_pieces_of_a_stream_are_the_text(server: TritonServer, png: bytes, door: Door) -> None:
-    *pieces, reading = stream(server, door, png, document=False)
+@every_transport
+def test_pieces_of_a_stream_are_the_text(server: TritonServer, png: bytes, kind: TransportKind) -> None:
+    *pieces, reading = stream(server, kind, png, document=False)
     assert isinstance(reading, Reading)
     assert "".join(str(piece) for piece in pieces) == reading.text == TEXT
     assert len(pieces) > 3
@@ -117,11 +119,11 @@ def parts(server: TritonServer, pdf: bytes) -> PARTS:
     return stream(server, ("grpc", Client), pdf, document=True)
 
 
-@every_door
-def test_a_document_comes_page_by_page_through_every_door(
-    server: TritonServer, pdf: bytes, parts: Sequence[object], door: Door
+@every_transport
+def test_a_document_comes_page_by_page_over_every_transport(
+    server: TritonServer, pdf: bytes, parts: Sequence[object], kind: TransportKind
 ) -> None:
-    first, second, whole = stream(server, door, pdf, document=True)
+    first, second, whole = stream(server, kind, pdf, document=True)
     assert [first, second, whole] == parts
     assert isinstance(first, Page)
     assert isinstance(second, Page)
@@ -130,12 +132,12 @@ def test_a_document_comes_page_by_page_through_every_door(
     assert Image.open(io.BytesIO(image)).format == "JPEG"
 
 
-@every_door
-def test_a_bad_file_is_refused_with_the_reason_through_every_door(server: TritonServer, door: Door) -> None:
+@every_transport
+def test_a_bad_file_is_refused_with_the_reason_over_every_transport(server: TritonServer, kind: TransportKind) -> None:
     with pytest.raises(InvalidRequest, match="image 0: it is not an image"):
-        read(server, door, b"hello")
+        read(server, kind, b"hello")
     with pytest.raises(InvalidRequest, match="image 0: it is not an image"):
-        stream(server, door, b"hello", document=False)
+        stream(server, kind, b"hello", document=False)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -166,12 +168,14 @@ def test_a_timeout_of_the_client_ends_its_request_in_the_engine(
         wait_for(lambda: metric(server, IN_FLIGHT) == 0)
 
 
-@every_door
-def test_many_are_read_and_one_bad_file_among_them_fails_alone(server: TritonServer, png: bytes, door: Door) -> None:
-    protocol, kind = door
+@every_transport
+def test_many_are_read_and_one_bad_file_among_them_fails_alone(
+    server: TritonServer, png: bytes, kind: TransportKind
+) -> None:
+    protocol, client_class = kind
     images = [png] * 20
     images[11] = b"hello"
-    if kind is Client:
+    if client_class is Client:
         with Client(url(server, protocol), protocol=protocol, concurrency=8) as client:
             outcomes = list(client.read_many(images))
     else:
@@ -203,10 +207,10 @@ def test_of_two_servers_one_that_is_gone_is_passed_over(server: TritonServer, pn
         client.read(png)
 
 
-@every_door
-def test_a_server_says_what_it_is(server: TritonServer, door: Door) -> None:
-    protocol, kind = door
-    if kind is Client:
+@every_transport
+def test_a_server_says_what_it_is(server: TritonServer, kind: TransportKind) -> None:
+    protocol, client_class = kind
+    if client_class is Client:
         with Client(url(server, protocol), protocol=protocol) as client:
             assert (client.is_live(), client.is_ready(), client.metadata().name) == (True, True, "triton")
         return

@@ -35,6 +35,27 @@ def readings(request: Request) -> dict[Tensor, Array]:
     }
 
 
+def raising(error: Exception) -> Callable[[Request], dict[Tensor, Array]]:
+    """An answer that is this error."""
+
+    def answer(request: Request) -> dict[Tensor, Array]:
+        raise error
+
+    return answer
+
+
+def failing(*failures: BaseException) -> Callable[[Request], dict[Tensor, Array]]:
+    """Answers of which the first are these errors."""
+    left = list(failures)
+
+    def answer(request: Request) -> dict[Tensor, Array]:
+        if left:
+            raise left.pop(0)
+        return readings(request)
+
+    return answer
+
+
 def options_of(request: Request) -> dict[str, Any]:
     return dict(json.loads(request.inputs[Tensor.OPTIONS].item()))
 

@@ -1,12 +1,8 @@
-"""`ocrvl_client`: requests built and answers read without a network, errors told apart, what is given up ended."""
+"""`ocrvl_client.Client`: requests built and answers read without a network, and what is abandoned cancelled."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +10,20 @@ import numpy as np
 import pytest
 
 import ocrvl_client
-from ocrvl.wire import ErrorCode, FinishReason, Model, Task, Tensor, tag_message
+from ocrvl.wire import FinishReason, Model, Task, Tensor
 from ocrvl_client import (
     Client,
     InvalidRequest,
     OcrvlError,
     Reading,
-    RequestCancelled,
     RequestTimeout,
     Retry,
     ServerError,
     ServerUnavailable,
     Spot,
 )
-from ocrvl_client._errors import error_from_server
 from ocrvl_client._messages import Array, Request
-from tests.support.transports import RecordingTransport, options_of, readings, texts
-
-
-def failing(*failures: BaseException) -> Callable[[Request], dict[Tensor, Array]]:
-    left = list(failures)
-
-    def answer(request: Request) -> dict[Tensor, Array]:
-        if left:
-            raise left.pop(0)
-        return readings(request)
-
-    return answer
+from tests.support.transports import RecordingTransport, failing, options_of, readings, texts
 
 
 def test_a_request_is_what_was_asked_for(tmp_path: Path) -> None:
@@ -169,158 +152,6 @@ def test_spots_and_rows_are_read_from_the_text() -> None:
     assert (plain.spots, plain.rows) == ([], [])
 
 
-class TestManyImages:
-    def test_outcomes_come_in_order_and_one_that_fails_stops_no_other(self) -> None:
-        def answer(request: Request) -> dict[Tensor, Array]:
-            number = int(request.inputs[Tensor.IMAGE].item())
-            time.sleep(0.02 if number % 5 == 0 else 0)
-            if number == 7:
-                raise InvalidRequest("image 0: bad")
-            return readings(request)
-
-        with Client(transport=RecordingTransport(answer), concurrency=4) as client:
-            outcomes = list(client.read_many([b"%d" % number for number in range(30)]))
-        assert [outcome.index for outcome in outcomes] == list(range(30))
-        assert [outcome.source for outcome in outcomes] == [b"%d" % number for number in range(30)]
-        assert outcomes[8].result().text == "text of 8"
-        with pytest.raises(InvalidRequest, match="bad"):
-            outcomes[7].result()
-
-    def test_no_more_are_in_flight_or_taken_from_the_source_than_was_said(self) -> None:
-        taken = 0
-
-        def source() -> Iterator[bytes]:
-            nonlocal taken
-            for number in range(100):
-                taken += 1
-                yield b"%d" % number
-
-        def answer(request: Request) -> dict[Tensor, Array]:
-            time.sleep(0.001)
-            return readings(request)
-
-        transport = RecordingTransport(answer)
-        outcomes = Client(transport=transport).read_many(source(), concurrency=3)
-        next(outcomes)
-        assert taken <= 3 * 5 + 1
-        assert len(list(outcomes)) == 99
-        assert transport.most_in_flight <= 3
-
-    def test_as_they_come_means_the_quick_before_the_slow(self) -> None:
-        slow = threading.Event()
-
-        def answer(request: Request) -> dict[Tensor, Array]:
-            if request.inputs[Tensor.IMAGE].item() == b"0":
-                slow.wait(10)
-            return readings(request)
-
-        outcomes = Client(transport=RecordingTransport(answer)).read_many([b"0", b"1"], concurrency=2, ordered=False)
-        assert next(outcomes).index == 1
-        slow.set()
-        assert [outcome.index for outcome in outcomes] == [0]
-
-    def test_closing_ends_what_is_in_flight_by_its_token(self) -> None:
-        ended = threading.Event()
-        transport = RecordingTransport()
-
-        def answer(request: Request) -> dict[Tensor, Array]:
-            if request.inputs[Tensor.IMAGE].item() == b"0":
-                return readings(request)
-            while not transport.cancelled:
-                time.sleep(0.005)
-            ended.set()
-            raise RequestCancelled("ended")
-
-        transport.answer = answer
-        outcomes = Client(transport=transport).read_many([b"0", b"1", b"2"], concurrency=2)
-        next(outcomes)
-        while len(transport.sent) < 2:
-            time.sleep(0.005)
-        outcomes.close()
-        assert ended.is_set()
-        under_way = [request for request in transport.sent if request.inputs[Tensor.IMAGE].item() != b"0"]
-        assert transport.cancelled == [request.token for request in under_way]
-
-    def test_one_that_takes_too_long_is_ended_and_the_others_are_not(self) -> None:
-        def answer(request: Request) -> dict[Tensor, Array]:
-            if request.inputs[Tensor.IMAGE].item() == b"1":
-                raise RequestTimeout("late")
-            return readings(request)
-
-        transport = RecordingTransport(answer)
-        outcomes = list(Client(transport=transport, retry=None).read_many([b"0", b"1", b"2"]))
-        assert [outcome.error is None for outcome in outcomes] == [True, False, True]
-        tokens = {request.inputs[Tensor.IMAGE].item(): request.token for request in transport.sent}
-        assert len(set(tokens.values())) == 3
-        assert transport.cancelled == [tokens[b"1"]]
-
-    def test_a_token_of_the_caller_s_ends_none_of_the_others_and_all_of_them_once(self) -> None:
-        transport = RecordingTransport()
-
-        def answer(request: Request) -> dict[Tensor, Array]:
-            image = request.inputs[Tensor.IMAGE].item()
-            if image == b"0":
-                raise RequestTimeout("late")
-            while image != b"1" and not transport.cancelled:
-                time.sleep(0.005)
-            return readings(request)
-
-        transport.answer = answer
-        outcomes = Client(transport=transport).read_many([b"0", b"1", b"2", b"3"], cancel_token="0123456789abcdef")
-        assert isinstance(next(outcomes).error, RequestTimeout)
-        assert next(outcomes).error is None
-        assert transport.cancelled == []
-        outcomes.close()
-        assert transport.cancelled == ["0123456789abcdef"]
-
-    @pytest.mark.parametrize(
-        ("wrong", "reason"), [({"timeout": 0}, "seconds above 0"), ({"concurrency": 0}, "at least 1")]
-    )
-    def test_no_time_and_none_in_flight_are_refused(self, wrong: dict[str, Any], reason: str) -> None:
-        with pytest.raises(InvalidRequest, match=reason):
-            next(Client(transport=RecordingTransport()).read_many([b"0"], **wrong))
-
-    def test_a_fault_of_the_client_is_an_outcome_too(self) -> None:
-        (outcome,) = Client(transport=RecordingTransport(failing(ZeroDivisionError("oh")))).read_many([b"x"])
-        with pytest.raises(ServerError, match="ZeroDivisionError: oh"):
-            outcome.result()
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        (ErrorCode.INVALID_ARG, InvalidRequest),
-        (ErrorCode.UNAVAILABLE, ServerUnavailable),
-        (ErrorCode.CANCELLED, RequestCancelled),
-        (ErrorCode.INTERNAL, ServerError),
-    ],
-)
-def test_our_tag_decides_whatever_the_status_says(code: ErrorCode, expected: type[OcrvlError]) -> None:
-    error = error_from_server(f"in ensemble 'ocr', {tag_message(code, 'why')}", "StatusCode.INTERNAL")
-    assert type(error) is expected
-    assert str(error) == "why"
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        ("StatusCode.INVALID_ARGUMENT", InvalidRequest),
-        ("StatusCode.NOT_FOUND", InvalidRequest),
-        ("StatusCode.UNAVAILABLE", ServerUnavailable),
-        ("StatusCode.DEADLINE_EXCEEDED", RequestTimeout),
-        ("StatusCode.CANCELLED", RequestCancelled),
-        ("StatusCode.INTERNAL", ServerError),
-        ("400", InvalidRequest),
-        ("499", RequestCancelled),
-        ("503", ServerUnavailable),
-        ("500", ServerError),
-        (None, ServerError),
-    ],
-)
-def test_without_a_tag_the_status_decides(status: str | None, expected: type[OcrvlError]) -> None:
-    assert type(error_from_server("why", status)) is expected
-
-
 def test_a_request_is_sent_again_under_an_id_of_its_own() -> None:
     transport = RecordingTransport(failing(ServerUnavailable("full")))
     client = Client(transport=transport, retry=Retry(initial=0))
@@ -354,12 +185,6 @@ def test_what_the_server_has_ended_is_not_ended_again(failure: OcrvlError) -> No
 
 def test_a_cancel_says_how_many_it_ended() -> None:
     assert Client(transport=RecordingTransport()).cancel("0123456789abcdef") == 1
-
-
-def test_what_needs_no_server_is_imported_without_grpc() -> None:
-    code = "import sys, ocrvl_cli; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"numpy", "grpc", "gevent", "tritonclient", "pydantic", "vllm"} & set(done.stdout.split())
 
 
 def test_every_public_name_is_there() -> None:

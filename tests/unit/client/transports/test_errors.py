@@ -27,15 +27,15 @@ from ocrvl_client import (
     ServerUnavailable,
 )
 
-Door = tuple[ProtocolName, type[Client] | type[AsyncClient]]
-GRPC: list[Door] = [("grpc", Client), ("grpc", AsyncClient)]
-HTTP: list[Door] = [("http", Client), ("http", AsyncClient)]
-DOORS = pytest.mark.parametrize("door", [*GRPC, *HTTP], ids=lambda door: f"{door[0]}-{door[1].__name__}")
+TransportKind = tuple[ProtocolName, type[Client] | type[AsyncClient]]
+GRPC: list[TransportKind] = [("grpc", Client), ("grpc", AsyncClient)]
+HTTP: list[TransportKind] = [("http", Client), ("http", AsyncClient)]
+EVERY_TRANSPORT = pytest.mark.parametrize("kind", [*GRPC, *HTTP], ids=lambda kind: f"{kind[0]}-{kind[1].__name__}")
 
 
-def read(url: str, door: Door, timeout: float = 20) -> None:
-    protocol, kind = door
-    if kind is Client:
+def read(url: str, kind: TransportKind, timeout: float = 20) -> None:
+    protocol, client_class = kind
+    if client_class is Client:
         with Client(url, protocol=protocol, timeout=timeout, retry=None) as client:
             client.read(b"image")
         return
@@ -85,35 +85,35 @@ def answer_nonsense(connection: socket.socket) -> None:
     connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
-@DOORS
-def test_a_server_that_is_not_there_is_unavailable(door: Door) -> None:
+@EVERY_TRANSPORT
+def test_a_server_that_is_not_there_is_unavailable(kind: TransportKind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(ServerUnavailable, match=f"no server at {url}"):
-        read(url, door)
+        read(url, kind)
 
 
-@DOORS
+@EVERY_TRANSPORT
 @pytest.mark.parametrize("talk", [reset, hang_up])
 def test_a_connection_that_breaks_under_a_request_is_unavailable(
-    door: Door, talk: Callable[[socket.socket], None]
+    kind: TransportKind, talk: Callable[[socket.socket], None]
 ) -> None:
     with listening(talk) as url, pytest.raises(ServerUnavailable) as raised:
-        read(url, door)
+        read(url, kind)
     assert not isinstance(raised.value, RequestTimeout)
 
 
-@pytest.mark.parametrize("door", HTTP)
+@pytest.mark.parametrize("kind", HTTP)
 @pytest.mark.parametrize("talk", [answer_half, answer_nonsense])
 def test_an_answer_over_http_that_is_cut_short_is_unavailable(
-    door: Door, talk: Callable[[socket.socket], None]
+    kind: TransportKind, talk: Callable[[socket.socket], None]
 ) -> None:
     with listening(talk) as url, pytest.raises(ServerUnavailable, match="broke before the answer"):
-        read(url, door)
+        read(url, kind)
 
 
-@DOORS
-def test_a_server_that_never_answers_is_a_timeout(door: Door) -> None:
+@EVERY_TRANSPORT
+def test_a_server_that_never_answers_is_a_timeout(kind: TransportKind) -> None:
     silence = threading.Event()
 
     def say_nothing(connection: socket.socket) -> None:
@@ -121,12 +121,12 @@ def test_a_server_that_never_answers_is_a_timeout(door: Door) -> None:
 
     with listening(say_nothing) as url:
         with pytest.raises(RequestTimeout, match=r"no answer from 127\.0\.0\.1:\d+ within 0\.(3|2\d+) s"):
-            read(url, door, timeout=0.3)
+            read(url, kind, timeout=0.3)
         silence.set()
 
 
-@pytest.mark.parametrize("door", HTTP)
-def test_an_answer_over_http_that_trickles_in_is_a_timeout_too(door: Door) -> None:
+@pytest.mark.parametrize("kind", HTTP)
+def test_an_answer_over_http_that_trickles_in_is_a_timeout_too(kind: TransportKind) -> None:
     enough = threading.Event()
 
     def trickle(connection: socket.socket) -> None:
@@ -139,7 +139,7 @@ def test_an_answer_over_http_that_trickles_in_is_a_timeout_too(door: Door) -> No
 
     with listening(trickle) as url:
         with pytest.raises(RequestTimeout):
-            read(url, door, timeout=0.5)
+            read(url, kind, timeout=0.5)
         enough.set()
 
 
@@ -185,17 +185,21 @@ REFUSALS: list[tuple[str, str, type[OcrvlError]]] = [
 ]
 
 
-@pytest.mark.parametrize("door", GRPC)
+@pytest.mark.parametrize("kind", GRPC)
 @pytest.mark.parametrize(("status", "message", "expected"), REFUSALS)
-def test_refusals_over_grpc_are_told_apart(door: Door, status: str, message: str, expected: type[OcrvlError]) -> None:
+def test_refusals_over_grpc_are_told_apart(
+    kind: TransportKind, status: str, message: str, expected: type[OcrvlError]
+) -> None:
     with serving(refuse_with(status, message)) as (_, port), pytest.raises(OcrvlError) as raised:
-        read(f"127.0.0.1:{port}", door)
+        read(f"127.0.0.1:{port}", kind)
     assert type(raised.value) is expected
 
 
-@pytest.mark.parametrize("door", HTTP)
+@pytest.mark.parametrize("kind", HTTP)
 @pytest.mark.parametrize(("status", "message", "expected"), REFUSALS[:2])
-def test_refusals_over_http_are_told_apart(door: Door, status: str, message: str, expected: type[OcrvlError]) -> None:
+def test_refusals_over_http_are_told_apart(
+    kind: TransportKind, status: str, message: str, expected: type[OcrvlError]
+) -> None:
     body = json.dumps({"error": message}).encode()
 
     def refuse(connection: socket.socket) -> None:
@@ -203,11 +207,11 @@ def test_refusals_over_http_are_told_apart(door: Door, status: str, message: str
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     with listening(refuse) as url, pytest.raises(expected, match=re.escape(message)):
-        read(url, door)
+        read(url, kind)
 
 
-@pytest.mark.parametrize("door", GRPC)
-def test_a_server_that_ends_under_a_request_is_unavailable(door: Door) -> None:
+@pytest.mark.parametrize("kind", GRPC)
+def test_a_server_that_ends_under_a_request_is_unavailable(kind: TransportKind) -> None:
     arrived, ended = threading.Event(), threading.Event()
 
     def end(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -225,7 +229,7 @@ def test_a_server_that_ends_under_a_request_is_unavailable(door: Door) -> None:
         stopping = threading.Thread(target=stop)
         stopping.start()
         with pytest.raises(ServerUnavailable, match="broke before the answer"):
-            read(f"127.0.0.1:{port}", door)
+            read(f"127.0.0.1:{port}", kind)
         stopping.join()
 
 
