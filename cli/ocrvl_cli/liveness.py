@@ -42,11 +42,11 @@ def liveness_check(
 def watch_server(server: TritonServer, hang_timeout: float) -> Callable[[], str | None]:
     """A function that checks a server that is ready: its processes, its engines' states, and whether it answers.
 
-    It says what is wrong, None where nothing is. Raises `GaveUp` where no engine will be started again. A server that
+    It says what failed, None where nothing did. Raises `RecoveryFailed` where every engine has given up. A server that
     does not answer for `hang_timeout` seconds hangs; 0 leaves that unchecked.
     """
     from ocrvl.launcher.hang import HangWatch
-    from ocrvl.launcher.supervise import GaveUp
+    from ocrvl.launcher.supervise import RecoveryFailed
     from ocrvl.launcher.watch import StubWatch
 
     stubs = StubWatch(server.pid)
@@ -62,8 +62,8 @@ def watch_server(server: TritonServer, hang_timeout: float) -> Callable[[], str 
         if time.monotonic() >= next_engines:
             states = read_engine_states(fetch, _METRICS_TIMEOUT)
             if states and set(states.values()) == {EngineState.GAVE_UP}:
-                raise GaveUp(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
+                raise RecoveryFailed(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
             next_engines = time.monotonic() + _ENGINES_SECONDS
-        return hang.find_trouble() if hang_timeout else None
+        return hang.find_failure() if hang_timeout else None
 
     return check

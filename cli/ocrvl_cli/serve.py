@@ -44,14 +44,14 @@ def serve(
     ] = None,
     exit_timeout: Annotated[int, typer.Option(help="Seconds that requests in flight may take after a stop.")] = 30,
     recovery: Annotated[
-        bool, typer.Option("--recovery/--no-recovery", help="Start again what died; if not, end with status 1.")
+        bool, typer.Option("--recovery/--no-recovery", help="Restart what died; if not, end with status 1.")
     ] = True,
     recovery_drain: Annotated[
-        float, typer.Option(min=0, help="Seconds that requests which still work may take before a recovery.")
+        float, typer.Option(min=0, help="Seconds that requests in flight may take before a restart.")
     ] = 5.0,
     hang_timeout: Annotated[
         float,
-        typer.Option(min=0, help="Seconds without a good answer to its own probe after which it is mended; 0: never."),
+        typer.Option(min=0, help="Seconds of failed liveness checks after which it is restarted; 0: never."),
     ] = 60.0,
     max_failures: Annotated[
         int, typer.Option(min=1, help="More failures than this within the window end it with status 1.")
@@ -62,10 +62,10 @@ def serve(
         typer.Option(help="The server's log. If not given: a file when started from a terminal, else standard error."),
     ] = None,
 ) -> None:
-    """Start Triton with PaddleOCR-VL and keep it running until told to stop (Ctrl-C or SIGTERM; a second one kills).
+    """Start Triton with PaddleOCR-VL and keep it running until it is stopped (Ctrl-C or SIGTERM; a second one kills).
 
-    A process of it that dies is noticed within two seconds, one that hangs by a probe every quarter of --hang-timeout,
-    and the server is started again on the same ports.
+    A process of it that dies is noticed within two seconds, one that hangs by a liveness check every quarter of
+    --hang-timeout, and the server is restarted on the same ports.
     Without other settings it serves the embedded nano checkpoint on the CPU, for demos and tests.
 
     Example: ocrvl serve --http-port 0 --grpc-port 8001 -- --log-verbose=1
@@ -77,7 +77,7 @@ def serve(
     from ocrvl.launcher.leftovers import clear_leftovers
     from ocrvl.launcher.locate import TritonNotFound, find_model_repository
     from ocrvl.launcher.server import ServerFailed, ServerOptions
-    from ocrvl.launcher.supervise import GaveUp, RecoveryPolicy
+    from ocrvl.launcher.supervise import RecoveryFailed, RecoveryPolicy
 
     try:
         options = ServerOptions(
@@ -104,13 +104,13 @@ def serve(
                 console.print(f"cleared away: what a server left that was killed ({folder.name})")
             supervisor = _supervise(options, policy, hang_timeout, reports, on_line)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, lambda _number, _frame: supervisor.ask_to_stop())
+                signal.signal(number, lambda _number, _frame: supervisor.request_stop())
             supervisor.run()
     except (ServerFailed, TritonNotFound) as error:
         console.print("the server could not be started:", style="red")
         console.print("\n".join(f"  {line}" for line in str(error).splitlines()))
         raise typer.Exit(1) from None
-    except GaveUp as error:
+    except RecoveryFailed as error:
         console.print(f"gave up: {error}", style="red")
         raise typer.Exit(1) from None
 

@@ -69,10 +69,10 @@ class StatusPrinter:
         """The rest of a broken server has ended after so many seconds."""
         self._console.print(f"what was left of it has ended after {seconds:.1f} s")
 
-    def broken(self, trouble: str) -> None:
+    def failed(self, failure: str) -> None:
         """Something of the server died or hangs."""
         self._end_status()
-        self._console.print(f"broken: {trouble}", style="yellow")
+        self._console.print(f"failed: {failure}", style="yellow")
 
     def stopping(self) -> None:
         """The server was told to stop."""

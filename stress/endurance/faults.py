@@ -97,7 +97,8 @@ def _run(console: Console, folder: Path, schedule: Schedule, baseline: float, in
             console.print("waiting for the last requests")
             clients = pool.stop()
         # each stub that is killed takes the server with it
-        restarts = server.printed.count("broken: ") - sum(kill.kind is Kind.STUB for kill in chaos.kills)
+        failures = sum(line.startswith("failed: ") for line in server.printed.splitlines())
+        restarts = failures - sum(kill.kind is Kind.STUB for kill in chaos.kills)
     requests = [request for client in clients for request in _reconcile(client)]
     return Run(
         requests, chaos.kills, (start, middle), (middle, end), schedule.kills, trouble, leftovers.left(), restarts

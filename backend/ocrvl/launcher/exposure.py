@@ -1,8 +1,8 @@
-"""Which of Triton's endpoints a server answers: those that change it are closed unless they are asked for.
+"""Access to Triton's endpoints: those that change a server are restricted unless an operator opens them.
 
-Closed means restricted to callers that send a key of 32 random bytes, which is made at each start and told to nobody;
-that of shared memory on a loopback address is told to callers of the same user. Without a key, any page in a browser of
-this machine could send what needs no header of its own.
+Restricted means to callers that send a key of 32 random bytes, which is made at each start and kept nowhere; callers of
+the same user can read that of shared memory on a loopback address. Without a key, any page in a browser of this machine
+could send what needs no header of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Endpoint(StrEnum):
     LOGGING = "logging"
 
 
-_KEY = "ocrvl-closed"
+_KEY = "ocrvl-restricted"
 """The header that would carry the key."""
 
 
@@ -37,12 +37,12 @@ def closed_endpoints(opened: Collection[Endpoint]) -> tuple[Endpoint, ...]:
     return tuple(endpoint for endpoint in Endpoint if endpoint not in opened)
 
 
-def takes_shared_memory(host: str, opened: Collection[Endpoint]) -> bool:
-    """Whether callers of the same user are told the key to shared memory: on a loopback address it saves copies.
+def shares_key(host: str, opened: Collection[Endpoint]) -> bool:
+    """Whether callers of the same user can read the key to shared memory: on a loopback address it saves copies.
 
     From elsewhere it can only be misused, and where it is open no key is needed.
 
-    >>> takes_shared_memory("127.0.0.1", []), takes_shared_memory("0.0.0.0", [])
+    >>> shares_key("127.0.0.1", []), shares_key("0.0.0.0", [])
     (True, False)
     """
     return is_loopback(host) and Endpoint.SHARED_MEMORY not in opened
@@ -61,14 +61,14 @@ def is_loopback(host: str) -> bool:
 
 
 def restrict(endpoints: Collection[Endpoint], shared_memory_key: str | None = None) -> list[str]:
-    """Triton's arguments that close these endpoints; shared memory by the key that is told, where there is one."""
-    told = [Endpoint.SHARED_MEMORY] if shared_memory_key and Endpoint.SHARED_MEMORY in endpoints else []
-    untold = [endpoint for endpoint in endpoints if endpoint not in told]
+    """Triton's arguments that restrict these endpoints; shared memory by the key that callers can read, if given."""
+    shared = [Endpoint.SHARED_MEMORY] if shared_memory_key and Endpoint.SHARED_MEMORY in endpoints else []
+    secret = [endpoint for endpoint in endpoints if endpoint not in shared]
     arguments = []
-    if untold:
-        arguments += _group(untold, _KEY, secrets.token_urlsafe(32))
-    if told and shared_memory_key:
-        arguments += _group(told, KEY_HEADER, shared_memory_key)
+    if secret:
+        arguments += _group(secret, _KEY, secrets.token_urlsafe(32))
+    if shared and shared_memory_key:
+        arguments += _group(shared, KEY_HEADER, shared_memory_key)
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""Whether a running server still works, as somebody who asks it finds: what hangs is no dead process."""
+"""A liveness check that repeats: a server that hangs has no dead process that one could find."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from typing import Final
 Check = Callable[[], str | None]
 
 _CHECKS: Final = 4
-"""How often a server is asked within the patience: one answer that says it works is enough."""
+"""Checks within the timeout: one that finds the server alive is enough."""
 
 
-def in_thread(job: Callable[[], None]) -> None:
-    """Do a job beside everything else."""
-    threading.Thread(target=job, name="probe", daemon=True).start()
+def in_thread(check: Callable[[], None]) -> None:
+    """Run a check beside everything else."""
+    threading.Thread(target=check, name="liveness", daemon=True).start()
 
 
 class HangWatch:
-    """Asks again and again whether a server works, and tells when it has not for `patience` seconds without a break.
+    """Runs a liveness check again and again, and reports one that has failed for `timeout` seconds without a break.
 
-    `check` returns what is wrong, None where nothing is; it may take its time, since `run` does it elsewhere. A server
-    of which it has never found nothing wrong is left alone: something else stands between them then.
+    `check` returns why it failed, None where it did not; it may take its time, since `run` does it elsewhere. A server
+    that it has never found alive is left alone: then something else stands between the two.
     """
 
     def __init__(
         self,
         check: Check,
-        patience: float,
+        timeout: float,
         *,
         clock: Callable[[], float] = time.monotonic,
         run: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         self._check = check
-        self._patience = patience
+        self._timeout = timeout
         self._clock = clock
         self._run = run
         self._next = clock()
         self._is_checking = False
-        self._has_worked = False
-        self._wrong_since: float | None = None
-        self._trouble: str | None = None
+        self._was_alive = False
+        self._failing_since: float | None = None
+        self._failure: str | None = None
 
-    def find_trouble(self) -> str | None:
-        """What has been wrong for longer than the patience, None otherwise. Returns at once."""
+    def find_failure(self) -> str | None:
+        """Why the check has failed for longer than the timeout, None otherwise. Returns at once."""
         if not self._is_checking and self._clock() >= self._next:
             self._is_checking = True
-            self._run(self._look)
-        return self._trouble
+            self._run(self._run_check)
+        return self._failure
 
-    def _look(self) -> None:
+    def _run_check(self) -> None:
         try:
-            wrong = self._check()
+            reason = self._check()
         except Exception as error:
-            # else nobody would ever ask again
-            wrong = f"it could not be asked: {error!r}"
+            # else there would never be another check
+            reason = f"the check failed: {error!r}"
         now = self._clock()
-        if wrong is None:
-            self._has_worked, self._wrong_since = True, None
-        elif self._has_worked:
-            since = self._wrong_since = now if self._wrong_since is None else self._wrong_since
-            if now - since >= self._patience:
-                self._trouble = f"it has not worked for {now - since:.0f} s: {wrong}"
-        self._next = now + self._patience / _CHECKS
+        if reason is None:
+            self._was_alive, self._failing_since = True, None
+        elif self._was_alive:
+            since = self._failing_since = now if self._failing_since is None else self._failing_since
+            if now - since >= self._timeout:
+                self._failure = f"it has not worked for {now - since:.0f} s: {reason}"
+        self._next = now + self._timeout / _CHECKS
         self._is_checking = False

@@ -1,7 +1,7 @@
 """What a server leaves behind whose starter was killed: its processes, its shared memory, its folder of links.
 
 A starter locks a file in its server's folder. The lock ends with it, however it ends, and the next one clears away what
-belongs to folders that nobody has locked.
+belongs to folders that no process has locked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def own_folder() -> Iterator[Path]:
     """A folder for one server, this process's until the block ends; its name begins that of the shared memory."""
     with tempfile.TemporaryDirectory(prefix=_FOLDER) as name:
         folder = Path(name)
-        # locked before it has its name, so that nobody finds it unlocked
+        # locked before it has its name, so that no other process finds it unlocked
         with (folder / f"{_LOCK}.new").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             (folder / f"{_LOCK}.new").rename(folder / _LOCK)
@@ -48,9 +48,9 @@ def region_prefix(folder: Path) -> str:
 
 
 def close_shared_memory(prefix: str) -> None:
-    """Let nobody else read what a server's processes share, which are callers' images and texts.
+    """Keep other users from reading what a server's processes share, which are callers' images and texts.
 
-    Boost, which makes the regions, sets 0644 whatever the umask is. Until the server is ready they hold nothing.
+    Boost, which makes the regions, sets 0644 whatever the umask is. They are empty until the server is ready.
     """
     for region in _SHARED_MEMORY.glob(f"{prefix}*"):
         with suppress(FileNotFoundError):
@@ -78,7 +78,7 @@ def clear_leftovers() -> list[Path]:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether a folder is a server's, this user's, and nobody has locked it."""
+    """Whether a folder is a server's, this user's, and unlocked."""
     with suppress(OSError):
         status = folder.lstat()
         if status.st_uid != os.geteuid() or folder.is_symlink():
@@ -90,11 +90,11 @@ def _is_left(folder: Path) -> bool:
 
 
 def _find_groups(prefix: str) -> set[int]:
-    """The process groups of servers of this user that were told to begin their shared memory's names so."""
+    """The process groups of servers of this user whose shared memory's names begin so."""
     found = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError):
-            told = any(argument.endswith(f"shm-region-prefix-name={prefix}") for argument in process.cmdline())
-            if told and process.uids().effective == os.geteuid() and os.getpgid(process.pid) == process.pid:
+            matches = any(argument.endswith(f"shm-region-prefix-name={prefix}") for argument in process.cmdline())
+            if matches and process.uids().effective == os.geteuid() and os.getpgid(process.pid) == process.pid:
                 found.add(process.pid)
     return found

@@ -27,15 +27,15 @@ def http_limit_arguments(
     Triton's own default, 64 MiB, is less than half of what `preprocess` takes.
     """
     # it lists its options on standard error, and ends with 1
-    told = subprocess.run([binary, "--help"], env=environment, capture_output=True, text=True, check=False)
+    listed = subprocess.run([binary, "--help"], env=environment, capture_output=True, text=True, check=False)
     limit = http_limit(repository, models)
-    return [f"{_OPTION}={limit}"] if limit and _OPTION in told.stdout + told.stderr else []
+    return [f"{_OPTION}={limit}"] if limit and _OPTION in listed.stdout + listed.stderr else []
 
 
 def http_limit(repository: Path, models: Collection[str] = ()) -> int | None:
     """Bytes of the largest body that the models take, all of the repository if there are none, with files as base64.
 
-    None where none of them is there, or its configuration cannot be read: what is wrong with it, Triton tells.
+    None where none of them is found, or its configuration cannot be read: Triton says what is wrong with it.
     """
     sizes = []
     for model in (Model.PREPROCESS, Model.DOCUMENT, Model.DOCUMENT_STREAM):

@@ -16,7 +16,7 @@ _CONTAINER = Path("/opt/tritonserver")
 
 
 class TritonNotFound(Exception):
-    """There is no Triton server on this machine that works; the message says how to get one."""
+    """No Triton server that works was found on this machine; the message says how to get one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def find_triton() -> TritonInstallation:
 
 
 def _check_numpy() -> None:
-    """The stubs of Triton 2.51 were built for NumPy 1: with NumPy 2 numbers arrive empty, and nothing says why."""
+    """The stubs of Triton 2.51 were built for NumPy 1: with NumPy 2 numbers arrive empty, without an error."""
     installed = version("numpy")
     if int(installed.partition(".")[0]) >= 2:
         raise TritonNotFound(

@@ -31,7 +31,7 @@ _HINTS: Final = {
     re.compile(pattern): hint
     for pattern, hint in {
         r"NCCL error|nccl(?:System|Internal|Remote|UnhandledCuda)Error": (
-            "NCCL: the GPUs' processes could not work together. NCCL_DEBUG=INFO in the environment tells why; "
+            "NCCL: the GPUs' processes could not connect. NCCL_DEBUG=INFO in the environment shows why; "
             "NCCL_SOCKET_IFNAME names the network interface to use; a container needs a larger /dev/shm than its "
             "default 64 MB (docker run --shm-size=8g, or an emptyDir in memory)"
         ),
@@ -60,7 +60,7 @@ SLOW_START_SECONDS: Final = 120.0
 
 
 def slow_start_hint(models: list[str]) -> str:
-    """What to tell an operator when models are still loading after `SLOW_START_SECONDS`."""
+    """What an operator should know when models are still loading after `SLOW_START_SECONDS`."""
     return (
         f"still loading after {SLOW_START_SECONDS:.0f} s: {', '.join(models) or 'nothing that the log names'}. The "
         "download of a checkpoint and compilation take minutes; several GPUs that hang here often cannot reach one "

@@ -1,6 +1,6 @@
 """NVIDIA's Multi-Process Service (MPS), for engines that share a GPU.
 
-Without it a GPU runs the kernels of one process at a time, and its processes take turns; with it, kernels of several
+Without it a GPU runs the kernels of one process at a time, and engines alternate; with it, kernels of several
 run side by side. It is a daemon, and every process that finds its pipes by a variable takes part.
 """
 
@@ -44,7 +44,7 @@ def engines_share_a_gpu(repository: Path, models: Collection[str] = ()) -> bool:
 
 
 def is_running(environment: Mapping[str, str]) -> bool:
-    """Whether processes with this environment find the pipes of a daemon that somebody else has started."""
+    """Whether processes with this environment find the pipes of a daemon that was started by others."""
     return (Path(environment.get(PIPES, _DEFAULT_PIPES)) / "control").exists()
 
 
@@ -59,9 +59,9 @@ def share_gpus(
 ) -> Iterator[dict[str, str]]:
     """Start a daemon for a server whose engines share a GPU, and end it with everything that it started.
 
-    Yields the variables that the server needs: none where no GPU is shared, where a daemon is there already, and where
-    none can be had; then engines take turns, and `on_line` is told why. The daemon's pipes and log lie in `folder`;
-    `in_child` is called in its process before it runs.
+    Yields the variables that the server needs: none where no GPU is shared, where a daemon is running already, and
+    where none can be started; then engines alternate, and `on_line` gets the reason. The daemon's pipes and log lie in
+    `folder`; `in_child` is called in its process before it runs.
     """
     if not engines_share_a_gpu(repository, models):
         yield {}
@@ -71,7 +71,7 @@ def share_gpus(
     elif binary := shutil.which(CONTROL, path=environment.get("PATH")):
         yield from _run(binary, folder, environment, on_line, in_child)
     else:
-        on_line(f"ocrvl: WARNING: engines that share a GPU take turns on it: {CONTROL} is not found")
+        on_line(f"ocrvl: WARNING: engines that share a GPU alternate on it: {CONTROL} not found")
         yield {}
 
 
@@ -100,7 +100,7 @@ def _run(
             on_line("ocrvl: engines share their GPU by MPS")
             yield variables
         else:
-            on_line(f"ocrvl: WARNING: engines that share a GPU take turns on it: {CONTROL} did not start")
+            on_line(f"ocrvl: WARNING: engines that share a GPU alternate on it: {CONTROL} did not start")
             yield {}
     finally:
         _stop(binary, daemon, {**environment, **variables})

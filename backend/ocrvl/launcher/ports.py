@@ -1,4 +1,4 @@
-"""Ports for servers that take their time until they listen."""
+"""Free ports for servers that load for a while before they listen."""
 
 from __future__ import annotations
 

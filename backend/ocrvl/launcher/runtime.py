@@ -17,7 +17,7 @@ _KEEP_LITTLE: Final = ":".join(
     f"glibc.malloc.{name}"
     for name in ("arena_max=1", "tcache_count=0", "mmap_threshold=65536", "trim_threshold=65536", "top_pad=0")
 )
-"""One heap, nothing put by for each of 270 threads, and large blocks given back: docs/decisions/0015."""
+"""One heap, no cache for each of 270 threads, and large blocks returned to the system: docs/decisions/0015."""
 
 
 def prepare_backends(triton: TritonInstallation, folder: Path) -> Path:
@@ -60,7 +60,7 @@ def keep_less_freed_memory(stub: Path, environment: Mapping[str, str]) -> dict[s
 
     Models keep what glibc keeps by default, since engines are slower otherwise: `stub`, the link by which their
     processes are started, becomes a script that starts them without the variable. As it was where the operator has
-    settings for glibc, or where nothing may be started from the link's folder.
+    settings for glibc, or where no program may be started from the link's folder.
     """
     if _TUNABLES in environment:
         return dict(environment)

@@ -1,4 +1,4 @@
-"""A Triton server as a child process: started, waited for, stopped, and nothing left behind."""
+"""A Triton server as a child process: its start, its end, and the removal of all that it leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 
-from ocrvl.launcher.exposure import Endpoint, closed_endpoints, restrict, takes_shared_memory
+from ocrvl.launcher.exposure import Endpoint, closed_endpoints, restrict, shares_key
 from ocrvl.launcher.leftovers import close_shared_memory, own_folder, region_prefix
 from ocrvl.launcher.limits import http_limit_arguments
 from ocrvl.launcher.locate import find_triton
@@ -176,7 +176,7 @@ class TritonServer:
             time.sleep(_POLL_SECONDS)
 
     def describe_end(self) -> str | None:
-        """How the server ended by itself, and why as far as its log tells; None while it runs."""
+        """How the server ended by itself, and why as far as its log says; None while it runs."""
         status = self._process.poll()
         name = f"the Triton server (process {self.pid})"
         if status is None:
@@ -189,7 +189,7 @@ class TritonServer:
         return f"{name} ended with status {status}: {'; '.join(self.log.causes())}"
 
     def request_stop(self) -> None:
-        """Ask the server to finish what is in flight and end; returns at once."""
+        """Have the server finish what is in flight and end; returns at once."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
@@ -198,7 +198,7 @@ class TritonServer:
         kill_group(self._process.pid)
 
     def stop(self, within: float | None = None) -> None:
-        """Let requests in flight finish, then end the server and everything it started; nothing the second time.
+        """Let requests in flight finish, then end the server and everything it started; a second call has no effect.
 
         `within` bounds the wait in seconds, the exit timeout if None.
         """
@@ -217,13 +217,13 @@ class TritonServer:
         self._cleanup.close()
 
     def _write_shared_memory_key(self) -> str | None:
-        """Where callers of this user may register memory, the key for it, in a file that they find by the port."""
-        if not takes_shared_memory(self.options.host, self.options.opened):
+        """The key by which callers of this user may register memory, written to a file that they find by the port."""
+        if not shares_key(self.options.host, self.options.opened):
             return None
         try:
             key = write_key(self.http_port, self.grpc_port)
         except OSError:
-            # somebody else's folder has that name: then it is as closed as elsewhere
+            # another user's folder has that name: then shared memory stays restricted
             return None
         self._cleanup.callback(remove_key, key, self.http_port, self.grpc_port)
         return key
@@ -314,5 +314,5 @@ def _choose_port(host: str, port: int, option: str, held: contextlib.ExitStack) 
 
 
 def _end_with_parent() -> None:
-    """In the child: be told to stop when our process dies, even by SIGKILL."""
+    """In the child: get a SIGTERM when our process dies, even by SIGKILL."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Keeping a server running: what dies is noticed, stopped within bounds and started again, until it dies too often."""
+"""Supervision of a server: one that fails is stopped within bounds and started again, until it fails too often."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Generic, Protocol, Self, TypeVar
 from ocrvl.launcher.server import ServerFailed
 from ocrvl.restart import FailureHistory, RestartPolicy
 
-LOOK_SECONDS = 0.25
-"""Between two looks at a running server: what dies is noticed well within the two seconds that are promised."""
+POLL_SECONDS = 0.25
+"""Between two checks of a running server: a failure is noticed well within the two seconds that are promised."""
 
 _SLOWER = 3.0
-_SHORTEST_PATIENCE = 120.0
+_MIN_START_TIMEOUT = 120.0
 """A recovery may take three times as long as the start before it, which may have had a checkpoint to fetch, and never
 less than this: a start that hangs, as Triton 2.51's may on a busy machine, is begun again."""
 
 
-class GaveUp(Exception):
-    """The server cannot be kept running; the message says what died and what was tried."""
+class RecoveryFailed(Exception):
+    """The server cannot be kept running; the message says what failed and how often."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryPolicy(RestartPolicy):
-    """How a server that broke is started again; after too many failures it ends, so that whoever runs it can act.
+    """How a server that failed is started again; after too many failures it ends, so that whoever runs it can act.
 
     `drain_seconds`: how long requests that still run may take before the server is ended.
     """
@@ -57,22 +57,22 @@ class Server(Protocol):
 
 
 class Reports(Protocol):
-    """What an operator is told."""
+    """What an operator sees."""
 
     def waiting(self, models: list[str], seconds: float) -> None:
         """Called several times a second while a server starts, with what is still loading."""
 
     def ready(self, recovery_seconds: float | None) -> None:
-        """The server is ready; with the seconds since what was wrong was noticed, None at the first start."""
+        """The server is ready; with the seconds since its failure was noticed, None at the first start."""
 
-    def broken(self, trouble: str) -> None:
-        """What is wrong with the server, or why it could not be started again."""
+    def failed(self, failure: str) -> None:
+        """Why the server failed, or why it could not be started again."""
 
     def ended(self, seconds: float) -> None:
-        """What was left of a broken server is gone, so many seconds after it was noticed."""
+        """All processes of a failed server have ended, so many seconds after its failure was noticed."""
 
     def stopping(self) -> None:
-        """A stop was asked for; requests in flight are waited for."""
+        """A stop was requested; requests in flight are waited for."""
 
 
 S = TypeVar("S", bound=Server)
@@ -81,8 +81,8 @@ S = TypeVar("S", bound=Server)
 class Supervisor(Generic[S]):
     """Runs servers, one after the other.
 
-    `start` makes one, not yet entered. `watch` is called when it is ready, for a function that looks at it: it
-    returns what is wrong, None for nothing, and may raise `GaveUp`.
+    `start` makes one, not yet entered. `watch` is called when it is ready, for a function that checks it: it
+    returns why it failed, None where it did not, and may raise `RecoveryFailed`.
     """
 
     def __init__(
@@ -102,66 +102,66 @@ class Supervisor(Generic[S]):
         self._clock = clock
         self._sleep = sleep
         self._server: S | None = None
-        self._stops_asked = 0
-        self._broken_at: float | None = None
+        self._stop_requests = 0
+        self._failed_at: float | None = None
         self._start_seconds = 0.0
         self._failures = FailureHistory(policy, clock)
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Let requests in flight finish and end; a second call kills. For signal handlers: returns at once."""
-        self._stops_asked += 1
-        if self._stops_asked > 1 and self._server is not None:
+        self._stop_requests += 1
+        if self._stop_requests > 1 and self._server is not None:
             self._server.kill()
 
     def run(self) -> None:
-        """Run until asked to stop. Raises `ServerFailed` where the first start fails, and `GaveUp`."""
-        while (trouble := self._serve()) is not None:
-            self._count(trouble)
+        """Run until a stop is requested. Raises `ServerFailed` where the first start fails, and `RecoveryFailed`."""
+        while (failure := self._run_once()) is not None:
+            self._count(failure)
             self._pause()
-            if self._stops_asked:
+            if self._stop_requests:
                 return
 
-    def _serve(self) -> str | None:
-        """One server from its start to its end; what was wrong with it, None where it was asked to stop."""
+    def _run_once(self) -> str | None:
+        """One server from its start to its end; why it failed, None where a stop was requested."""
         try:
             with self._start() as server:
                 self._server = server
-                return self._look_after(server)
-        except _StopAsked:
+                return self._monitor(server)
+        except _StopRequested:
             return None
         except ServerFailed as error:
-            if self._stops_asked:
+            if self._stop_requests:
                 return None
-            if self._broken_at is None:
+            if self._failed_at is None:
                 raise
-            trouble = f"it could not be started again: {error}"
-            self._reports.broken(trouble)
-            return trouble
+            failure = f"it could not be started again: {error}"
+            self._reports.failed(failure)
+            return failure
         finally:
             self._server = None
 
-    def _look_after(self, server: S) -> str | None:
+    def _monitor(self, server: S) -> str | None:
         began = self._clock()
         try:
             server.wait_until_ready(self._on_wait)
-        except (_StopAsked, _StartHangs):
+        except (_StopRequested, _StartTimedOut):
             server.kill()
             raise
         self._start_seconds = self._clock() - began
-        self._reports.ready(None if self._broken_at is None else self._clock() - self._broken_at)
-        look = self._watch(server)
+        self._reports.ready(None if self._failed_at is None else self._clock() - self._failed_at)
+        check = self._watch(server)
         try:
-            while not self._stops_asked:
-                if trouble := server.describe_end() or look():
-                    self._broken_at = self._clock()
-                    self._reports.broken(trouble)
+            while not self._stop_requests:
+                if failure := server.describe_end() or check():
+                    self._failed_at = self._clock()
+                    self._reports.failed(failure)
                     server.stop(self._policy.drain_seconds)
-                    if self._stops_asked:
+                    if self._stop_requests:
                         return None
-                    self._reports.ended(self._clock() - self._broken_at)
-                    return trouble
-                self._sleep(LOOK_SECONDS)
-        except GaveUp:
+                    self._reports.ended(self._clock() - self._failed_at)
+                    return failure
+                self._sleep(POLL_SECONDS)
+        except RecoveryFailed:
             server.stop(self._policy.drain_seconds)
             raise
         self._reports.stopping()
@@ -169,29 +169,29 @@ class Supervisor(Generic[S]):
         return None
 
     def _on_wait(self, models: list[str], seconds: float) -> None:
-        if self._stops_asked:
-            raise _StopAsked
-        patience = max(_SHORTEST_PATIENCE, _SLOWER * self._start_seconds)
-        if self._broken_at is not None and seconds > patience:
-            raise _StartHangs(f"still loading after {seconds:.0f} s: {', '.join(models) or 'its endpoints'}")
+        if self._stop_requests:
+            raise _StopRequested
+        timeout = max(_MIN_START_TIMEOUT, _SLOWER * self._start_seconds)
+        if self._failed_at is not None and seconds > timeout:
+            raise _StartTimedOut(f"still loading after {seconds:.0f} s: {', '.join(models) or 'its endpoints'}")
         self._reports.waiting(models, seconds)
 
-    def _count(self, trouble: str) -> None:
+    def _count(self, failure: str) -> None:
         policy = self._policy
         if not policy.allows(self._failures.add()):
             limit = f"{policy.max_failures} failures within {policy.failure_window_seconds:g} seconds"
-            raise GaveUp(f"{trouble}; that is more than {limit}" if policy.max_failures else trouble)
+            raise RecoveryFailed(f"{failure}; that is more than {limit}" if policy.max_failures else failure)
 
     def _pause(self) -> None:
         until = self._clock() + self._policy.pause(len(self._failures))
         # in short naps, since a signal does not end a sleep
-        while not self._stops_asked and (left := until - self._clock()) > 0:
-            self._sleep(min(left, LOOK_SECONDS))
+        while not self._stop_requests and (left := until - self._clock()) > 0:
+            self._sleep(min(left, POLL_SECONDS))
 
 
-class _StopAsked(Exception):
-    """A stop was asked for while a server was starting."""
+class _StopRequested(Exception):
+    """A stop was requested while a server was starting."""
 
 
-class _StartHangs(ServerFailed):
+class _StartTimedOut(ServerFailed):
     """A recovery takes far longer than the start before it."""

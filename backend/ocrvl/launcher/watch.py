@@ -1,6 +1,6 @@
-"""Looking at the processes of a running Triton: it neither starts a model's killed process again nor says it is gone.
+"""Watches the processes of a running Triton, which neither restarts a model's killed process nor reports it.
 
-Its ready endpoints stay 200, so only an inference or a look at the processes tells (seen on Triton 2.51).
+Its ready endpoints stay 200, so only an inference or a look at the processes shows it (seen on Triton 2.51).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ocrvl.launcher.hang import HangWatch
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Watched:
@@ -18,7 +18,7 @@ class Watched:
         self.checks = 0
         self.answer: str | None = None
         self.error: Exception | None = None
-        self.watch = HangWatch(self._check, PATIENCE, clock=lambda: self.now, run=run)
+        self.watch = HangWatch(self._check, TIMEOUT, clock=lambda: self.now, run=run)
 
     def _check(self) -> str | None:
         self.checks += 1
@@ -31,61 +31,61 @@ class Watched:
         until = self.now + seconds
         while self.now < until:
             self.now += 0.25
-            if trouble := self.watch.find_trouble():
-                return trouble
+            if failure := self.watch.find_failure():
+                return failure
         return None
 
 
-def test_a_server_that_works_is_asked_a_few_times_within_the_patience() -> None:
+def test_a_server_that_works_is_asked_a_few_times_within_the_timeout() -> None:
     server = Watched()
-    assert server.look_for(10 * PATIENCE) is None
+    assert server.look_for(10 * TIMEOUT) is None
     assert 38 <= server.checks <= 42
 
 
-def test_what_is_wrong_for_as_long_as_the_patience_is_told_with_its_reason() -> None:
+def test_what_is_wrong_for_as_long_as_the_timeout_is_reported_with_its_reason() -> None:
     server = Watched()
-    server.look_for(PATIENCE)
+    server.look_for(TIMEOUT)
     server.answer = "no heartbeat"
-    assert server.look_for(PATIENCE - 1) is None
-    assert server.look_for(PATIENCE / 2) == "it has not worked for 60 s: no heartbeat"
+    assert server.look_for(TIMEOUT - 1) is None
+    assert server.look_for(TIMEOUT / 2) == "it has not worked for 60 s: no heartbeat"
 
 
 def test_a_check_that_fails_itself_is_made_again_and_counts_as_wrong() -> None:
     server = Watched()
-    server.look_for(PATIENCE)
+    server.look_for(TIMEOUT)
     server.error = OSError("no descriptors")
     checks = server.checks
-    assert "no descriptors" in str(server.look_for(2 * PATIENCE))
+    assert "no descriptors" in str(server.look_for(2 * TIMEOUT))
     assert server.checks > checks + 2
 
 
-def test_one_good_answer_within_the_patience_is_enough() -> None:
+def test_one_good_answer_within_the_timeout_is_enough() -> None:
     server = Watched()
-    server.look_for(PATIENCE)
+    server.look_for(TIMEOUT)
     for _ in range(5):
         server.answer = "a test image was not read within 10.0 s"
-        assert server.look_for(PATIENCE * 0.7) is None
+        assert server.look_for(TIMEOUT * 0.7) is None
         server.answer = None
-        assert server.look_for(PATIENCE * 0.3) is None
+        assert server.look_for(TIMEOUT * 0.3) is None
 
 
 def test_a_server_that_never_answered_well_is_left_alone() -> None:
     server = Watched()
     server.answer = "no metrics on this port"
-    assert server.look_for(10 * PATIENCE) is None
+    assert server.look_for(10 * TIMEOUT) is None
     server.answer = None
-    server.look_for(PATIENCE)
+    server.look_for(TIMEOUT)
     server.answer = "no heartbeat"
-    assert server.look_for(2 * PATIENCE) is not None
+    assert server.look_for(2 * TIMEOUT) is not None
 
 
 def test_a_look_does_not_wait_for_a_check_and_no_second_one_begins_meanwhile() -> None:
     jobs: list[Callable[[], None]] = []
     server = Watched(run=jobs.append)
-    assert server.look_for(5 * PATIENCE) is None
+    assert server.look_for(5 * TIMEOUT) is None
     assert len(jobs) == 1
     jobs.pop()()
-    server.look_for(PATIENCE)
+    server.look_for(TIMEOUT)
     assert len(jobs) == 1
 
 
@@ -97,6 +97,6 @@ def test_checks_are_made_in_a_thread_of_their_own() -> None:
         names.append(threading.current_thread().name)
         has_looked.set()
 
-    assert HangWatch(check, PATIENCE).find_trouble() is None
+    assert HangWatch(check, TIMEOUT).find_failure() is None
     assert has_looked.wait(20)
     assert names != [threading.current_thread().name]

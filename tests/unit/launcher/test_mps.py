@@ -99,7 +99,7 @@ def test_a_daemon_that_is_there_is_used_and_stays(tmp_path: Path, repository: Pa
     assert said == ["ocrvl: engines share their GPU by the MPS that is running"]
 
 
-@pytest.mark.parametrize(("script", "why"), [(None, "is not found"), ("#!/bin/sh\nexit 1\n", "did not start")])
+@pytest.mark.parametrize(("script", "why"), [(None, "not found"), ("#!/bin/sh\nexit 1\n", "did not start")])
 def test_without_a_daemon_engines_take_turns_and_the_log_says_so(
     tmp_path: Path, repository: Path, folder: Path, script: str | None, why: str
 ) -> None:
@@ -107,4 +107,4 @@ def test_without_a_daemon_engines_take_turns_and_the_log_says_so(
     known = {"PATH": ""} if script is None else environment(tmp_path, script)
     with share_gpus(repository, (), folder, known, said.append) as variables:
         assert variables == {}
-    assert said == [f"ocrvl: WARNING: engines that share a GPU take turns on it: {CONTROL} {why}"]
+    assert said == [f"ocrvl: WARNING: engines that share a GPU alternate on it: {CONTROL} {why}"]

@@ -9,7 +9,7 @@ from types import TracebackType
 import pytest
 
 from ocrvl.launcher.server import ServerFailed
-from ocrvl.launcher.supervise import GaveUp, RecoveryPolicy, Supervisor
+from ocrvl.launcher.supervise import RecoveryFailed, RecoveryPolicy, Supervisor
 
 FOREVER = float("inf")
 
@@ -50,7 +50,7 @@ class ScriptedServer:
     loading: float = 10.0
     fails: str = ""
     breaks_after: float = FOREVER
-    trouble: str = "stub died"
+    failure: str = "stub died"
     ends: bool = False
     stopping: float = 1.0
     killed: bool = False
@@ -78,13 +78,13 @@ class ScriptedServer:
         self.ready_at = self.world.now
 
     def look(self) -> str | None:
-        return None if self.ends else self._trouble()
+        return None if self.ends else self._failure()
 
     def describe_end(self) -> str | None:
-        return self._trouble() if self.ends else None
+        return self._failure() if self.ends else None
 
-    def _trouble(self) -> str | None:
-        return self.trouble if self.world.now >= self.ready_at + self.breaks_after else None
+    def _failure(self) -> str | None:
+        return self.failure if self.world.now >= self.ready_at + self.breaks_after else None
 
     def stop(self, within: float | None = None) -> None:
         self.world.note(f"stop {within}")
@@ -109,8 +109,8 @@ class Recorder:
     def ready(self, recovery_seconds: float | None) -> None:
         self.world.note("ready" if recovery_seconds is None else f"ready again after {recovery_seconds:g}")
 
-    def broken(self, trouble: str) -> None:
-        self.world.note(f"broken: {trouble}")
+    def failed(self, failure: str) -> None:
+        self.world.note(f"failed: {failure}")
 
     def ended(self, seconds: float) -> None:
         self.world.note(f"ended after {seconds:g}")
@@ -134,7 +134,7 @@ def supervise(
 
 
 def stop_after(world: World, supervisor: Supervisor[ScriptedServer], *seconds: float) -> None:
-    world.alarms += [(world.now + after, supervisor.ask_to_stop) for after in seconds]
+    world.alarms += [(world.now + after, supervisor.request_stop) for after in seconds]
 
 
 def test_a_server_that_is_asked_to_stop_finishes_and_is_not_started_again() -> None:
@@ -148,22 +148,22 @@ def test_a_server_that_is_asked_to_stop_finishes_and_is_not_started_again() -> N
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_stub_or_a_server_that_dies_is_told_stopped_within_bounds_and_started_again(ends: bool) -> None:
     world = World()
-    broken = ScriptedServer(world, breaks_after=7, ends=ends, stopping=60)
-    supervisor = supervise(world, [broken, ScriptedServer(world)], RecoveryPolicy(drain_seconds=5))
+    failed = ScriptedServer(world, breaks_after=7, ends=ends, stopping=60)
+    supervisor = supervise(world, [failed, ScriptedServer(world)], RecoveryPolicy(drain_seconds=5))
     stop_after(world, supervisor, 100)
     supervisor.run()
     assert world.told == [
-        *("start", "ready", "broken: stub died", "stop 5", "ended after 5", "end"),
+        *("start", "ready", "failed: stub died", "stop 5", "ended after 5", "end"),
         *("start", "ready again after 15", "stopping", "stop None", "end"),
     ]
 
 
-def test_trouble_is_noticed_within_two_seconds() -> None:
+def test_failure_is_noticed_within_two_seconds() -> None:
     world = World()
     supervisor = supervise(world, [ScriptedServer(world, breaks_after=7.01), ScriptedServer(world)])
     stop_after(world, supervisor, 100)
     supervisor.run()
-    (noticed,) = world.times("broken: stub died")
+    (noticed,) = world.times("failed: stub died")
     assert 0 <= noticed - (10 + 7.01) <= 2
 
 
@@ -179,7 +179,7 @@ def test_the_pauses_between_starts_grow() -> None:
 def test_too_many_failures_within_the_window_end_it() -> None:
     world = World()
     servers = [ScriptedServer(world, breaks_after=1, stopping=0) for _ in range(9)]
-    with pytest.raises(GaveUp, match="stub died; that is more than 2 failures within 600 seconds"):
+    with pytest.raises(RecoveryFailed, match="stub died; that is more than 2 failures within 600 seconds"):
         supervise(world, servers, RecoveryPolicy(max_failures=2)).run()
     assert world.told.count("start") == 3
 
@@ -200,9 +200,9 @@ def test_a_recovery_that_hangs_is_begun_again_and_a_slow_one_is_not() -> None:
     supervisor = supervise(world, [*servers, ScriptedServer(world)])
     stop_after(world, supervisor, 2000)
     supervisor.run()
-    assert [event for event in world.told if event.startswith("broken")] == [
-        *("broken: stub died", "broken: stub died"),
-        "broken: it could not be started again: still loading after 871 s: model",
+    assert [event for event in world.told if event.startswith("failed")] == [
+        *("failed: stub died", "failed: stub died"),
+        "failed: it could not be started again: still loading after 871 s: model",
     ]
     assert world.told.count("start") == 4
 
@@ -215,11 +215,11 @@ def test_a_first_start_may_take_as_long_as_it_takes() -> None:
     assert world.told[:2] == ["start", "ready"]
 
 
-def test_without_recovery_the_first_trouble_ends_it() -> None:
+def test_without_recovery_the_first_failure_ends_it() -> None:
     world = World()
-    with pytest.raises(GaveUp, match=r"^stub died$"):
+    with pytest.raises(RecoveryFailed, match=r"^stub died$"):
         supervise(world, [ScriptedServer(world, breaks_after=1)], RecoveryPolicy(max_failures=0)).run()
-    assert world.told == ["start", "ready", "broken: stub died", "stop 5.0", "ended after 1", "end"]
+    assert world.told == ["start", "ready", "failed: stub died", "stop 5.0", "ended after 1", "end"]
 
 
 def test_a_first_start_that_fails_is_not_tried_again() -> None:
@@ -235,7 +235,7 @@ def test_a_restart_that_fails_is_tried_again_and_counts() -> None:
     supervisor = supervise(world, [*servers, ScriptedServer(world)])
     stop_after(world, supervisor, 100)
     supervisor.run()
-    assert world.told.count("broken: it could not be started again: no GPU") == 2
+    assert world.told.count("failed: it could not be started again: no GPU") == 2
     assert "ready again after 34" in world.told  # 1 to stop, three starts of 10, pauses of 0, 1 and 2
 
 
@@ -243,12 +243,12 @@ def test_engines_that_all_gave_up_end_it() -> None:
     world = World()
 
     def look() -> str | None:
-        raise GaveUp("every engine has given up")
+        raise RecoveryFailed("every engine has given up")
 
     supervisor = Supervisor(
         lambda: ScriptedServer(world), lambda _: look, Recorder(world), clock=world.clock, sleep=world.sleep
     )
-    with pytest.raises(GaveUp, match="every engine"):
+    with pytest.raises(RecoveryFailed, match="every engine"):
         supervisor.run()
     assert world.told == ["start", "ready", "stop 5.0", "end"]
 
@@ -275,7 +275,7 @@ def test_a_stop_during_a_recovery_s_drain_ends_with_it() -> None:
     supervisor = supervise(world, [ScriptedServer(world, breaks_after=5, stopping=60), ScriptedServer(world)])
     stop_after(world, supervisor, 17)
     supervisor.run()
-    assert world.told == ["start", "ready", "broken: stub died", "stop 5.0", "end"]
+    assert world.told == ["start", "ready", "failed: stub died", "stop 5.0", "end"]
 
 
 def test_a_stop_during_the_pause_before_a_start_is_heeded_within_a_second() -> None:
