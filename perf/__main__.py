@@ -39,7 +39,7 @@ GPU: Final = {
     "bundle": Command("perf.gpu.bundle", "Pack what a machine without a network needs."),
 }
 COMMANDS: Final[Mapping[str, Command | Group]] = {
-    "load": Command("perf.run", "Load a server with perf_analyzer and write a report."),
+    "load": Command("perf.load.__main__", "Load a server with perf_analyzer and write a report."),
     "bench": Command("perf.bench.__main__", "Compare systems that serve the same model, side by side."),
     "overhead": Command("perf.overhead", "Measure what the models cost around the engine."),
     "cold-start": Command("perf.cold_start", "Time the first requests after a start."),
@@ -49,7 +49,7 @@ COMMANDS: Final[Mapping[str, Command | Group]] = {
     "clients": Command("perf.clients", "Compare the SDK with perf_analyzer."),
     "refusals": Command("perf.refusals", "Measure what a refused request costs."),
     "environment": Command("perf.environment", "Compare servers with and without an environment variable."),
-    "input-data": Command("perf.input_data", "Write input data for perf_analyzer."),
+    "input-data": Command("perf.load.input_data", "Write input data for perf_analyzer."),
     "parity": Command("perf.parity.__main__", "Compare what is served with transformers."),
     "sizing": Command("perf.sizing", "Compute the GPUs, cores and memory that a load takes."),
     "autoscaling": Command("perf.autoscaling.__main__", "Simulate a day's load on replicas that an autoscaler adds."),

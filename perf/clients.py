@@ -1,7 +1,7 @@
-"""`python -m perf.clients`: how fast the client is, against perf_analyzer on the same server with as many in flight.
+"""`python -m perf clients`: how fast the client is, against perf_analyzer on the same server with as many in flight.
 
-Lines, since they are the requests on which a client's own work shows most. Rounds in turn, each way once a round; and
-what shared memory saves, by the size of what is sent.
+Lines, since they are the requests on which a client's own cost shows most. Rounds in turn, each variant once a round;
+and what shared memory saves, by the size of what is sent.
 """
 
 from __future__ import annotations
@@ -22,32 +22,35 @@ import numpy as np
 import typer
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl_client import AsyncClient, Client, ProtocolName
-from perf.analyzer import MeasurementFailed, find_perf_analyzer, measure
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import Json, Save, keep, new_figures, span
 from perf.harness.server import start_server
 from perf.images import SizeClass, draw_files
-from perf.input_data import write_input_data
-from perf.profiles import Run, load_profile
+from perf.load.analyzer import MeasurementFailed, find_perf_analyzer, measure
+from perf.load.input_data import write_input_data
+from perf.load.profiles import Run, load_profile
 
 _TOKENS: Final = 8
 _FILES: Final = 512
 _TRIES: Final = 3
 _console = Console(highlight=False, width=120)
 
-Way = Callable[[], float]
+Measure = Callable[[], float]
 """Takes one measurement; images a second."""
 
 
 def main(
     perf_analyzer: Annotated[Path | None, typer.Option(help="The program; else from the environment or PATH.")] = None,
     in_flight: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 32,
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each way.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each variant.")] = 5,
     images: Annotated[int, typer.Option(min=1, help="Images in a measurement of the client's.")] = 600,
+    save: Save = False,
+    json_file: Json = None,
 ) -> None:
-    """Measure and print."""
+    """Compare the SDK with perf_analyzer, and shared memory with sending."""
     binary = find_perf_analyzer(perf_analyzer)
     files = list(islice(draw_files(SizeClass.LINE), _FILES))
     with ExitStack() as stack:
@@ -55,33 +58,49 @@ def main(
         server = stack.enter_context(start_server())
         data = folder / "lines.json"
         write_input_data(data, files, _TOKENS)
-        ways: dict[str, Way] = {}
+        variants: dict[str, Measure] = {}
         for name in ("grpc", "http"):
             (run,) = load_profile(name).runs
-            ways[f"perf_analyzer, {name}"] = partial(_analyzer, binary, run, in_flight, server, data, folder)
+            variants[f"perf_analyzer, {name}"] = partial(_analyzer, binary, run, in_flight, server, data, folder)
         for protocol in ("grpc", "http"):
             for shared in (False, True):
                 title = f"{protocol}{', shared memory' if shared else ''}"
                 with_client = partial(_client, server, protocol, files, images, in_flight, shared=shared)
-                ways[f"Client.read_many, {title}"] = with_client
-                ways[f"AsyncClient.read_many, {title}"] = partial(_async, with_client)
-        _compare(ways, rounds, in_flight)
-        _compare_memory(server, rounds)
+                variants[f"Client.read_many, {title}"] = with_client
+                variants[f"AsyncClient.read_many, {title}"] = partial(_async, with_client)
+        figures = _compare(variants, rounds, in_flight)
+        keep("sdk", figures, _console, save_them=save, json_file=json_file)
+        keep("shared-memory", _compare_memory(server, rounds), _console, save_them=save)
 
 
-def _compare(ways: dict[str, Way], rounds: int, in_flight: int) -> None:
-    for way in ways.values():
+def _compare(variants: dict[str, Measure], rounds: int, in_flight: int) -> Figures:
+    for measure_rate in variants.values():
         # connections, memory, and a server that has seen everything once
-        way()
-    measured = [{name: way() for name, way in ways.items()} for _ in range(rounds)]
+        measure_rate()
+    measured = [{name: measure_rate() for name, measure_rate in variants.items()} for _ in range(rounds)]
     best = [max(rate for name, rate in one.items() if name.startswith("perf_analyzer")) for one in measured]
-    title = f"lines of {_TOKENS} tokens, {in_flight} in flight, {rounds} rounds"
-    table = Table("", "images/s", "of perf_analyzer's best", title=title)
-    for name in ways:
-        ratios = [one[name] / top for one, top in zip(measured, best, strict=True)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        table.add_row(name, f"{statistics.median(one[name] for one in measured):.1f}", spread)
-    _console.print(table)
+    columns = (
+        Column(title="client", value="system"),
+        Column(title="images a second", value="images_per_second", format=".1f"),
+        Column(title="of perf_analyzer's best", value="ratio", format=".2f"),
+    )
+    return new_figures(
+        question="How fast is the client beside perf_analyzer?",
+        rounds=rounds,
+        conditions=(
+            f"Lines of {_TOKENS} tokens, {in_flight} in flight; medians, in brackets the lowest and the highest ratio "
+            "to the better of perf_analyzer's gRPC and HTTP in each round."
+        ),
+        measurements=(
+            {
+                "system": name,
+                "images_per_second": statistics.median(one[name] for one in measured),
+                "ratio": span([one[name] / top for one, top in zip(measured, best, strict=True)]),
+            }
+            for name in variants
+        ),
+        tables={"images-per-second": Table(rows=("system",), columns=columns)},
+    )
 
 
 def _analyzer(binary: Path, run: Run, in_flight: int, server: TritonServer, data: Path, folder: Path) -> float:
@@ -120,28 +139,42 @@ def _async(with_client: partial[float]) -> float:
     return asyncio.run(read())
 
 
-def _compare_memory(server: TritonServer, rounds: int) -> None:
-    """How long one request takes, alone, sent and handed over, by what is in it."""
-    table = Table("", "size", *(f"{name}, ms" for name in ("grpc", "grpc, shared", "http", "http, shared")))
-    table.title = "a request alone, one token, median"
+def _compare_memory(server: TritonServer, rounds: int) -> Figures:
+    """How long one request takes, alone, sent and handed over in shared memory, by what is in it."""
+    records = []
     for title, file in _sizes():
-        row = []
+        record: dict[str, Value] = {"image": title, "mib": len(file) / 2**20}
         for protocol in ("grpc", "http"):
-            url = server.grpc_url if protocol == "grpc" else server.http_url
-            with (
-                Client(url, protocol=protocol) as sent,
-                Client(url, protocol=protocol, shared_memory=True) as shared,
-            ):
-                times: dict[int, list[float]] = {0: [], 1: []}
-                for number in range(2 * (4 * rounds + 1)):
-                    client = (sent, shared)[number % 2]
-                    began = time.perf_counter()
-                    client.read(file, max_tokens=1, max_pixels=28 * 28 * 64)
-                    times[number % 2].append(time.perf_counter() - began)
-                # the first of each opens its connection
-                row += [f"{1000 * statistics.median(one[1:]):.1f}" for one in times.values()]
-        table.add_row(title, f"{len(file) / 2**20:.2f} MiB", *row)
-    _console.print(table)
+            sent, shared = _time_requests(server, protocol, file, rounds)
+            record |= {f"{protocol}_ms": sent, f"{protocol}_shared_ms": shared}
+        records.append(record)
+    columns = [Column(title="image", value="image"), Column(title="size", value="mib", format=".2f", unit=" MiB")]
+    for protocol in ("grpc", "http"):
+        for suffix, title in (("", protocol), ("_shared", f"{protocol}, shared memory")):
+            columns.append(Column(title=title, value=f"{protocol}{suffix}_ms", format=".1f", unit=" ms"))
+    return new_figures(
+        question="What does shared memory save, by the size of what is sent?",
+        rounds=4 * rounds,
+        conditions="A request alone, one token; medians.",
+        measurements=records,
+        tables={"latency": Table(rows=("image",), columns=tuple(columns))},
+    )
+
+
+def _time_requests(server: TritonServer, protocol: ProtocolName, file: bytes, rounds: int) -> tuple[float, float]:
+    """Median milliseconds of a request, sent and in shared memory, in turn."""
+    url = server.grpc_url if protocol == "grpc" else server.http_url
+    with (
+        Client(url, protocol=protocol) as sent,
+        Client(url, protocol=protocol, shared_memory=True) as shared,
+    ):
+        times: tuple[list[float], list[float]] = ([], [])
+        for number in range(2 * (4 * rounds + 1)):
+            began = time.perf_counter()
+            (sent, shared)[number % 2].read(file, max_tokens=1, max_pixels=28 * 28 * 64)
+            times[number % 2].append(1000 * (time.perf_counter() - began))
+    # the first of each opens its connection
+    return statistics.median(times[0][1:]), statistics.median(times[1][1:])
 
 
 def _sizes() -> Iterator[tuple[str, bytes]]:

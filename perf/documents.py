@@ -1,4 +1,4 @@
-"""`python -m perf.documents`: how fast documents are, what they hold in memory, and what others feel of a long one.
+"""`python -m perf documents`: how fast documents are, what they hold in memory, and what others feel of a long one.
 
 Against the same blocks sent one by one from one client, and against the engine alone on all of them at once, which is
 the limit. The engine has one core and everything else another, in all of them.
@@ -23,7 +23,6 @@ import psutil
 import pypdfium2
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import TritonServer
@@ -33,6 +32,8 @@ from perf.bench.cores import ENGINE_CORE, ENVIRONMENT, OTHERS_CORE, pin_threads
 from perf.bench.report import percentile
 from perf.bench.systems import ENGINE
 from perf.bench.workload import NANO, Size
+from perf.figures.data import Column, Table, Value
+from perf.figures.new import Json, Save, keep, new_figures, span
 from perf.harness.documents import DPI, DrawnPage, Typesetter, write_pdf
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import classify
@@ -41,6 +42,32 @@ from perf.harness.server import server_options, start_server
 _TOKENS: Final = 24
 _ONE_BY_ONE_PAGES: Final = 4
 _IMAGES: Final = frozenset({"image", "chart", "seal", "header_image", "footer_image"})
+_TABLES: Final = {
+    "speed": Table(
+        rows=("system",),
+        columns=(
+            Column(title="system", value="system"),
+            Column(title="pages a second", value="pages_per_second", format=".2f"),
+            Column(title="document / it", value="ratio", format=".2f"),
+        ),
+    ),
+    "memory": Table(
+        rows=("pages",),
+        columns=(
+            Column(title="pages", value="pages"),
+            Column(title="all processes at most", value="peak_mib", format=".0f", unit=" MiB"),
+            Column(title="took", value="seconds", format=".0f", unit=" s"),
+        ),
+    ),
+    "waits": Table(
+        rows=("one_page",),
+        columns=(
+            Column(title="a document of one page", value="one_page"),
+            Column(title="p50", value="p50_seconds", format=".2f", unit=" s"),
+            Column(title="p95", value="p95_seconds", format=".2f", unit=" s"),
+        ),
+    ),
+}
 _console = Console(highlight=False, width=120)
 
 
@@ -57,8 +84,10 @@ def main(
     short: Annotated[int, typer.Option(min=1, help="Pages of the shorter document whose memory is compared.")] = 30,
     long: Annotated[int, typer.Option(min=1, help="Pages of the longer one.")] = 300,
     others: Annotated[int, typer.Option(min=5, help="Requests of one page, alone and beside the longer one.")] = 20,
+    save: Save = False,
+    json_file: Json = None,
 ) -> None:
-    """Measure and print."""
+    """Measure how fast documents are, what they hold in memory, and what others wait beside a long one."""
     began = time.monotonic()
     drawn = draw_pages(pages)
     pdf = write_pdf(drawn)
@@ -78,9 +107,22 @@ def main(
             pin_threads(process.pid, ENGINE_CORE if name == ENGINE else OTHERS_CORE)
         pin_threads(os.getpid(), OTHERS_CORE)
         _console.print(f"started, {len(crops)} blocks on {pages} pages, {time.monotonic() - began:.0f} s")
-        _compare_speed(client, pdf, crops, by_page, alone, pages, rounds)
-        _compare_memory(server, client, short, long)
-        _compare_waits(client, long, others)
+        records = [
+            *_compare_speed(client, pdf, crops, by_page, alone, pages, rounds),
+            *_compare_memory(server, client, short, long),
+            *_compare_waits(client, long, others),
+        ]
+    figures = new_figures(
+        question="How fast are documents, what do they hold in memory, and what do others wait beside a long one?",
+        rounds=rounds,
+        conditions=(
+            f"{NANO.description}. Drawn pages of two columns, {_TOKENS} tokens a block; ratios are document / it, with "
+            "the smallest and the largest of the rounds."
+        ),
+        measurements=records,
+        tables=_TABLES,
+    )
+    keep("documents", figures, _console, save_them=save, json_file=json_file)
     _console.print(f"{time.monotonic() - began:.0f} s in all")
 
 
@@ -114,7 +156,7 @@ def _compare_speed(
     alone: EngineAlone,
     pages: int,
     rounds: int,
-) -> None:
+) -> Iterator[dict[str, Value]]:
     rates: dict[str, list[float]] = {"document": [], "block by block, one at a time": [], "the engine alone": []}
     for _ in range(rounds):
         began = time.perf_counter()
@@ -127,30 +169,24 @@ def _compare_speed(
         began = time.perf_counter()
         asyncio.run(alone.read(Size.LINE, len(crops), len(crops), 0))
         rates["the engine alone"].append(pages / (time.perf_counter() - began))
-    table = RichTable(
-        "", "pages/s", "document / it", title=f"{pages} pages, {len(crops)} blocks, {_TOKENS} tokens each"
-    )
     for name, measured in rates.items():
-        ratios = [ours / theirs for ours, theirs in zip(rates["document"], measured, strict=True)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        table.add_row(name, f"{statistics.median(measured):.2f}", "" if name == "document" else spread)
-    _console.print(table)
+        record: dict[str, Value] = {"system": name, "pages_per_second": statistics.median(measured)}
+        if name != "document":
+            record["ratio"] = span([ours / theirs for ours, theirs in zip(rates["document"], measured, strict=True)])
+        yield record
 
 
-def _compare_memory(server: TritonServer, client: Client, short: int, long: int) -> None:
-    peaks = []
+def _compare_memory(server: TritonServer, client: Client, short: int, long: int) -> Iterator[dict[str, Value]]:
     for count in (short, long):
         pdf = write_pdf(draw_pages(count, seed=count))
         with _watch(psutil.Process(server.pid)) as memory:
             began = time.perf_counter()
             client.document(pdf, max_new_tokens=1)
             seconds = time.perf_counter() - began
-        peaks.append(memory.peak)
-        _console.print(f"{count} pages: at most {memory.peak / 2**20:.0f} MB in all processes, {seconds:.0f} s")
-    _console.print(f"memory for {long} pages / for {short}: {peaks[1] / peaks[0]:.2f}")
+        yield {"pages": count, "peak_mib": memory.peak / 2**20, "seconds": seconds}
 
 
-def _compare_waits(client: Client, long: int, count: int) -> None:
+def _compare_waits(client: Client, long: int, count: int) -> Iterator[dict[str, Value]]:
     one = write_pdf(draw_pages(1, seed=7))
     book = write_pdf(draw_pages(long, seed=8))
 
@@ -168,14 +204,10 @@ def _compare_waits(client: Client, long: int, count: int) -> None:
     beside = read_pages()
     still = not isinstance(next(stream), Document)
     stream.close()
-    title = (
-        f"a document of one page, {count} times; one of {long} pages {'was' if still else 'was no longer'} read beside"
-    )
-    table = RichTable("", "p50", "p95", title=title)
-    for name, waits in (("alone", alone), ("beside the long one", beside)):
-        table.add_row(name, f"{statistics.median(waits):.2f} s", f"{percentile(waits, 95):.2f} s")
-    _console.print(table)
-    _console.print(f"p95 beside / alone: {percentile(beside, 95) / percentile(alone, 95):.1f}")
+    if not still:
+        _console.print(f"the document of {long} pages was no longer read at the end", style="red")
+    for name, waits in (("alone", alone), (f"beside one of {long} pages", beside)):
+        yield {"one_page": name, "p50_seconds": statistics.median(waits), "p95_seconds": percentile(waits, 95)}
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""How cost grows with pixels, output tokens and requests in flight: `python -m perf.growth growth.svg`.
+"""`python -m perf growth growth.svg`: how cost grows with pixels, output tokens and requests in flight.
 
-Starts a server with the embedded checkpoint and asks it over gRPC, in rounds: what drifts hits all points alike.
+Starts a server with the embedded checkpoint and sends requests over gRPC, in rounds: what drifts hits all points alike.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ import typer
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from ocrvl.checkpoint import NANO
 from ocrvl.wire import Model
 from perf.conditions import list_gpus
+from perf.figures.data import Column, Figures, Table
+from perf.figures.new import Json, Save, keep, new_figures
 from perf.harness.loops import closed_loop
 from perf.harness.server import start_server
 from perf.harness.tensors import encode_inputs, image_tensors
 from perf.images import SizeClass, draw_files
-from perf.plots import STYLE
+from perf.plot_style import STYLE
 from training.nano.world import World
 
 _SIDES: Final = (112, 224, 336, 448, 560, 616)
@@ -54,6 +55,8 @@ class Point:
 def main(
     output: Annotated[Path, typer.Argument(help="The SVG to draw.")],
     rounds: Annotated[int, typer.Option(min=1, help="Measurements of each point; their medians are drawn.")] = 7,
+    save: Save = False,
+    json_file: Json = None,
 ) -> None:
     """Measure how cost grows, with the embedded checkpoint on this machine, and draw it."""
     series = {
@@ -63,7 +66,7 @@ def main(
     }
     with start_server() as server:
         seconds = {name: asyncio.run(_measure(server.grpc_url, points, rounds)) for name, points in series.items()}
-    _print(series, seconds)
+    keep("growth", _to_figures(series, seconds, rounds), Console(), save_them=save, json_file=json_file)
     where = ", ".join([f"{os.cpu_count()} CPU cores", *(list_gpus() or ("no GPU",))])
     _draw(output, series, seconds, f"{NANO} checkpoint, {where}, {datetime.now(UTC):%Y-%m-%d}")
 
@@ -106,12 +109,24 @@ async def _send(client: Any, point: Point) -> float:
     return time.perf_counter() - began
 
 
-def _print(series: dict[str, list[Point]], seconds: dict[str, list[float]]) -> None:
-    table = Table("", "at", "ms", "images/s")
-    for name, points in series.items():
-        for point, took in zip(points, seconds[name], strict=True):
-            table.add_row(name, f"{point.x:,}", f"{1000 * took:.0f}", f"{point.requests / took:.1f}")
-    Console().print(table)
+def _to_figures(series: dict[str, list[Point]], seconds: dict[str, list[float]], rounds: int) -> Figures:
+    columns = (
+        Column(title="grows", value="series"),
+        Column(title="at", value="x", format=","),
+        Column(title="all requests", value="ms", format=".0f", unit=" ms"),
+        Column(title="images a second", value="images_per_second", format=".1f"),
+    )
+    return new_figures(
+        question="How does cost grow with pixels, output tokens and requests in flight?",
+        rounds=rounds,
+        conditions=f"The {NANO} checkpoint; medians of the rounds.",
+        measurements=(
+            {"series": name, "x": point.x, "ms": 1000 * took, "images_per_second": point.requests / took}
+            for name, points in series.items()
+            for point, took in zip(points, seconds[name], strict=True)
+        ),
+        tables={"growth": Table(rows=("series", "x"), columns=columns)},
+    )
 
 
 def _draw(output: Path, series: dict[str, list[Point]], seconds: dict[str, list[float]], caption: str) -> None:

@@ -1,4 +1,4 @@
-"""What the doors cost: the engine's model against one with nothing in it but the engine; streams against unary.
+"""`python -m perf overhead`: the engine's model against one with nothing in it but the engine; streams against unary.
 
 Sends the same images to both in turn, 64 in flight, and prints median ratios of images per second with their 95 %
 intervals.
@@ -7,8 +7,8 @@ intervals.
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-import numpy as np
 import tritonclient.grpc.aio as triton_grpc
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.bare import install_bare_model
-from perf.compare import Ratio, measure_pairs
+from perf.compare import measure_pairs
+from perf.figures.data import Column, Table, Value
+from perf.figures.new import Json, Save, keep, new_figures, summarize
 from perf.harness.loops import closed_loop, infer_stream
 from perf.harness.server import server_options, start_server
 from perf.harness.tensors import encode_inputs, image_tensors
 from training.nano.world import World
 
-_HOP = (
+_ENGINE_INPUT = (
     Tensor.PATCHES,
     Tensor.GRID_THW,
     Tensor.SOURCE_SIZE,
@@ -54,9 +54,19 @@ class Comparison(StrEnum):
 
 
 _Side = tuple[TritonServer, Model, Sequence[list[Any]]]
-"""A server, the model that is asked, and its inputs."""
+"""A server, the model that is called, and its inputs."""
 
-_TITLES = {Comparison.ENGINE: "engine's model / bare unary model", Comparison.STREAMS: "ocr_stream / ocr"}
+_TITLES: Final = {
+    Comparison.ENGINE: "engine's model / bare model, lines",
+    Comparison.STREAMS: "streams / single answers, lines",
+}
+_COLUMNS: Final = (
+    Column(title="images a second", value="comparison"),
+    Column(title="ratio", value="ratio", format=".3f"),
+    Column(title="pairs", value="pairs"),
+    Column(title="first", value="first_per_second", format=".1f"),
+    Column(title="second", value="second_per_second", format=".1f"),
+)
 
 
 def main(
@@ -64,31 +74,48 @@ def main(
     requests: Annotated[int, typer.Option(help="Requests of one measurement.")] = 256,
     in_flight: Annotated[int, typer.Option(help="Requests in flight.")] = 64,
     only: Annotated[Comparison | None, typer.Option(help="One of the two comparisons.")] = None,
-    output: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
+    save: Save = False,
+    json_file: Json = None,
 ) -> None:
     """Compare the engine's model with a bare one, and streams with unary requests."""
     images = [World(Random(number)).line().png() for number in range(64)]
-    ask = partial(_images_per_second, requests=requests, in_flight=in_flight)
-    results: dict[str, list[tuple[float, float]]] = {}
+    measure = partial(_images_per_second, requests=requests, in_flight=in_flight)
+    records = []
     for comparison, prepare in ((Comparison.ENGINE, _engines), (Comparison.STREAMS, _streams)):
         if only not in (None, comparison):
             continue
         with ExitStack() as stack:
-            first, second = (partial(ask, *side) for side in prepare(stack, images))
+            first, second = (partial(measure, *side) for side in prepare(stack, images))
             # the first of each is for what is set up once: connections, memory
             first(), second()
-            results[_TITLES[comparison]] = measure_pairs(first, second, pairs)
-    _print(results, in_flight)
-    if output:
-        output.write_text(json.dumps(results, indent=2))
+            records.append(_record(comparison, measure_pairs(first, second, pairs)))
+    figures = new_figures(
+        question="What do this project's models cost around the engine?",
+        rounds=pairs,
+        conditions=f"Lines, {in_flight} in flight; median ratios of images a second with their 95 % intervals.",
+        measurements=records,
+        tables={"ratios": Table(rows=("comparison",), columns=_COLUMNS)},
+    )
+    keep("overhead", figures, Console(), save_them=save, json_file=json_file)
+
+
+def _record(comparison: Comparison, measured: Sequence[tuple[float, float]]) -> dict[str, Value]:
+    firsts, seconds = zip(*measured, strict=True)
+    return {
+        "comparison": _TITLES[comparison],
+        "ratio": summarize([first / second for first, second in measured]),
+        "pairs": len(measured),
+        "first_per_second": statistics.median(firsts),
+        "second_per_second": statistics.median(seconds),
+    }
 
 
 def _engines(stack: ExitStack, images: Sequence[bytes]) -> tuple[_Side, _Side]:
     """The engine's model and a bare one, in servers that have nothing else but `preprocess`."""
     models = (Model.ENGINE.value, Model.PREPROCESS.value)
-    served, bare = (_start(stack, repository, models) for repository in (find_model_repository(), _bare(stack)))
-    hops = asyncio.run(_preprocess(served, images))
-    return (served, Model.ENGINE, hops), (bare, Model.ENGINE, hops)
+    served, bare = (_start(stack, repository, models) for repository in (find_model_repository(), _make_bare(stack)))
+    inputs = asyncio.run(_preprocess(served, images))
+    return (served, Model.ENGINE, inputs), (bare, Model.ENGINE, inputs)
 
 
 def _streams(stack: ExitStack, images: Sequence[bytes]) -> tuple[_Side, _Side]:
@@ -102,7 +129,7 @@ def _start(stack: ExitStack, repository: Path, models: tuple[str, ...] = ()) -> 
     return stack.enter_context(start_server(server_options(repository, models=models)))
 
 
-def _bare(stack: ExitStack) -> Path:
+def _make_bare(stack: ExitStack) -> Path:
     """A repository that differs in the engine's model alone."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-perf-"))) / "repository"
     shutil.copytree(find_model_repository(), folder)
@@ -116,7 +143,7 @@ async def _preprocess(server: TritonServer, images: Sequence[bytes]) -> list[lis
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         for image in images:
             answer = await client.infer(Model.PREPROCESS.value, encode_inputs(image_tensors(image)))
-            made.append(encode_inputs({name: answer.as_numpy(name.value) for name in _HOP}))
+            made.append(encode_inputs({name: answer.as_numpy(name.value) for name in _ENGINE_INPUT}))
     return made
 
 
@@ -146,16 +173,6 @@ async def _stream(client: Any, model: Model, inputs: list[Any]) -> None:
     async for answer in infer_stream(client, model, inputs):
         done = answer.as_numpy(Tensor.FINISH_REASON.value) is not None
     assert done
-
-
-def _print(results: dict[str, list[tuple[float, float]]], in_flight: int) -> None:
-    table = Table("ratio", "median", "95 % interval", "pairs", "images/s (medians)", title=f"{in_flight} in flight")
-    for name, measured in results.items():
-        ratio = Ratio.of([first / second for first, second in measured])
-        firsts, seconds = (np.median(side) for side in zip(*measured, strict=True))
-        interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
-        table.add_row(name, f"{ratio.median:.3f}", interval, str(ratio.pairs), f"{firsts:.1f} / {seconds:.1f}")
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a refusal costs: processor time of the whole server for a refused request, against an accepted one.
+"""`python -m perf refusals`: processor time of the whole server for a refused request, against an accepted one.
 
 Starts a server, reads images, then fills the engine and its queue and sends requests that must be refused.
 """
@@ -16,17 +16,26 @@ import psutil
 import tritonclient.grpc.aio as triton_grpc
 import typer
 from rich.console import Console
-from rich.table import Table
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
+from perf.figures.data import Column, Table
+from perf.figures.new import Json, Save, keep, new_figures
 from perf.harness.loops import closed_loop
 from perf.harness.server import start_server
 from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
 from training.nano.world import World
 
 _SLOW: Final[dict[str, Any]] = {"regex": "[a-z]{3500}", "stop_repetition": False}
+_TABLE: Final = Table(
+    rows=("request",),
+    columns=(
+        Column(title="request", value="request"),
+        Column(title="requests", value="requests"),
+        Column(title="processor time", value="cpu_ms", format=".2f", unit=" ms"),
+    ),
+)
 _FILLINGS = (80, 160, 40)
 """Requests that fill the engine and the queue of the shipped repository, 72 and 128, and some. They come in turns: of a
 burst most are refused before the engine has taken what it can."""
@@ -35,22 +44,34 @@ burst most are refused before the engine has taken what it can."""
 def main(
     accepted: Annotated[int, typer.Option(help="Requests that are read.")] = 300,
     refused: Annotated[int, typer.Option(help="Requests that are refused.")] = 3000,
+    save: Save = False,
+    json_file: Json = None,
 ) -> None:
     """Measure processor seconds a request, of `tritonserver` and everything it started."""
     images = [World(Random(number)).line().png() for number in range(64)]
     with start_server() as server:
-        read, turned_away, busy = asyncio.run(_measure(server, images, accepted, refused))
-    table = Table("", "requests", "CPU ms a request", title="processor time of the whole server")
-    table.add_row("read (a line of text)", str(accepted), f"{1000 * read:.2f}")
-    table.add_row("refused while the engine is full", str(turned_away[0]), f"{1000 * turned_away[1]:.3f}")
-    Console().print(table)
-    print(f"a refusal costs {100 * turned_away[1] / read:.2f} % of a reading; what the engine itself does meanwhile is")
-    print(f"not counted, and what the others do while nothing is sent ({busy:.3f} CPU seconds a second) is taken off")
+        read, refusal, busy = asyncio.run(_measure(server, images, accepted, refused))
+    figures = new_figures(
+        question="What does a refused request cost?",
+        rounds=None,
+        conditions=(
+            "Processor time of the whole server for a request: a line that is read, and one that is refused while the "
+            "engine is full. What the engine does meanwhile is not counted, and what the others do while nothing is "
+            f"sent ({busy:.3f} CPU seconds a second) is taken off."
+        ),
+        measurements=(
+            {"request": "read (a line)", "requests": accepted, "cpu_ms": 1000 * read},
+            {"request": "refused while the engine is full", "requests": refused, "cpu_ms": 1000 * refusal},
+        ),
+        tables={"cpu-ms": _TABLE},
+    )
+    keep("refusals", figures, Console(), save_them=save, json_file=json_file)
 
 
 async def _measure(
     server: TritonServer, images: list[bytes], accepted: int, refused: int
-) -> tuple[float, tuple[int, float], float]:
+) -> tuple[float, float, float]:
+    """Processor seconds of a reading and of a refusal, and those a second that pass while nothing is sent."""
     root = psutil.Process(server.pid)
     async with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         inputs = [encode_inputs(image_tensors(image)) for image in images]
@@ -76,7 +97,7 @@ async def _measure(
         await client.infer(Model.CANCEL.value, cancel)
         await asyncio.gather(*filling)
     assert set(outcomes) == {"StatusCode.UNAVAILABLE"}, outcomes
-    return read, (refused, max(cost, 0.0) / refused), busy
+    return read, max(cost, 0.0) / refused, busy
 
 
 async def _send(client: Any, inputs: list[list[Any]], count: int, in_flight: int) -> Counter[str]:

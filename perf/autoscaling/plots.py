@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from perf.autoscaling.load import Day
 from perf.autoscaling.report import Row
 from perf.autoscaling.simulation import SAMPLE_SECONDS, Result
-from perf.plots import STYLE
+from perf.plot_style import STYLE
 
 
 def draw_day(path: Path, day: Day, results: Mapping[str, Result]) -> None:

@@ -17,7 +17,11 @@ def main(
     A table stands between `<!-- figures: NAME -->` and `<!-- end -->`, each on a line of its own, where NAME is a file
     without `.json`, or `NAME/TABLE` for another than its first table. The comments may be moved to any page.
     """
-    stale = [page for page in list_pages() if write_tables(page) != page.read_text("utf-8")]
+    try:
+        stale = [page for page in list_pages() if write_tables(page) != page.read_text("utf-8")]
+    except ValueError as error:
+        print(error)
+        raise typer.Exit(2) from None
     for page in stale:
         print(f"{'stale: ' if check else ''}{page.relative_to(ROOT)}")
         if not check:

@@ -18,9 +18,9 @@ from perf.figures.table import render
 
 ROOT: Final = FOLDER.parent.parent
 _PART: Final = re.compile(
-    r"(?P<begin><!-- figures: (?P<name>\S+) -->\n).*?(?P<end>^<!-- end -->$)", re.DOTALL | re.MULTILINE
+    r"(?P<begin>^<!-- figures: (?P<name>\S+) -->\n).*?(?P<end>^<!-- end -->$)", re.DOTALL | re.MULTILINE
 )
-_BEGIN: Final = re.compile(r"<!-- figures: ")
+_BEGIN: Final = re.compile(r"^<!-- figures: ", re.MULTILINE)
 
 
 def list_pages(root: Path = ROOT) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from perf.gpu.load import parse_load
 from perf.gpu.report import Record, quantile, read_run
-from perf.plots import STYLE
+from perf.plot_style import STYLE
 
 
 @dataclass(frozen=True)

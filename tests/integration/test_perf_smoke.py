@@ -14,11 +14,11 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from ocrvl.launcher.server import TritonServer
-from perf import run as perf_run
-from perf.analyzer import AnalyzerNotFound, find_perf_analyzer
-from perf.input_data import image_request
-from perf.profiles import Profile, load_profile
-from perf.run import Target, run_profile
+from perf.load import __main__ as perf_run
+from perf.load.__main__ import Target, run_profile
+from perf.load.analyzer import AnalyzerNotFound, find_perf_analyzer
+from perf.load.input_data import image_request
+from perf.load.profiles import Profile, load_profile
 
 BUNDLE = Path(__file__).parents[3] / "shared/tools/perf-analyzer-bundle"
 """A tool that continuous integration may have beside the checkout: it builds perf_analyzer for an older glibc."""

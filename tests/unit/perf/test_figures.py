@@ -7,9 +7,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from perf.figures.data import FOLDER, Column, Figures, Interval, Table, list_names, load, save
+from perf.figures.data import FOLDER, Column, Figures, Interval, Table, Value, list_names, load, save
 from perf.figures.engine import read_engine_figures
+from perf.figures.new import keep, new_figures, span, summarize
 from perf.figures.pages import list_pages, write_tables
 from perf.figures.table import render
 
@@ -122,3 +124,30 @@ def test_a_file_with_a_key_that_is_not_known_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8").replace('"rounds"', '"round"'), "utf-8")
     with pytest.raises(ValueError, match=r"fast\.json"):
         load("fast", tmp_path)
+
+
+def test_figures_of_a_run_say_when_on_what_and_by_which_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["perf", "bench", "--rounds", "2"])
+    records: list[dict[str, Value]] = [
+        {"workload": "line", "system": "a", "rate": 1 / 3},
+        {"workload": "line", "ratio": span([1.0, 3.0, 2.0])},
+    ]
+    figures = new_figures(
+        question="How fast?", rounds=2, conditions=None, measurements=records, tables={"rates": TABLE}
+    )
+    keep("fast", figures, Console(), save_them=False, json_file=tmp_path / "kept.json")
+    kept = load("kept", tmp_path)
+    assert kept == figures
+    assert kept.command == "python -m perf bench --rounds 2"
+    assert "CPU cores" in str(kept.machine)
+    assert "ocrvl" in kept.versions
+    assert kept.number("rate", workload="line") == 0.3333
+    assert kept.number("ratio", workload="line") == 2
+    assert "0.3333" in capsys.readouterr().out
+
+
+def test_an_interval_is_given_where_there_are_pairs_enough_for_one() -> None:
+    assert summarize([1.0, 2.0, 4.0]) == 2.0
+    assert summarize([1.0, 1.1, 1.2, 1.3, 1.4, 1.5]) == Interval(median=1.25, low=1.0, high=1.5)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ocrvl.address import split_address
 from ocrvl_client.metrics import HttpFetch
-from perf.measurement import EngineTime
+from perf.load.measurement import EngineTime
 
 _REQUEST = "ocrvl_request_seconds"
 _ADMISSION = "ocrvl_admission_wait_seconds"

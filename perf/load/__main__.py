@@ -1,4 +1,4 @@
-"""Runs a load profile with perf_analyzer and writes a report: `python -m perf.run PROFILE`."""
+"""`python -m perf load PROFILE`: run a load profile with perf_analyzer and write a report."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from rich.markdown import Markdown
 
 from ocrvl.launcher.locate import TritonNotFound
 from ocrvl.launcher.server import ServerFailed, TritonServer
-from perf.analyzer import AnalyzerNotFound, MeasurementFailed, find_perf_analyzer, measure
 from perf.conditions import look_around
-from perf.engine_time import MetricsReader
 from perf.harness.server import start_server
 from perf.images import SizeClass, draw_files
-from perf.input_data import COUNTS, write_input_data
-from perf.measurement import Failure, Measurement
-from perf.plots import draw_plots
-from perf.profiles import Profile, ProfileInvalid, Run, load_profile, profile_names
-from perf.report import write_csv, write_markdown
+from perf.load.analyzer import AnalyzerNotFound, MeasurementFailed, find_perf_analyzer, measure
+from perf.load.engine_time import MetricsReader
+from perf.load.input_data import COUNTS, write_input_data
+from perf.load.measurement import Failure, Measurement
+from perf.load.plots import draw_plots
+from perf.load.profiles import Profile, ProfileInvalid, Run, load_profile, profile_names
+from perf.load.report import write_csv, write_markdown
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 @dataclass(frozen=True)

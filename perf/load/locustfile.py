@@ -1,6 +1,6 @@
 """Callers of the client SDK for Locust: each reads one image after another through `ocrvl_client.Client`.
 
-    locust -f perf/locustfile.py --headless --users 4 --run-time 1m --host localhost:8001 --images receipt
+    locust -f perf/load/locustfile.py --headless --users 4 --run-time 1m --host localhost:8001 --images receipt
 
 `--host` is host and port of the protocol that `--protocol` names. perf_analyzer measures the server; this measures what
 callers of the SDK see, retries included.
@@ -18,7 +18,7 @@ from locust import User, constant, events, task
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, Retry
 from perf.images import SizeClass, draw_files
-from perf.input_data import COUNTS
+from perf.load.input_data import COUNTS
 
 # Locust's callers are greenlets of one thread. Without this a gRPC call waits in C, where gevent cannot switch: one
 # caller at a time is served, and the end of --run-time is never noticed. gevent's pool of threads works too, for ten

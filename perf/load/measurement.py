@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perf.profiles import Run
+from perf.load.profiles import Run
 
 
 @dataclass(frozen=True)

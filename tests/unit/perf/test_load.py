@@ -1,4 +1,4 @@
-"""`perf.run` and what it is made of, without a server: profiles, perf_analyzer's files, the report."""
+"""`python -m perf load` and what it is made of, without a server: profiles, perf_analyzer's files, the report."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ import yaml
 from PIL import Image
 
 from ocrvl.wire import Model
-from perf import analyzer, profiles
-from perf.analyzer import AnalyzerNotFound, MeasurementFailed, find_perf_analyzer, measure, parse_export, parse_report
 from perf.conditions import Conditions
-from perf.engine_time import EngineCounts
 from perf.images import SizeClass, draw_files
-from perf.input_data import image_request, patches_request
-from perf.measurement import EngineTime, Failure, FirstToken, Latency, Measurement, StageTime
-from perf.plots import draw_plots
-from perf.profiles import Load, ProfileInvalid, Run, load_profile, parse_run, profile_names
-from perf.report import time_parts, write_csv, write_markdown
+from perf.load import analyzer, profiles
+from perf.load.analyzer import (
+    AnalyzerNotFound,
+    MeasurementFailed,
+    find_perf_analyzer,
+    measure,
+    parse_export,
+    parse_report,
+)
+from perf.load.engine_time import EngineCounts
+from perf.load.input_data import image_request, patches_request
+from perf.load.measurement import EngineTime, Failure, FirstToken, Latency, Measurement, StageTime
+from perf.load.plots import draw_plots
+from perf.load.profiles import Load, ProfileInvalid, Run, load_profile, parse_run, profile_names
+from perf.load.report import time_parts, write_csv, write_markdown
 
 # what perf_analyzer 2.60 wrote, with --verbose-csv, about `ocr` and its steps
 ENSEMBLE = """\
@@ -80,7 +87,7 @@ def test_every_profile_that_ships_asks_a_model_that_exists(name: str) -> None:
     for run in load_profile(name).runs:
         assert run.model in set(Model)
         assert run.protocol in ("grpc", "http")
-        # what perf.run adds, or what would say the load twice
+        # what the command adds, or what would say the load twice
         assert not {"-u", "-f", "--input-data", "--concurrency-range", "--request-rate-range"} & set(run.arguments)
 
 
@@ -96,7 +103,7 @@ def test_a_folder_is_a_profile_of_several_runs() -> None:
 
 
 def test_what_the_readme_lists_is_what_there_is() -> None:
-    readme = (profiles.FOLDER.parent / "README.md").read_text("utf-8")
+    readme = (profiles.FOLDER.parents[1] / "README.md").read_text("utf-8")
     _, _, section = readme.partition("\n## Profiles\n")
     section, _, _ = section.partition("\n## ")
     rows = [line.split("|")[1].strip(" `") for line in section.splitlines() if line.startswith("| `")]
@@ -351,7 +358,7 @@ def test_nothing_measured_is_nothing_drawn(tmp_path: Path) -> None:
 
 
 def test_model_analyzer_s_configuration_names_models_that_exist() -> None:
-    config = yaml.safe_load(Path("perf/model_analyzer.yaml").read_text())
+    config = yaml.safe_load(Path("perf/load/model_analyzer.yaml").read_text())
     named = config["profile_models"].keys() | config["ensemble_composing_models"].keys()
     assert named == {Model.OCR, Model.PREPROCESS, Model.ENGINE}
     assert Path(config["model_repository"], "ocr", "config.pbtxt").is_file()

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from perf.measurement import Measurement
-from perf.profiles import Load
-from perf.report import time_parts
-
-STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-"""Text stays text: smaller files, and a reader can search them."""
+from perf.load.measurement import Measurement
+from perf.load.profiles import Load
+from perf.load.report import time_parts
+from perf.plot_style import STYLE
 
 _AXIS = {Load.CONCURRENCY: "requests in flight", Load.REQUEST_RATE: "requests a second, asked for"}
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from perf.measurement import FirstToken, Latency, Measurement, StageTime
-from perf.profiles import Run
+from perf.load.measurement import FirstToken, Latency, Measurement, StageTime
+from perf.load.profiles import Run
 
 ENVIRONMENT: Final = "PERF_ANALYZER"
 _TIMEOUT_SECONDS: Final = 900.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ocrvl.wire import Model
 from perf.conditions import Conditions
-from perf.measurement import Failure, Measurement
-from perf.profiles import Load
+from perf.load.measurement import Failure, Measurement
+from perf.load.profiles import Load
 
 _PARTS_NOTE = (
     "Means in milliseconds. The engine's are over all that it read meanwhile, the others over perf_analyzer's windows."

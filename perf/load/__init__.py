@@ -1,0 +1,1 @@
+"""Load profiles for perf_analyzer, run and reported: `python -m perf load`."""
