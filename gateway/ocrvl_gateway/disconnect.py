@@ -1,4 +1,4 @@
-"""Requests that end with their client: when it closes the connection, what was asked of the engine is cancelled."""
+"""Requests that end with their client: a closed connection cancels what runs in the engine."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ _MAX_FIELDS: Final = 5
 _MESSAGE_BYTES: Final = 2048
 _PARAM_BYTES: Final = 256
 _FIELD_BYTES: Final = 256
-"""Of a message as JSON, of what it is about, and of each part of what is said about a field: an answer that refuses is
-less than 4 KiB, whatever was sent."""
+"""Of a message as JSON, of what it is about, and of each part of a field's error: the answer is less than 4 KiB,
+whatever was sent."""
 
 _RETRY_SECONDS: Final = 2.0
 """When a full or restarting server is worth another try."""

@@ -1,4 +1,4 @@
-"""The gateway in front of the real server: with the clients that knock on its doors, and a real browser."""
+"""The gateway in front of the real server: with OpenAI's and PaddleOCR's clients, and a real browser."""
 
 from __future__ import annotations
 
@@ -85,8 +85,11 @@ def test_a_stream_puts_the_same_text_together(client: openai.OpenAI, png: bytes)
 
 
 def test_a_schema_shapes_the_text(client: openai.OpenAI, png: bytes) -> None:
-    wanted: Any = {"type": "json_schema", "json_schema": {"name": "drink", "schema": {"enum": ["tea", "milk"]}}}
-    answer = client.chat.completions.create(**chat("Which drink?", url_of(png)), response_format=wanted)
+    response_format: Any = {
+        "type": "json_schema",
+        "json_schema": {"name": "drink", "schema": {"enum": ["tea", "milk"]}},
+    }
+    answer = client.chat.completions.create(**chat("Which drink?", url_of(png)), response_format=response_format)
     assert answer.choices[0].message.content in ('"tea"', '"milk"')
 
 
@@ -115,7 +118,7 @@ def test_paddleocrs_client_runs_unchanged(gateway: str, png: bytes, tmp_path: Pa
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_caller_that_leaves_ends_its_work_in_the_engine(
+def test_a_client_that_disconnects_cancels_its_request_in_the_engine(
     stream: bool, gateway: str, server: TritonServer, png: bytes
 ) -> None:
     wait_for(lambda: metric(server, IN_FLIGHT) == 0)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
@@ -24,6 +25,7 @@ from ocrvl_gateway.settings import GatewaySettings
 from tests.support.doubles import PATIENCE
 
 IMAGE = b"\x89PNG an image"
+HALF_REQUEST = b"POST /api/document HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
 DATA_URL = "data:image/png;base64," + base64.b64encode(IMAGE).decode()
 
 
@@ -184,6 +186,17 @@ def serve_app(app: FastAPI | Callable[[], FastAPI], http: Any = "auto") -> Itera
         finally:
             server.should_exit = True
             thread.join(PATIENCE)
+
+
+def connect(url: str) -> socket.socket:
+    """A connection to this server."""
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE)
+
+
+def is_in_progress(url: str) -> bool:
+    """Whether the gateway counts an inference request in progress."""
+    return "http_requests_in_progress 0.0" not in httpx.get(url + "/metrics").text
 
 
 def chat(text: str | None = "OCR:", url: str = DATA_URL, **fields: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The request guard, middleware around the whole application: it counts every request and limits those for inference.
 
 Limits of load are checked twice, from the headers and when the body has arrived: what is refused before has cost its
-headers, and one whose body does not come holds no place among those in flight.
+headers, and one whose body does not arrive is not in flight.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class ExportContent(BaseModel):
 
 
 class DocumentExports(BaseModel):
-    """Files that were asked for."""
+    """Files that were requested."""
 
     docx: ExportContent | None = None
 

@@ -1,4 +1,4 @@
-"""No spelling of a path gets past keys and limits: what a request may do goes by the route that it reaches."""
+"""No spelling of a path gets past keys and limits: they go by the route that a request reaches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocrvl_gateway.protocol import BoundedProtocol
 from tests.support.doubles import PATIENCE, wait_until
 from tests.support.gateways import IMAGE, GatewayClient, ScriptedReader, make_app, serve_app
 
-KEY = "a-key-that-nobody-guesses"
+KEY = "a-key-of-some-length"
 KEYED = {"Authorization": f"Bearer {KEY}"}
 INFERENCE_ROUTES = {
     "/v1/chat/completions",
@@ -38,7 +38,7 @@ ENDS = (
 
 
 def spellings(path: str) -> Iterator[str]:
-    """Request targets that something on the way might take for `path`."""
+    """Request targets that a proxy or a router might take for `path`."""
     yield from (path + end for end in ENDS)
     yield from (path.upper(), path.title(), "/" + path, "/." + path, "/healthz/.." + path, "/static/.." + path)
     yield from ("/static/%2e%2e" + path, "/%2e%2e" + path, "/%0A" + path, path.replace("/", "%2F"), "%2F" + path[1:])
@@ -60,47 +60,47 @@ def answers(url: str, headers: dict[str, str]) -> Iterator[tuple[str, str, int]]
     connection.close()
 
 
-def declared(target: str) -> str:
-    """The path that a target is for, as HTTP has it."""
+def path_of(target: str) -> str:
+    """The path of a request target."""
     return unquote(urlsplit(target).path)
 
 
-def is_open(target: str) -> bool:
-    """Whether it is for a route that needs no key."""
-    return declared(target) in PUBLIC_ROUTES or declared(target).startswith("/static/")
+def is_public(target: str) -> bool:
+    """Whether its route needs no key."""
+    return path_of(target) in PUBLIC_ROUTES or path_of(target).startswith("/static/")
 
 
-def is_light(target: str) -> bool:
-    """Whether it is for a route that gives the server no work."""
-    return declared(target) in METADATA_ROUTES or declared(target).startswith(("/v1/models/", "/models/"))
+def is_metadata(target: str) -> bool:
+    """Whether its route asks nothing of the server."""
+    return path_of(target) in METADATA_ROUTES or path_of(target).startswith(("/v1/models/", "/models/"))
 
 
 @pytest.mark.parametrize("implementation", [BoundedProtocol, "h11"])
-def test_without_a_key_no_spelling_of_a_path_is_answered_but_those_of_open_routes(implementation: Any) -> None:
+def test_without_a_key_only_public_routes_are_answered_however_a_path_is_spelled(implementation: Any) -> None:
     reader = ScriptedReader()
     with serve_app(make_app(reader, api_keys=[KEY]), http=implementation) as url:
         passed = [(target, status) for _, target, status in answers(url, {}) if status not in (400, 401, 404)]
     assert not reader.requests
-    assert not [found for found in passed if not is_open(found[0])]
+    assert not [found for found in passed if not is_public(found[0])]
     # and those are answered: the matrix reaches the application
-    read = {declared(target) for target, status in passed if status == 200}
+    read = {path_of(target) for target, status in passed if status == 200}
     assert read >= {*PUBLIC_ROUTES, "/static/app.js"} - {"/static"}
 
 
 @pytest.mark.parametrize(("settings", "refusal"), [({"rate_limit": 1}, 429), ({"max_in_flight": 1}, 503)])
-def test_no_spelling_of_a_path_with_work_gets_past_a_limit(settings: dict[str, Any], refusal: int) -> None:
+def test_no_spelling_of_an_inference_path_gets_past_a_limit(settings: dict[str, Any], refusal: int) -> None:
     reader = ScriptedReader()
     reader.hangs = "max_in_flight" in settings
     with serve_app(make_app(reader, api_keys=[KEY], **settings)) as url, first_request(url, reader):
         seen = [(target, status) for _, target, status in answers(url, KEYED) if status not in (refusal, 400, 404)]
     assert len(reader.requests) == 1
-    assert not [found for found in seen if not is_open(found[0]) and not is_light(found[0])]
+    assert not [found for found in seen if not is_public(found[0]) and not is_metadata(found[0])]
     assert ("/v1/models", 200) in seen
 
 
 @contextlib.contextmanager
 def first_request(url: str, reader: ScriptedReader) -> Iterator[None]:
-    """A request that is answered, or stays under way meanwhile where the reader holds it."""
+    """A request that is answered, or stays in flight where the reader hangs."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
     connection.request("POST", "/api/document", IMAGE, KEYED)
     wait_until(lambda: reader.requests)
@@ -108,12 +108,12 @@ def first_request(url: str, reader: ScriptedReader) -> Iterator[None]:
     connection.close()
 
 
-def test_a_route_that_nobody_listed_wants_a_key_and_has_limits() -> None:
+def test_a_route_that_is_not_listed_needs_a_key_and_has_limits() -> None:
     app = make_app(ScriptedReader(), api_keys=[KEY], rate_limit=1)
 
     @app.get("/new")
     async def new() -> str:
-        return "work"
+        return "done"
 
     client = GatewayClient(app)
     assert client.get("/new").status_code == 401
@@ -126,7 +126,7 @@ def test_the_lists_of_routes_name_those_of_the_application_alone() -> None:
 
 
 @pytest.mark.parametrize("path", ["/layout-parsing%0A", "/layout-parsing/", "/x//layout-parsing", "/made/up"])
-def test_a_path_that_is_no_route_is_not_found_whoever_asks(path: str) -> None:
+def test_a_path_without_a_route_is_not_found_with_or_without_a_key(path: str) -> None:
     reader = ScriptedReader()
     answer = GatewayClient(make_app(reader, api_keys=[KEY])).post(path, json={"file": "AAAA"}, headers=KEYED)
     assert answer.status_code == 404
@@ -142,7 +142,7 @@ def test_an_error_has_the_form_of_the_route_however_its_path_was_spelled(spellin
     assert client.request("GET", spelling, headers=KEYED).json()["errorCode"] == 405
 
 
-def test_what_is_no_http_is_closed() -> None:
+def test_what_is_not_http_is_closed() -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -168,7 +168,7 @@ def test_what_is_no_http_is_closed() -> None:
         ("*", [], "127.0.0.1"),
     ],
 )
-def test_the_client_behind_proxies_is_the_last_that_is_no_proxy(
+def test_the_client_behind_proxies_is_the_last_address_that_is_not_a_proxy(
     trusted: str, forwarded: list[str], client: str
 ) -> None:
     seen: list[Any] = []

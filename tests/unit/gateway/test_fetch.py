@@ -102,16 +102,16 @@ def test_everything_else_is_refused_with_the_field_named(url: str, words: str, p
         *("2001:0:808:808::1", "fec0::1", "fc00::1", "2001:db8::1", "3fff::1", "192.88.99.1"),
     ],
 )
-def test_addresses_that_lead_out_of_the_open_network_are_none_of_it(address: str) -> None:
+def test_addresses_that_are_not_of_the_public_internet_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_addresses_of_the_open_network_are_known_in_every_form(address: str) -> None:
+def test_public_addresses_are_public_in_every_form(address: str) -> None:
     assert is_public(address)
 
 
-def test_a_listed_name_that_leads_into_a_private_network_is_refused(port: int) -> None:
+def test_a_listed_name_that_resolves_to_a_private_address_is_refused(port: int) -> None:
     with pytest.raises(BadRequest, match="private address"):
         fetch(f"http://files.example.com:{port}/a.png", port, anywhere=False)
 
@@ -121,12 +121,12 @@ def test_more_bytes_than_are_taken_are_not_read(port: int) -> None:
         fetch(f"http://files.example.com:{port}/long", port)
 
 
-def test_an_address_that_can_not_be_reached_is_said_so() -> None:
+def test_a_url_that_cannot_be_reached_is_refused() -> None:
     with pytest.raises(BadRequest, match="cannot be fetched"):
         fetch("http://files.example.com:80/a.png", 80)
 
 
-def test_an_image_by_its_address_reaches_the_server_where_hosts_are_listed(port: int) -> None:
+def test_an_image_by_its_url_reaches_the_server_where_hosts_are_listed(port: int) -> None:
     reader = ScriptedReader()
     fetcher = Fetcher(HOSTS, 1000, allows=lambda _: True, resolver=Here(), ports=(port,))
     client = GatewayClient(make_app(reader, fetcher))

@@ -1,4 +1,4 @@
-"""The gateway's door: who may come in, how often, with how much, and what is counted of it."""
+"""The request guard: API keys, rate limits, requests in flight, lengths of bodies, and metrics."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.doubles import until, wait_until
 from tests.support.gateways import IMAGE, GatewayClient, ScriptedReader, chat, make_app, serve_app
 
 CHAT = "/v1/chat/completions"
-KEY = "a-key-that-nobody-guesses"
-OTHER = "another-key-nobody-guesses"
+KEY = "a-key-of-some-length"
+OTHER = "another-key-of-some-length"
 HASHED = "sha256:" + hashlib.sha256(OTHER.encode()).hexdigest()
 
 
@@ -33,7 +33,7 @@ def series(client: GatewayClient, name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER])
-def test_a_known_key_lets_in_and_may_be_kept_as_a_hash_alone(key: str) -> None:
+def test_a_known_key_is_accepted_and_may_be_configured_as_a_hash(key: str) -> None:
     client = GatewayClient(make_app(ScriptedReader(), api_keys=[KEY, HASHED]))
     assert client.post(CHAT, json=chat(), headers=bearer(key)).status_code == 200
     assert client.get("/v1/models", headers=bearer(key)).status_code == 200
@@ -67,19 +67,19 @@ def test_health_metrics_and_the_page_need_no_key(path: str) -> None:
     assert GatewayClient(make_app(ScriptedReader(), api_keys=[KEY])).get(path).status_code == 200
 
 
-def test_a_caller_that_comes_too_often_is_told_when_to_come_again() -> None:
+def test_a_client_above_its_rate_limit_gets_a_retry_after() -> None:
     client = GatewayClient(make_app(ScriptedReader(), api_keys=[KEY, OTHER], rate_limit=2))
     statuses = [client.post(CHAT, json=chat(), headers=bearer(KEY)).status_code for _ in range(2)]
     refused = client.post(CHAT, json=chat(), headers=bearer(KEY))
     assert [*statuses, refused.status_code] == [200, 200, 429]
     assert 1 <= int(refused.headers["retry-after"]) <= 30
-    # others are not held back by it, and what gives no work is not counted
+    # other clients are not limited by it, and metadata is not counted
     assert client.post(CHAT, json=chat(), headers=bearer(OTHER)).status_code == 200
     assert client.get("/v1/models", headers=bearer(KEY)).status_code == 200
     assert series(client, "ocrvl_gateway_refusals_total", reason="rate_limit_exceeded") == 1
 
 
-def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
+def test_a_body_whose_content_length_is_too_large_is_not_read() -> None:
     reader = ScriptedReader()
     answer = GatewayClient(make_app(reader, max_body_bytes=1000)).post("/api/document", content=bytes(1001))
     assert answer.status_code == 413
@@ -89,7 +89,7 @@ def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
 
 
 @pytest.mark.parametrize(("path", "field"), [(CHAT, "error"), ("/layout-parsing", "errorCode")])
-def test_a_body_that_says_nothing_is_cut_off_while_it_is_read(path: str, field: str) -> None:
+def test_a_body_without_a_content_length_is_cut_off_while_it_is_read(path: str, field: str) -> None:
     sent = 0
 
     async def endless() -> Any:
@@ -117,7 +117,9 @@ def busy() -> Iterator[tuple[ScriptedReader, str]]:
 
 @pytest.mark.parametrize("path", [CHAT, "/layout-parsing", "/api/document"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_caller_that_goes_away_ends_its_work(path: str, stream: bool, busy: tuple[ScriptedReader, str]) -> None:
+def test_a_client_that_disconnects_cancels_its_request(
+    path: str, stream: bool, busy: tuple[ScriptedReader, str]
+) -> None:
     reader, url = busy
     body: dict[str, Any] = {"content": IMAGE}
     if path == CHAT:
@@ -136,7 +138,7 @@ def test_a_caller_that_goes_away_ends_its_work(path: str, stream: bool, busy: tu
     wait_until(lambda: reader.cancelled == 1)
 
 
-def test_a_stream_whose_caller_goes_away_is_closed() -> None:
+def test_a_stream_whose_client_disconnects_is_closed() -> None:
     closed: list[bool] = []
 
     class Endless(ScriptedReader):
@@ -154,7 +156,7 @@ def test_a_stream_whose_caller_goes_away_is_closed() -> None:
         wait_until(lambda: closed)
 
 
-def test_more_at_a_time_than_are_taken_are_refused_at_once(busy: tuple[ScriptedReader, str]) -> None:
+def test_more_than_max_in_flight_are_refused_at_once(busy: tuple[ScriptedReader, str]) -> None:
     reader, url = busy
 
     async def two() -> httpx.Response:
@@ -170,9 +172,18 @@ def test_more_at_a_time_than_are_taken_are_refused_at_once(busy: tuple[ScriptedR
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
     assert len(reader.requests) == 1
-    # the place is free again when the first has ended
+    # another is taken when the first has ended
     reader.hangs = False
     wait_until(lambda: httpx.post(url + CHAT, json=chat()).status_code == 200)
+
+
+def test_an_answer_that_takes_too_long_is_a_gateway_timeout() -> None:
+    reader = ScriptedReader()
+    reader.hangs = True
+    settings: dict[str, Any] = {"timeout": 0.1, "document_timeout": 0.1, "restructure_timeout": 0.1}
+    answer = GatewayClient(make_app(reader, **settings)).post(CHAT, json=chat())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+    assert reader.cancelled == len(reader.requests)
 
 
 def test_an_oversized_body_on_a_real_connection_ends_it() -> None:
@@ -187,7 +198,7 @@ def test_an_oversized_body_on_a_real_connection_ends_it() -> None:
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_requests_are_counted_by_route_and_status_and_by_no_path_of_a_callers_making() -> None:
+def test_requests_are_counted_by_route_and_status_and_not_by_path() -> None:
     client = GatewayClient(make_app(ScriptedReader()))
     client.post(CHAT, json=chat())
     client.post(CHAT, json={})
@@ -211,12 +222,12 @@ def test_a_request_keeps_its_id_and_gets_one_where_it_has_none_that_is_safe_to_l
     assert len(made) == 32
 
 
-def test_other_origins_are_let_in_only_where_they_are_listed() -> None:
-    asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+def test_other_origins_are_allowed_only_where_they_are_listed() -> None:
+    preflight = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
     closed = GatewayClient(make_app(ScriptedReader()))
-    assert "access-control-allow-origin" not in closed.post(CHAT, json=chat(), headers=asked).headers
+    assert "access-control-allow-origin" not in closed.post(CHAT, json=chat(), headers=preflight).headers
     opened = GatewayClient(make_app(ScriptedReader(), cors_origins=["https://app.example.com"], api_keys=[KEY]))
-    answer = opened.request("OPTIONS", CHAT, headers=asked)
+    answer = opened.request("OPTIONS", CHAT, headers=preflight)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://app.example.com")
 
 

@@ -54,7 +54,7 @@ def test_a_task_prompt_becomes_its_task_in_the_models_own_words(
     assert reader.requests[0][1] == {"task": task, "timeout": 300.0, "raw": True}
 
 
-def test_any_other_text_is_asked_as_it_is(reader: ScriptedReader, client: GatewayClient) -> None:
+def test_any_other_text_is_the_prompt(reader: ScriptedReader, client: GatewayClient) -> None:
     client.post(CHAT, json=chat("What is the total?"))
     assert reader.requests[0][1]["prompt"] == "What is the total?"
     assert reader.requests[0][1]["task"] is Task.OCR
@@ -94,12 +94,12 @@ def test_options_of_openai_and_of_vllm_reach_the_server(reader: ScriptedReader, 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "limit", "asked"), [(8192, None, None), (10, None, 10), (8192, 500, 500), (10, 500, 10)]
+    ("requested", "limit", "sent"), [(8192, None, None), (10, None, 10), (8192, 500, 500), (10, 500, 10)]
 )
-def test_a_wish_for_more_tokens_than_there_may_be_is_cut(wanted: int, limit: int | None, asked: int | None) -> None:
+def test_a_request_for_more_tokens_than_allowed_is_cut(requested: int, limit: int | None, sent: int | None) -> None:
     reader = ScriptedReader()
-    GatewayClient(make_app(reader, max_tokens=limit)).post(CHAT, json=chat(max_tokens=wanted))
-    assert reader.requests[0][1].get("max_tokens") == asked
+    GatewayClient(make_app(reader, max_tokens=limit)).post(CHAT, json=chat(max_tokens=requested))
+    assert reader.requests[0][1].get("max_tokens") == sent
 
 
 def test_text_that_repeated_itself_says_so_beside_a_reason_that_clients_know(
@@ -212,7 +212,7 @@ def test_a_body_that_is_not_json_is_refused(client: GatewayClient) -> None:
     assert "JSON" in answer.json()["error"]["message"]
 
 
-def test_a_body_that_is_not_called_json_is_told_how(client: GatewayClient) -> None:
+def test_a_body_of_another_content_type_is_refused_with_the_one_to_send(client: GatewayClient) -> None:
     answer = client.post(CHAT, content=json.dumps(chat()), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
@@ -248,7 +248,7 @@ def test_the_text_may_come_before_the_image(reader: ScriptedReader, client: Gate
         {"stream_options": None, "mm_processor_kwargs": {"min_pixels": None, "size": None}},
     ],
 )
-def test_what_asks_for_nothing_is_taken_as_vllms_server_takes_it(
+def test_fields_without_effect_are_taken_as_vllms_server_takes_them(
     fields: dict[str, Any], reader: ScriptedReader, client: GatewayClient
 ) -> None:
     answer = client.post(CHAT, json=chat(**fields))
@@ -259,14 +259,14 @@ def test_what_asks_for_nothing_is_taken_as_vllms_server_takes_it(
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 @pytest.mark.parametrize("content", ["Be brief.", [{"type": "text", "text": "Be brief."}]])
-def test_a_message_that_the_model_does_not_know_is_taken_and_said_to_have_no_effect(
+def test_a_system_message_is_taken_with_a_warning_that_it_has_no_effect(
     role: str, content: Any, reader: ScriptedReader, client: GatewayClient
 ) -> None:
     messages = [{"role": role, "content": content}, *chat()["messages"]]
-    told = client.post(CHAT, json=chat(messages=messages)).json()["warnings"]
-    assert told == [f"messages[0]: a message of the role {role} has no effect, the model knows none"]
+    warnings = client.post(CHAT, json=chat(messages=messages)).json()["warnings"]
+    assert warnings == [f"messages[0]: a message of the role {role} has no effect, the model knows none"]
     first, *others = events(client.post(CHAT, json=chat(messages=messages, stream=True)))
-    assert first["warnings"] == told
+    assert first["warnings"] == warnings
     assert not [chunk for chunk in others if "warnings" in chunk]
     assert [options["task"] for _, options in reader.requests] == [Task.OCR] * 2
 
@@ -277,19 +277,19 @@ def test_an_empty_system_message_is_no_message(content: Any, client: GatewayClie
     assert "warnings" not in client.post(CHAT, json=chat(messages=messages)).json()
 
 
-def test_a_place_in_a_request_is_counted_with_its_system_message(client: GatewayClient) -> None:
+def test_the_index_of_a_message_counts_the_system_message(client: GatewayClient) -> None:
     messages = [{"role": "system", "content": "Be brief."}, *chat(url="data:image/png,x")["messages"]]
     error = client.post(CHAT, json=chat(messages=messages)).json()["error"]
     assert error["param"] == "messages[1].content[0].image_url.url"
 
 
-def test_an_image_may_be_an_address_by_itself(reader: ScriptedReader, client: GatewayClient) -> None:
+def test_an_image_url_may_be_a_plain_string(reader: ScriptedReader, client: GatewayClient) -> None:
     content = [{"type": "image_url", "image_url": DATA_URL}, {"type": "text", "text": "OCR:"}]
     assert client.post(CHAT, json=message(content=content)).status_code == 200
     assert reader.requests[0][0] == IMAGE
 
 
-def test_a_base_url_without_v1_reaches_the_same(reader: ScriptedReader, client: GatewayClient) -> None:
+def test_a_base_url_without_v1_reaches_the_same_routes(reader: ScriptedReader, client: GatewayClient) -> None:
     assert client.post(CHAT.removeprefix("/v1"), json=chat()).status_code == 200
     assert client.get("/models").json() == client.get("/v1/models").json()
     assert client.get(f"/models/{SERVED_MODEL_NAMES[0]}").status_code == 200

@@ -95,8 +95,8 @@ def test_options_reach_the_server_in_snake_case_and_defaults_stay_the_servers(
         "topP": None,
     }
     assert client.post(PARSE, json=sent).status_code == 200
-    asked, options = reader.requests[0]
-    assert asked == IMAGE
+    file, options = reader.requests[0]
+    assert file == IMAGE
     assert options == {
         "timeout": 3600.0,
         "max_pages": 200,
@@ -124,9 +124,7 @@ def test_pages_of_a_pdf_come_in_order_with_their_sizes_and_one_that_failed_in_it
     assert result["layoutParsingResults"][1]["prunedResult"] == {"error": "it could not be drawn"}
 
 
-def test_what_is_not_as_it_was_asked_for_is_said_beside_the_blocks(
-    reader: ScriptedReader, client: GatewayClient
-) -> None:
+def test_a_warning_of_a_page_is_beside_its_blocks(reader: ScriptedReader, client: GatewayClient) -> None:
     reader.items = [page(0, 2, warning="see markdown_ignore_labels"), page(1, 2), document()]
     first, second = client.post(PARSE, json={"file": FILE}).json()["result"]["layoutParsingResults"]
     assert first["prunedResult"]["warning"] == "see markdownIgnoreLabels"
@@ -134,14 +132,12 @@ def test_what_is_not_as_it_was_asked_for_is_said_beside_the_blocks(
     assert "warning" not in second["prunedResult"]
 
 
-def test_some_pages_at_other_dots_an_inch_are_asked_for_by_fields_of_our_own(
-    reader: ScriptedReader, client: GatewayClient
-) -> None:
+def test_pages_and_dpi_are_fields_of_our_own(reader: ScriptedReader, client: GatewayClient) -> None:
     assert client.post(PARSE, json={"file": FILE, "pages": "1-2", "dpi": 72, "visualize": False}).status_code == 200
     assert reader.requests[0][1] == {"timeout": 3600.0, "max_pages": 200, "pages": "1-2", "dpi": 72}
 
 
-def test_what_the_server_says_of_options_has_the_names_that_the_caller_sent(
+def test_messages_about_options_have_the_names_that_the_client_sent(
     reader: ScriptedReader, client: GatewayClient
 ) -> None:
     reader.items = [InvalidRequest("options: use_doc_unwarping: this server has no model for it")]
@@ -149,7 +145,7 @@ def test_what_the_server_says_of_options_has_the_names_that_the_caller_sent(
     assert answer.json()["errorMsg"] == "useDocUnwarping: this server has no model for it"
 
 
-def test_a_document_for_word_comes_with_the_first_page(reader: ScriptedReader, client: GatewayClient) -> None:
+def test_a_word_document_comes_with_the_first_page(reader: ScriptedReader, client: GatewayClient) -> None:
     reader.items = [page(0, 2), page(1, 2), document(docx=b"PK word")]
     results = client.post(PARSE, json={"file": FILE, "outputFormats": ["docx"]}).json()["result"][
         "layoutParsingResults"

@@ -1,4 +1,4 @@
-"""`/restructure-pages`: PaddleX's rules, in a process that reaches nothing, takes what it may and can be ended."""
+"""`/restructure-pages`: PaddleX's rules, in a worker without network and with limits, which can be killed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_pages_become_parts_of_one_document_by_paddlex_own_rules(client: Gateway
 PRINTED = "List<String> is 2**3 of 4**5 for $5 or $6"
 
 
-def test_what_is_printed_is_shown_in_the_document_that_pages_become(client: GatewayClient) -> None:
+def test_what_is_printed_is_shown_in_the_document_of_the_pages(client: GatewayClient) -> None:
     request = {"pages": [{"prunedResult": pruned(("text", PRINTED))}], "outputFormats": ["docx"]}
     (only,) = client.post(RESTRUCTURE, json=request).json()["result"]["layoutParsingResults"]
     assert only["markdown"]["text"] == r"List\<String> is 2\*\*3 of 4\*\*5 for $5 or $6"
@@ -151,7 +151,7 @@ def encoded(size: tuple[int, int] = (29, 38), kind: str = "JPEG") -> str:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("name", [f"imgs/{CROP}", f"imgs/0007_{CROP}"])
 @pytest.mark.parametrize("together", [False, True])
-def test_a_document_for_word_has_the_images_that_came_as_base64(
+def test_a_word_document_has_the_images_that_came_as_base64(
     kind: str, name: str, together: bool, client: GatewayClient
 ) -> None:
     image = encoded(kind=kind)
@@ -168,13 +168,13 @@ def test_a_document_for_word_has_the_images_that_came_as_base64(
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """What a connection could be made to."""
+    """A socket that could be connected to."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         yield listening
 
 
-def was_left_alone(listener: socket.socket) -> bool:
+def has_no_connection(listener: socket.socket) -> bool:
     """Whether nobody has connected to it."""
     try:
         listener.accept()
@@ -199,17 +199,17 @@ def was_left_alone(listener: socket.socket) -> bool:
     ],
 )
 @pytest.mark.parametrize("more", [{}, {"outputFormats": ["docx"]}])
-def test_images_are_base64_and_never_an_address_or_a_path(
+def test_images_are_base64_and_never_a_url_or_a_path(
     value: str, more: dict[str, Any], listener: socket.socket, client: GatewayClient
 ) -> None:
     page = with_crop(value.format(port=listener.getsockname()[1]))
     answer = client.post(RESTRUCTURE, json={"pages": [page], **more})
     assert answer.status_code == 422
     assert "pages[0].markdownImages" in answer.json()["errorMsg"]
-    assert was_left_alone(listener)
+    assert has_no_connection(listener)
 
 
-def test_addresses_in_texts_and_blocks_are_followed_by_nobody(listener: socket.socket, client: GatewayClient) -> None:
+def test_urls_in_texts_and_blocks_are_not_fetched(listener: socket.socket, client: GatewayClient) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
     tags = f'<img src="{url}"><table><tr><td><img src="{url}"></td></tr></table><!DOCTYPE a SYSTEM "{url}">${url}$'
     content = pruned(("text", tags), ("table", tags), ("image", url), ("chart", url), ("formula", f"${tags}$"))
@@ -217,13 +217,13 @@ def test_addresses_in_texts_and_blocks_are_followed_by_nobody(listener: socket.s
         block["image"] = {"path": url, "img": url}
     answer = client.post(RESTRUCTURE, json={"pages": [{"prunedResult": content}] * 2, "outputFormats": ["docx"]})
     assert answer.status_code == 200, answer.text
-    assert was_left_alone(listener)
+    assert has_no_connection(listener)
 
 
 @pytest.mark.parametrize(
     ("image", "words"), [("AAAA", "expected a JPEG or PNG"), (encoded((20_000, 2_001), "PNG"), "pixels")]
 )
-def test_what_is_no_image_or_too_large_is_refused_where_a_document_shows_it(
+def test_an_image_that_is_broken_or_too_large_is_refused_where_a_document_shows_it(
     image: str, words: str, client: GatewayClient
 ) -> None:
     answer = client.post(RESTRUCTURE, json={"pages": [with_crop(image)], "outputFormats": ["docx"]})
@@ -232,17 +232,17 @@ def test_what_is_no_image_or_too_large_is_refused_where_a_document_shows_it(
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", ""])
-def test_a_body_that_is_not_called_json_is_refused(kind: str, client: GatewayClient) -> None:
+def test_a_body_of_another_content_type_is_refused(kind: str, client: GatewayClient) -> None:
     answer = client.post(RESTRUCTURE, content=b'{"pages": []}', headers={"Content-Type": kind})
     assert answer.status_code == 422
     assert "application/json" in answer.json()["errorMsg"]
 
 
-def ask(*bodies: str, seconds: float = PATIENCE) -> list[Any]:
-    """What processes answer that do what they are told, one after another; a refusal in place of an answer."""
+def run_all(*bodies: str, timeout: float = PATIENCE) -> list[Any]:
+    """The answers of workers of `tests.support.forked` to these bodies, one after another, or their refusals."""
 
     async def run() -> list[Any]:
-        pool = RestructurePool(seconds, module="tests.support.forked")
+        pool = RestructurePool(timeout, module="tests.support.forked")
         answers: list[Any] = []
         for body in bodies:
             try:
@@ -256,28 +256,28 @@ def ask(*bodies: str, seconds: float = PATIENCE) -> list[Any]:
     return asyncio.run(run())
 
 
-def test_the_process_opens_no_connection_looks_up_no_name_and_starts_no_program(listener: socket.socket) -> None:
+def test_a_worker_opens_no_connection_resolves_no_name_and_starts_no_program(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     actions = ["connect", "requests", "urllib", "look-up", "program", "shell"]
-    for action, answered in zip(actions, ask(*(f"{action} {port}" for action in actions)), strict=True):
+    for action, answered in zip(actions, run_all(*(f"{action} {port}" for action in actions)), strict=True):
         assert "is not allowed in this process" in answered["message"], (action, answered)
-    assert was_left_alone(listener)
+    assert has_no_connection(listener)
 
 
-def test_the_process_has_bounded_memory_and_those_after_it_are_others() -> None:
-    first, memory, ended, last = ask("pid", "memory", "end", "pid")
+def test_a_worker_has_bounded_memory_and_serves_one_request() -> None:
+    first, memory, ended, last = run_all("pid", "memory", "end", "pid")
     assert memory["error"] == "MemoryError"
     assert isinstance(ended, BadRequest)
     assert first["done"] != last["done"]
 
 
-def test_a_request_that_takes_too_long_is_told_so_and_its_process_ends(tmp_path: Path) -> None:
-    (refusal,) = ask(f"forever {tmp_path / 'pid'}", seconds=0.5)
+def test_a_request_that_takes_too_long_is_refused_and_its_worker_killed(tmp_path: Path) -> None:
+    (refusal,) = run_all(f"forever {tmp_path / 'pid'}", timeout=0.5)
     assert isinstance(refusal, BadRequest)
     assert "0.5 s" in refusal.message
 
 
-def test_the_process_of_a_caller_that_leaves_ends_and_its_files_go(tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_worker_of_a_cancelled_request_is_killed_and_its_files_removed(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
@@ -285,11 +285,11 @@ def test_the_process_of_a_caller_that_leaves_ends_and_its_files_go(tmp_path: Pat
         pool = RestructurePool(PATIENCE, module="tests.support.forked")
         await pool.run(b"file", "id")
         pid_file = tmp_path / "pid"
-        asked = asyncio.create_task(pool.run(f"forever {pid_file}".encode(), "id"))
+        task = asyncio.create_task(pool.run(f"forever {pid_file}".encode(), "id"))
         await until(lambda: pid_file.exists() and pid_file.read_text("ascii"))
-        asked.cancel()
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asked
+            await task
         pid = int(pid_file.read_text("ascii"))
         await until(lambda: not Path(f"/proc/{pid}").exists())
         await until(lambda: not list(tmp_path.glob("ocrvl-restructure-*")))
@@ -298,7 +298,7 @@ def test_the_process_of_a_caller_that_leaves_ends_and_its_files_go(tmp_path: Pat
     asyncio.run(leave())
 
 
-def test_where_paddlex_is_not_installed_the_caller_is_told_what_is_missing(tmp_path: Path, monkeypatch: Any) -> None:
+def test_where_paddlex_is_not_installed_the_client_is_told_what_is_missing(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "paddlex.py").write_text("raise ImportError('no', name='paddlex')\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     client = GatewayClient(make_app(ScriptedReader(), restructure_pool=RestructurePool(PATIENCE)))

@@ -40,7 +40,7 @@ def test_the_command_line_comes_before_the_environment(monkeypatch: pytest.Monke
         (["--tls", "true", "--certificate", __file__], "one goes with the other"),
     ],
 )
-def test_what_can_not_be_is_refused_by_its_name(arguments: list[str], words: str) -> None:
+def test_invalid_settings_are_refused_by_name(arguments: list[str], words: str) -> None:
     with pytest.raises(InvalidSettings, match=re.escape(words)):
         read_settings(arguments)
 

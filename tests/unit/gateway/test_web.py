@@ -1,4 +1,4 @@
-"""The page in a real browser: a file is read, boxes and texts find each other, and nothing that a model wrote acts."""
+"""The page in a real browser: a file is read, boxes and texts select each other, and no model output runs."""
 
 from __future__ import annotations
 
@@ -83,17 +83,17 @@ def web(browser: Browser, url: str, reader: ScriptedReader) -> Iterator[Page]:
 
 @contextmanager
 def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """The page, which must not complain of anything."""
+    """The page, without errors in its console."""
     context = browser.new_context(**options)
     web = context.new_page()
-    complaints: list[str] = []
-    web.on("pageerror", lambda error: complaints.append(str(error)))
-    web.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    web.on("pageerror", lambda error: errors.append(str(error)))
+    web.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     web.goto(url)
     expect(web.locator("#server")).to_have_text("the server is ready")
     yield web
     context.close()
-    assert not complaints
+    assert not errors
 
 
 def send(web: Page, name: str = "prices.pdf") -> None:
@@ -132,7 +132,7 @@ def test_a_box_finds_its_text_and_a_text_its_box(web: Page) -> None:
     assert "on" in (web.locator(".box").nth(1).get_attribute("class") or "").split()
 
 
-def test_the_keyboard_reaches_every_block_and_the_other_side(web: Page) -> None:
+def test_the_keyboard_reaches_every_block_and_its_box(web: Page) -> None:
     read(web)
     web.locator(".box").first.focus()
     web.keyboard.press("ArrowDown")
@@ -146,9 +146,9 @@ def test_the_keyboard_reaches_every_block_and_the_other_side(web: Page) -> None:
     assert web.locator(".sheet").first.locator("[tabindex='0']").count() == 2
 
 
-def test_nothing_that_a_model_wrote_acts_or_is_fetched(web: Page) -> None:
-    asked: list[str] = []
-    web.on("request", lambda request: asked.append(request.url))
+def test_nothing_in_the_model_output_runs_or_is_fetched(web: Page) -> None:
+    requested: list[str] = []
+    web.on("request", lambda request: requested.append(request.url))
     read(web)
     last = web.locator(".block").last
     last.click()
@@ -156,13 +156,13 @@ def test_nothing_that_a_model_wrote_acts_or_is_fetched(web: Page) -> None:
     assert web.evaluate("window.acted") is None
     assert last.locator("script, iframe, svg, a, img, [onclick], [onerror], [onmouseover]").count() == 0
     assert "bold" in last.inner_text()
-    assert {address.split("?")[0].rpartition("/")[2] for address in asked if address.startswith("http")} <= {
+    assert {address.split("?")[0].rpartition("/")[2] for address in requested if address.startswith("http")} <= {
         "document",
         "readyz",
     }
 
 
-def test_results_are_handed_out_whole(web: Page) -> None:
+def test_results_can_be_downloaded(web: Page) -> None:
     read(web)
     files = {}
     for kind in ("markdown", "json", "zip"):
@@ -190,16 +190,16 @@ def test_the_markdown_and_the_json_are_shown_as_they_are(web: Page) -> None:
     assert json.loads(web.locator("pre.source").first.inner_text())["width"] == 400
 
 
-def test_what_is_asked_for_reaches_the_server(web: Page, reader: ScriptedReader) -> None:
+def test_options_reach_the_server(web: Page, reader: ScriptedReader) -> None:
     web.select_option("#mode", "table")
     web.fill("#pages", " 1-2, 4 ")
     read(web)
-    asked = reader.requests[-1][1]
-    assert (asked["use_layout_detection"], asked["prompt_label"], asked["pages"]) == (False, "table", "1-2,4")
-    assert asked["return_page_images"]
+    options = reader.requests[-1][1]
+    assert (options["use_layout_detection"], options["prompt_label"], options["pages"]) == (False, "table", "1-2,4")
+    assert options["return_page_images"]
 
 
-def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReader) -> None:
+def test_errors_are_shown_as_sentences(browser: Browser, url: str, reader: ScriptedReader) -> None:
     reader.items = [InvalidRequest("it is a damaged PDF")]
     context = browser.new_context()
     web = context.new_page()
@@ -209,10 +209,10 @@ def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReade
     expect(web.locator("#status")).to_have_text("not read")
     # there is nothing to look at in another way, or to take along
     assert not web.locator("#views, #downloads, #progress, #help").locator("visible=true").count()
-    reader.items = [drawn(0, 3, *FIRST), InvalidRequest("page 2 is not there")]
+    reader.items = [drawn(0, 3, *FIRST), InvalidRequest("page 2 not found")]
     send(web)
     expect(web.locator("#problem")).to_have_text(
-        "prices.pdf was read up to 1 page, then this stopped it: page 2 is not there."
+        "prices.pdf was read up to 1 page, then this stopped it: page 2 not found."
     )
     expect(web.locator("#status")).to_have_text("ended after 1 of 3 pages")
     expect(web.locator("#get-markdown")).to_be_enabled()
@@ -222,8 +222,8 @@ def test_what_is_wrong_is_said(browser: Browser, url: str, reader: ScriptedReade
     context.close()
 
 
-def test_a_key_is_asked_for_where_one_is_wanted(browser: Browser) -> None:
-    key = "a-key-that-nobody-guesses"
+def test_an_api_key_is_prompted_for_where_one_is_required(browser: Browser) -> None:
+    key = "a-key-of-some-length"
     reader = ScriptedReader()
     with serve_app(make_app(reader, api_keys=[key])) as url:
         context = browser.new_context()
@@ -231,7 +231,7 @@ def test_a_key_is_asked_for_where_one_is_wanted(browser: Browser) -> None:
         web.goto(url)
         send(web)
         expect(web.locator("#key")).to_be_focused()
-        expect(web.locator("#problem")).to_contain_text("wants an API key")
+        expect(web.locator("#problem")).to_contain_text("requires an API key")
         web.fill("#key", key)
         web.click("#again")
         expect(web.locator("#status")).to_contain_text("done: 1 page")
@@ -246,7 +246,7 @@ def test_an_image_is_shown_while_it_is_read(web: Page, reader: ScriptedReader) -
     web.click("#stop")
 
 
-def test_stop_ends_the_work(web: Page, reader: ScriptedReader) -> None:
+def test_stop_cancels_the_request(web: Page, reader: ScriptedReader) -> None:
     ended, reader.hangs = reader.cancelled, True
     send(web)
     web.click("#stop")
@@ -282,7 +282,7 @@ def test_the_drop_area_keeps_saying_what_it_is(web: Page) -> None:
     assert web.locator("#name").inner_text() == "prices.pdf · 1 kB"
 
 
-def test_what_is_left_of_several_files_is_said(web: Page) -> None:
+def test_of_several_files_the_first_is_read_and_the_page_says_so(web: Page) -> None:
     web.evaluate(
         """() => {
             const data = new DataTransfer();
@@ -294,20 +294,20 @@ def test_what_is_left_of_several_files_is_said(web: Page) -> None:
     expect(web.locator("#status")).to_contain_text("done")
 
 
-def test_another_way_to_read_is_offered_as_soon_as_it_is_chosen(web: Page, reader: ScriptedReader) -> None:
+def test_reading_again_is_offered_as_soon_as_an_option_changes(web: Page, reader: ScriptedReader) -> None:
     read(web)
-    expect(web.locator("#again")).not_to_have_class("due")
+    expect(web.locator("#again")).not_to_have_class("changed")
     web.select_option("#mode", "table")
-    expect(web.locator("#again")).to_have_class("due")
+    expect(web.locator("#again")).to_have_class("changed")
     web.click("text=Read again as table")
-    expect(web.locator("#again")).not_to_have_class("due")
+    expect(web.locator("#again")).not_to_have_class("changed")
     expect(web.locator("#status")).to_contain_text("done: 2 pages")
     assert reader.requests[-1][1]["prompt_label"] == "table"
     web.fill("#pages", "1")
-    expect(web.locator("#again")).to_have_class("due")
+    expect(web.locator("#again")).to_have_class("changed")
 
 
-def test_an_empty_page_says_so_and_what_else_may_be_tried(web: Page, reader: ScriptedReader) -> None:
+def test_an_empty_page_offers_other_modes(web: Page, reader: ScriptedReader) -> None:
     reader.items = [drawn(0, 1), document(markdown="")]
     send(web)
     expect(web.locator(".reading")).to_contain_text("Nothing was found on this page.")
@@ -361,8 +361,8 @@ PRINTED = [
 def test_what_is_printed_is_shown_whatever_it_looks_like(web: Page, reader: ScriptedReader) -> None:
     reader.items = [drawn(0, 1, *(("text", content) for content, _ in PRINTED)), document()]
     send(web)
-    expect(web.locator(".said")).to_have_text([shown for _, shown in PRINTED])
-    assert not web.locator(".said").locator(".math, strong, code, b, h3").count()
+    expect(web.locator(".content")).to_have_text([shown for _, shown in PRINTED])
+    assert not web.locator(".content").locator(".math, strong, code, b, h3").count()
 
 
 def test_formulas_are_told_from_prices(web: Page, reader: ScriptedReader) -> None:
@@ -370,7 +370,7 @@ def test_formulas_are_told_from_prices(web: Page, reader: ScriptedReader) -> Non
     reader.items = [drawn(0, 1, ("text", r"so  $ x_1 $ is \$5 and $y^2$ is \$6"), ("table", cell)), document()]
     send(web)
     expect(web.locator(".math")).to_have_text(["x_1", "y^2", "a"])
-    expect(web.locator(".said").first).to_contain_text("is $5 and")
+    expect(web.locator(".content").first).to_contain_text("is $5 and")
     expect(web.locator("td")).to_contain_text("for $5 or $6")
 
 
@@ -380,9 +380,9 @@ def test_every_endpoint_that_the_page_names_is_a_link_that_leads_there(web: Page
     described = httpx.get(f"{url}/openapi.json").json()
     for address in addresses:
         assert httpx.get(address.partition("#")[0]).status_code == 200
-        place: Any = described
+        node: Any = described
         for part in filter(None, address.partition("#")[2].split("/")):
-            place = place[part.replace("~1", "/")]
+            node = node[part.replace("~1", "/")]
     assert len(addresses) == web.locator("footer code").count() + 1
 
 

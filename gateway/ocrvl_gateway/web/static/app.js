@@ -1,4 +1,4 @@
-// What the page does: takes a file, has it read, shows pages as they come, and hands out the results.
+// The page: takes a file, has it read, shows pages as they come, and offers the results.
 
 import { Problem, readDocument } from "./events.js";
 import { Results, copy, save } from "./results.js";
@@ -6,7 +6,7 @@ import { Sheet, waitingSheet } from "./sheet.js";
 import { count, problemOf, sizeOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { file: null, sheets: [], markdown: "", view: "text", reading: null, asked: "" };
+const state = { file: null, sheets: [], markdown: "", view: "text", reading: null, query: "" };
 
 async function read(file, others = 0) {
   state.reading?.abort();
@@ -14,19 +14,19 @@ async function read(file, others = 0) {
   state.reading = reading;
   clear();
   state.file = file;
-  state.asked = query().toString();
+  state.query = query().toString();
   $("name").textContent = `${nameOf(file)} · ${sizeOf(file.size)}${others ? `, the first of ${count(others + 1, "file")}` : ""}`;
   $("drop").classList.add("small");
   for (const id of ["results", "progress", "stop"]) $(id).hidden = false;
-  offerAgain();
+  updateReadAgain();
   const shown = /^image\/(jpeg|png|webp|bmp|gif)$/.test(file.type) ? URL.createObjectURL(file) : null;
   const waiting = waitingSheet(shown);
   $("sheets").append(waiting);
   $("progress").removeAttribute("value");
   const began = performance.now();
   const seconds = () => ((performance.now() - began) / 1000).toFixed(1);
-  const clock = setInterval(() => state.sheets.length || tell(`reading, ${Math.round(seconds())} s`), 1000);
-  tell("reading");
+  const clock = setInterval(() => state.sheets.length || setStatus(`reading, ${Math.round(seconds())} s`), 1000);
+  setStatus("reading");
   try {
     await readDocument(file, query(), $("key").value, reading.signal, {
       page(page) {
@@ -35,19 +35,19 @@ async function read(file, others = 0) {
         state.sheets.push(sheet);
         $("sheets").append(sheet.element);
         $("progress").value = page.done / page.total;
-        tell(`${page.done} of ${count(page.total, "page")}, ${seconds()} s`);
-        offerResults();
+        setStatus(`${page.done} of ${count(page.total, "page")}, ${seconds()} s`);
+        showResultActions();
       },
       document(whole) {
         state.markdown = whole.markdown;
         const failed = state.sheets.filter((sheet) => sheet.page.error).length;
-        tell(`done: ${count(state.sheets.length, "page")}, ${seconds()} s${failed ? `, ${failed} could not be read` : ""}`);
+        setStatus(`done: ${count(state.sheets.length, "page")}, ${seconds()} s${failed ? `, ${failed} could not be read` : ""}`);
         $("progress").hidden = true;
       },
     });
   } catch (error) {
     if (state.reading !== reading) return;
-    if (error.name === "AbortError") tell(`stopped after ${progress()}`);
+    if (error.name === "AbortError") setStatus(`stopped after ${readSoFar()}`);
     else fail(error);
   } finally {
     clearInterval(clock);
@@ -56,14 +56,14 @@ async function read(file, others = 0) {
     if (state.reading === reading) {
       state.reading = null;
       $("stop").hidden = true;
-      // where it was stopped it stands where it was
+      // a bar that was stopped stays where it was
       if (!state.sheets.length) $("progress").hidden = true;
-      offerAgain();
+      updateReadAgain();
     }
   }
 }
 
-/** Reads the same file in another way. */
+/** Reads the same file in another mode. */
 function readAs(mode) {
   $("mode").value = mode;
   modeChanged();
@@ -74,7 +74,7 @@ function fail(error) {
   if (!(error instanceof Problem)) console.error(error);
   $("problem").textContent = problemOf(error, nameOf(state.file), state.sheets.length);
   $("problem").hidden = false;
-  tell(state.sheets.length ? `ended after ${progress()}` : "not read");
+  setStatus(state.sheets.length ? `ended after ${readSoFar()}` : "not read");
   if (error.status === 401) {
     $("key-label").hidden = false;
     $("key").focus();
@@ -82,11 +82,11 @@ function fail(error) {
 }
 
 function clear() {
-  for (const sheet of state.sheets) sheet.forget();
+  for (const sheet of state.sheets) sheet.dispose();
   Object.assign(state, { sheets: [], markdown: "" });
   $("sheets").replaceChildren();
   $("problem").hidden = true;
-  offerResults();
+  showResultActions();
 }
 
 function query() {
@@ -103,26 +103,26 @@ function query() {
   return query;
 }
 
-// what is offered
+// actions
 
-function offerResults() {
+function showResultActions() {
   for (const id of ["views", "downloads", "help"]) $(id).hidden = !state.sheets.length;
 }
 
-/** To read again, and in what way, where that is another one than what is shown. */
-function offerAgain() {
+/** The button to read again, with the mode where another one was chosen. */
+function updateReadAgain() {
   if (!state.file) return;
-  const differs = query().toString() !== state.asked;
-  const isOther = differs && $("mode").value !== (new URLSearchParams(state.asked).get("prompt_label") ?? "");
+  const differs = query().toString() !== state.query;
+  const isOther = differs && $("mode").value !== (new URLSearchParams(state.query).get("prompt_label") ?? "");
   $("again").hidden = false;
-  $("again").classList.toggle("due", differs);
+  $("again").classList.toggle("changed", differs);
   $("again").textContent = isOther ? `Read again as ${$("mode").selectedOptions[0].text}` : "Read again";
 }
 
 function modeChanged() {
   // documents have charts, seals and pages; an image that is one block has not
   for (const id of ["charts", "seals"]) $(id).disabled = Boolean($("mode").value);
-  offerAgain();
+  updateReadAgain();
 }
 
 // results
@@ -145,9 +145,9 @@ for (const button of document.querySelectorAll("[data-view]")) {
   };
 }
 
-// what is read
+// input
 
-function take(files) {
+function readFirst(files) {
   if (files.length) read(files[0], files.length - 1);
 }
 
@@ -162,7 +162,7 @@ for (const button of document.querySelectorAll("[data-example]")) {
   };
 }
 $("file").onchange = (event) => {
-  take([...event.target.files]);
+  readFirst([...event.target.files]);
   event.target.value = ""; // so that the same file can be chosen again
 };
 $("form").onsubmit = (event) => {
@@ -170,7 +170,7 @@ $("form").onsubmit = (event) => {
   if (state.file) read(state.file);
 };
 $("stop").onclick = () => state.reading?.abort();
-document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+document.addEventListener("paste", (event) => readFirst([...event.clipboardData.files]));
 for (const name of ["dragenter", "dragover"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
@@ -181,25 +181,25 @@ document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  take([...event.dataTransfer.files]);
+  readFirst([...event.dataTransfer.files]);
 });
 $("mode").onchange = modeChanged;
-for (const id of ["pages", "charts", "seals"]) $(id).oninput = offerAgain;
+for (const id of ["pages", "charts", "seals"]) $(id).oninput = updateReadAgain;
 
 function nameOf(file) {
   return file.name || "The pasted image";
 }
 
-function progress() {
+function readSoFar() {
   const last = state.sheets.at(-1)?.page;
   return last ? `${last.done} of ${count(last.total, "page")}` : "0 pages";
 }
 
-function tell(text) {
+function setStatus(text) {
   $("status").textContent = text;
 }
 
-async function lookAtServer() {
+async function checkServer() {
   let up = false;
   try {
     up = (await fetch("readyz")).ok;
@@ -210,5 +210,5 @@ async function lookAtServer() {
   $("server").textContent = up ? "the server is ready" : "the server is not ready";
 }
 
-lookAtServer();
-setInterval(() => document.hidden || lookAtServer(), 15_000);
+checkServer();
+setInterval(() => document.hidden || checkServer(), 15_000);

@@ -170,7 +170,7 @@ function addLines(to, text) {
 }
 
 function image(source, name, images, width) {
-  // only what came with the document is shown: no address of the text's own is ever asked
+  // only what came with the document is shown: no URL of the text's own is ever requested
   if (!source || !Object.hasOwn(images, source)) return element("em", name || "image");
   const image = element("img");
   image.src = images[source];

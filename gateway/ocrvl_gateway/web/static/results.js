@@ -1,4 +1,4 @@
-// What is handed out: Markdown, JSON, an archive with the images, and the clipboard.
+// Results to save: Markdown, JSON, an archive with the images, and the clipboard.
 
 import { zip } from "./zip.js";
 

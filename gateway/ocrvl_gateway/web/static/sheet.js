@@ -28,7 +28,7 @@ export function waitingSheet(url) {
   return sheet;
 }
 
-/** A page as it came. `view` is how its text is shown; `showAs` changes it. `readAs` reads the file in another way. */
+/** A page as it came. `view` is how its text is shown; `showAs` changes it. `readAs` reads the file in another mode. */
 export class Sheet {
   constructor(page, view, readAs) {
     this.page = page;
@@ -49,14 +49,14 @@ export class Sheet {
   }
 
   /** Frees the images. */
-  forget() {
+  dispose() {
     for (const [, address] of this.addresses) URL.revokeObjectURL(address);
     if (this.imageAddress) URL.revokeObjectURL(this.imageAddress);
   }
 
-  /** What was read, without what is left of the page's own words. */
+  /** What was read, without the labels of its blocks. */
   get text() {
-    return [...this.reading.querySelectorAll(".said")].map((block) => block.innerText.trim()).join("\n\n");
+    return [...this.reading.querySelectorAll(".content")].map((block) => block.innerText.trim()).join("\n\n");
   }
 
   showAs(view) {
@@ -73,7 +73,7 @@ export class Sheet {
   }
 
   /** Marks a block on both sides, null for none. `to` is the side that is brought into view. */
-  choose(number, to) {
+  select(number, to) {
     for (const [other, pair] of this.pairs.entries()) {
       for (const side of [pair.box, pair.text]) {
         side?.classList.toggle("on", other === number);
@@ -82,7 +82,7 @@ export class Sheet {
       }
     }
     if (number === null) return;
-    this.#reach(number);
+    this.#setTabStop(number);
     this.pairs[number][to]?.scrollIntoView({ block: to === "text" ? "center" : "nearest", behavior: "smooth" });
   }
 
@@ -118,8 +118,8 @@ export class Sheet {
     for (const [number, block] of this.blocks.entries()) {
       const [left, top, right, bottom] = block.block_bbox;
       const box = document.createElementNS(SVG, "rect");
-      const place = { x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) };
-      for (const [name, value] of Object.entries(place)) box.setAttribute(name, value);
+      const attributes = { x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) };
+      for (const [name, value] of Object.entries(attributes)) box.setAttribute(name, value);
       box.classList.add("box");
       box.classList.toggle("failed", Boolean(block.error));
       box.setAttribute("role", "button");
@@ -133,16 +133,16 @@ export class Sheet {
 
   #showMarkdown() {
     const ignored = new Set(this.page.content.model_settings?.markdown_ignore_labels ?? []);
-    const out = this.blocks.filter((block) => ignored.has(block.block_label)).map((block) => nameOf(block.block_label));
-    if (out.length) {
-      const names = [...new Set(out)].join(", ");
-      this.reading.append(make("p", "note", `Markdown leaves out ${count(out.length, "block")} (${names}): see Text.`));
+    const omitted = this.blocks.filter((block) => ignored.has(block.block_label)).map((block) => nameOf(block.block_label));
+    if (omitted.length) {
+      const names = [...new Set(omitted)].join(", ");
+      this.reading.append(make("p", "note", `Markdown leaves out ${count(omitted.length, "block")} (${names}): see Text.`));
     }
     if (this.page.markdown.trim()) this.reading.append(make("pre", "source", this.page.markdown));
-    else if (!out.length) this.#showNothing();
+    else if (!omitted.length) this.#showNothing();
   }
 
-  /** Where nothing was found: what else may be tried. */
+  /** Where nothing was found: other modes to try. */
   #showNothing() {
     if (!this.page.warning) this.reading.append(make("p", "note", "Nothing was found on this page."));
     const offer = make("p", "offer", "Try it as");
@@ -168,20 +168,20 @@ export class Sheet {
       text.append(label);
       if (block.error) text.append(make("p", "note bad", sentence(`this block could not be read: ${block.error}`)));
       else {
-        const said = make("div", "said");
-        said.append(render(block.block_content, images));
-        text.append(said);
+        const content = make("div", "content");
+        content.append(render(block.block_content, images));
+        text.append(content);
       }
       this.reading.append(text);
       this.pairs[number] ??= { box: null, text };
       this.pairs[number].text = text;
     }
     if (this.blocks.every((block) => !block.block_content.trim() && !block.error)) this.#showNothing();
-    if (this.blocks.length) this.#reach(0);
+    if (this.blocks.length) this.#setTabStop(0);
   }
 
-  /** One stop for the Tab key on each side: the block that was chosen last. */
-  #reach(number) {
+  /** One stop for the Tab key on each side: the block that was selected last. */
+  #setTabStop(number) {
     for (const [other, pair] of this.pairs.entries()) {
       for (const side of [pair.box, pair.text]) side?.setAttribute("tabindex", other === number ? "0" : "-1");
     }
@@ -195,9 +195,9 @@ export class Sheet {
 
   #clicked(event) {
     const side = this.#sideOf(event.target);
-    // who marks text to copy it does not ask for a box
+    // a selection of text, to copy it, selects no box
     if (!side || !window.getSelection().isCollapsed) return;
-    this.choose(side.number, other(side.from));
+    this.select(side.number, other(side.from));
   }
 
   #pressed(event) {
@@ -207,13 +207,13 @@ export class Sheet {
     const last = this.pairs.length - 1;
     const next = { ArrowDown: number + 1, ArrowUp: number - 1, Home: 0, End: last }[event.key];
     if (next !== undefined) {
-      const there = Math.min(last, Math.max(0, next));
-      this.choose(there, other(from));
-      this.pairs[there][from]?.focus();
+      const target = Math.min(last, Math.max(0, next));
+      this.select(target, other(from));
+      this.pairs[target][from]?.focus();
     } else if (event.key === "Enter" || event.key === " ") {
-      this.choose(number, other(from));
+      this.select(number, other(from));
       this.pairs[number][other(from)]?.focus();
-    } else if (event.key === "Escape") this.choose(null);
+    } else if (event.key === "Escape") this.select(null);
     else return;
     event.preventDefault();
   }

@@ -1,4 +1,4 @@
-// What the page says: sentences with a subject.
+// Messages to the user.
 
 /** A number and its noun. */
 export function count(number, noun) {
@@ -18,7 +18,7 @@ export function sentence(text) {
 
 /** What went wrong with a file, and what can be done about it. */
 export function problemOf(error, name, done) {
-  if (error.status === 401) return `${name} was not read: the server wants an API key. Enter it above, then read again.`;
+  if (error.status === 401) return `${name} was not read: the server requires an API key. Enter it above, then read again.`;
   if (error.status === 429) return `${name} was not read: too many requests came from here. Try again in a minute.`;
   if (error.status === 503) return `${name} was not read: ${plain(error.message)}. Try again in a moment.`;
   if (done) return `${name} was read up to ${count(done, "page")}, then this stopped it: ${plain(error.message)}.`;
