@@ -1,6 +1,6 @@
 """What one model hands to the next: `preprocess` → `PackedImages` → engine → `Reading` for each image.
 
-Each message knows its tensors and checks what it is handed, because the models behind the ensemble's door can be
+Each message knows its tensors and checks what it is handed, because the models behind the ensemble can be
 called directly. The leading dimension of 1 on every tensor is Triton's batch dimension.
 """
 
@@ -32,6 +32,26 @@ class PackedImage:
 
 
 @dataclass(frozen=True)
+class CutImage:
+    """One image cut into `patches`, uint8 [P, 588], for its `task`; one that has failed has an `error` and none.
+
+    `size` is the width and height of the upright image as it was sent, in pixels.
+    """
+
+    patches: npt.NDArray[np.uint8]
+    grid: tuple[int, int, int]
+    size: tuple[int, int]
+    task: Task
+    error: str = ""
+    warning: str = ""
+
+    @classmethod
+    def failed(cls, task: Task, patch_size: int, error: str, size: tuple[int, int] = (0, 0)) -> CutImage:
+        """An image that has no patches, with its tagged message."""
+        return cls(np.empty((0, 3 * patch_size**2), np.uint8), (0, 0, 0), size, task, error)
+
+
+@dataclass(frozen=True)
 class PackedImages:
     """The images of a request, cut into patches and packed one after the other.
 
@@ -51,6 +71,20 @@ class PackedImages:
     warnings: tuple[str, ...]
     options: Options
 
+    @classmethod
+    def pack(cls, images: Sequence[CutImage], options: Options) -> PackedImages:
+        """The images of a request, of which there is at least one."""
+        return cls(
+            # one alone is not copied
+            patches=images[0].patches if len(images) == 1 else np.concatenate([image.patches for image in images]),
+            grids=np.array([image.grid for image in images], np.int64),
+            source_sizes=np.array([image.size for image in images], np.int32),
+            tasks=tuple(image.task for image in images),
+            errors=tuple(image.error for image in images),
+            warnings=tuple(image.warning for image in images),
+            options=options,
+        )
+
     def __len__(self) -> int:
         return len(self.tasks)
 
@@ -64,7 +98,7 @@ class PackedImages:
             start = stop
 
     def encode_tensors(self) -> dict[Tensor, Array]:
-        """The tensors of the hop, each with a leading 1."""
+        """The engine's input tensors, each with a leading 1."""
         return {
             Tensor.PATCHES: self.patches[None],
             Tensor.GRID_THW: self.grids[None],

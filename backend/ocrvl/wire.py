@@ -31,7 +31,7 @@ class Tensor(StrEnum):
     IMAGE = "image"
     TASK = "task"
     OPTIONS = "options"
-    # the hop from `preprocess` to the engine
+    # in, the engine (`paddleocr_vl`)
     PATCHES = "patches"
     GRID_THW = "grid_thw"
     TASKS = "tasks"

@@ -25,7 +25,7 @@ from ocrvl.imaging.decode import ImageLimits
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.launcher.server import ServerOptions
 from ocrvl.messages import PackedImages
-from ocrvl.models.engine.serve import Job
+from ocrvl.models.engine.request import unique_id
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
@@ -69,7 +69,7 @@ def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, A
                 first = first or time.perf_counter() - began
 
             image, options = packed[number % len(packed)]
-            reading = await engine.read(image, Job.begin(options), on_text if stream else None)
+            reading = await engine.read(image, options, unique_id(), on_text=on_text if stream else None)
             return Answer(reading.num_output_tokens, reading.num_input_tokens, first)
 
         return send

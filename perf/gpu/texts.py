@@ -22,7 +22,7 @@ from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.messages import Reading
-from ocrvl.models.engine.serve import Job
+from ocrvl.models.engine.request import unique_id
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
@@ -70,8 +70,8 @@ async def _read(images: list[bytes], dtype: str, eager: bool) -> list[Reading]:
         packed = Preprocessor(settings.grid, ImageLimits()).preprocess(images, [Task.OCR], Options(raw=True))
         engine = await asyncio.to_thread(VllmEngine.start, settings)
         try:
-            job = Job.begin(packed.options)
-            return await asyncio.gather(*(engine.read(image, job) for image in packed.images()))
+            reads = [engine.read(image, packed.options, unique_id()) for image in packed.images()]
+            return await asyncio.gather(*reads)
         finally:
             await asyncio.to_thread(engine.stop)
 

@@ -159,7 +159,7 @@ def test_imports_run_one_way() -> None:
         ("backend/ocrvl/wire.py", "from ocrvl.errors import OcrError"),
         ("backend/ocrvl/imaging/grid.py", "import ocrvl.messages"),
         ("backend/ocrvl/triton/loop.py", "from ocrvl import models"),
-        ("backend/ocrvl/models/stream/model.py", "from ocrvl.models.engine.serve import Job"),
+        ("backend/ocrvl/models/stream/model.py", "from ocrvl.models.engine.request import EngineRequest"),
         ("backend/ocrvl/models/background.py", "def late() -> None:\n    from ocrvl.models.cancel import model"),
         ("backend/ocrvl/launcher/server.py", "from ocrvl.triton.loop import LoopThread"),
         ("backend/ocrvl/options.py", "if TYPE_CHECKING:\n    from ocrvl.messages import Reading"),

@@ -17,7 +17,7 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from ocrvl.engine_settings import EngineSettings
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.messages import PackedImage
-from ocrvl.models.engine.serve import Job
+from ocrvl.models.engine.request import unique_id
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
@@ -58,12 +58,12 @@ class Steps:
 async def read_apart(engine: VllmEngine, image: PackedImage, steps: Steps) -> dict[str, Any]:
     """Three readings that begin apart while a long text is generated, which ends before their time is over."""
     plain = Options()
-    texts = [(await engine.read(image, Job.begin(plain))).text for _ in range(4)]
+    texts = [(await engine.read(image, plain, unique_id())).text for _ in range(4)]
     long = await begin_long_text(engine, image)
     before = len(steps.prompts)
     waiting = []
     for _ in range(3):
-        waiting.append(asyncio.create_task(engine.read(image, Job.begin(plain))))
+        waiting.append(asyncio.create_task(engine.read(image, plain, unique_id())))
         await asyncio.sleep(0.3)
     meanwhile = steps.prompts[before:]
     long.cancel()
@@ -74,11 +74,11 @@ async def read_apart(engine: VllmEngine, image: PackedImage, steps: Steps) -> di
 async def read_more_than_fit(engine: VllmEngine, image: PackedImage, steps: Steps) -> dict[str, Any]:
     """Six readings at once, of which one in two ends early, while a long text takes one of three places."""
     for _ in range(4):
-        await engine.read(image, Job.begin(Options()))
+        await engine.read(image, Options(), unique_id())
     long = await begin_long_text(engine, image)
     before = len(steps.prompts)
     lengths = [2, 5] * 3
-    readings = await asyncio.gather(*(engine.read(image, Job.begin(Options(max_tokens=n))) for n in lengths))
+    readings = await asyncio.gather(*(engine.read(image, Options(max_tokens=n), unique_id()) for n in lengths))
     is_over = long.done()
     long.cancel()
     return {
@@ -92,7 +92,7 @@ async def read_more_than_fit(engine: VllmEngine, image: PackedImage, steps: Step
 async def begin_long_text(engine: VllmEngine, image: PackedImage) -> asyncio.Task[Any]:
     options = Options(max_tokens=2000, stop_repetition=False, raw=True, regex="[a-z]{2000}")
     began = asyncio.Event()
-    task = asyncio.create_task(engine.read(image, Job.begin(options), lambda _text: began.set()))
+    task = asyncio.create_task(engine.read(image, options, unique_id(), on_text=lambda _text: began.set()))
     await began.wait()
     return task
 

@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from ocrvl.control_channel.client import ControlClient
-from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Message
+from ocrvl.control_channel.messages import Availability, AvailabilityChanged, End, Message, Taken
 from ocrvl.control_channel.server import ControlServer
+from ocrvl.errors import Cancelled
 from ocrvl.messages import PackedImages, encode_texts
 from ocrvl.metrics.definitions import CancelReason, RestartReason
-from ocrvl.models.cancel_scope import WorkRegistry
-from ocrvl.models.engine.admission import Admission
-from ocrvl.models.engine.host import EngineHost
+from ocrvl.models.cancel_scope import CancelRegistry
+from ocrvl.models.engine.admission import EngineAdmission
+from ocrvl.models.engine.dispatcher import EngineDispatcher
+from ocrvl.models.engine.request import EngineRequest
 from ocrvl.models.engine.supervisor import EnginePolicy, RunningEngine, Supervisor
-from ocrvl.models.request_record import RequestRecord
-from ocrvl.models.stream.streaming import StreamCall, StreamHost
+from ocrvl.models.stream.dispatcher import StreamDispatcher
+from ocrvl.models.stream.request import StreamRequest
+from ocrvl.postprocess import PaddleFunctions
+from ocrvl.triton.context import Call
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import EngineState, Tensor
-from tests.support.doubles import GRID, MemoryCall, NoPostprocessing, ScriptedEngine, wait_until
+from tests.support.doubles import GRID, MemoryCall, NoPostprocessing, ScriptedEngine, until, wait_until
 
 FOR_EVER = 3600.0
 """Seconds that no test lasts."""
@@ -85,21 +89,21 @@ class Workshop:
             await supervisor.stop()
 
 
-class HostBench:
-    """A host around a scripted engine, which takes `limit` images at a time, and a client on its control channel.
+class EngineBench:
+    """A dispatcher around a scripted engine, which takes `limit` images at a time, and a client on its control channel.
 
     `announced` is what the engine announces, `heard` what the client hears of streams. A restart makes a new `engine`.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, paddle: PaddleFunctions | None = None) -> None:
         self.engine = ScriptedEngine()
-        self.records: list[RequestRecord] = []
+        self.finished: list[EngineRequest] = []
         self.heard: list[Message] = []
-        self.works = WorkRegistry()
+        self.registry = CancelRegistry()
         self.loop = LoopThread("engine")
-        self.channel = ControlServer(folder / "e.sock", self.works.cancel)
+        self.channel = ControlServer(folder / "e.sock", self.registry.cancel)
         self.announced: list[Availability] = []
-        self.admission = Admission(limit, 0.0, self.announced.append)
+        self.admission = EngineAdmission(limit, 0.0, self.announced.append)
         policy = Policy()
         self.supervisor = Supervisor(self._start, policy, on_state=self._on_state, look_seconds=0.01)
         self.loop.run(self.channel.start())
@@ -107,15 +111,22 @@ class HostBench:
         self.client = ControlClient(folder, lambda _replica, message: self._hear(message))
         self.loop.run(self.client.start())
         wait_until(lambda: self.channel.knows(self.client.name))
-        self.host = EngineHost(
-            self.supervisor, self.admission, self.channel, self.works, NoPostprocessing(), GRID, self.records.append
+        self.dispatcher = EngineDispatcher(
+            self.supervisor,
+            self.channel,
+            paddle or NoPostprocessing(),
+            GRID,
+            admission=self.admission,
+            loop=self.loop,
+            registry=self.registry,
+            on_finished=self.finished.append,
         )
 
     def send(self, packed: PackedImages, *replies: str | Exception | None, **parameters: Any) -> MemoryCall:
         """A request, and what the engine will reply from now on."""
         self.engine.replies = replies or self.engine.replies
         call = MemoryCall(packed.encode_tensors(), "id-7", parameters)
-        self.host.take(call, self.loop)
+        self.dispatcher.take(call)
         return call
 
     def send_and_wait(self, packed: PackedImages, **parameters: Any) -> MemoryCall:
@@ -125,11 +136,11 @@ class HostBench:
         wait_until(lambda: self.engine.at_work == before + len(packed))
         return call
 
-    def record(self) -> RequestRecord:
-        """The one record there is."""
-        wait_until(lambda: self.records)
-        (record,) = self.records
-        return record
+    def request(self) -> EngineRequest:
+        """The one request that has its answer."""
+        wait_until(lambda: self.finished)
+        (request,) = self.finished
+        return request
 
     def stop(self) -> None:
         self.loop.drain()
@@ -153,10 +164,10 @@ Script = Callable[["Ocr", str], Awaitable[None]]
 
 
 class Ocr:
-    """The model `ocr`, the control channel, and a host of streams between them and its callers.
+    """The model `ocr`, the control channel, and a dispatcher of streams between them and its callers.
 
     For each stream it does what `script` says, and answers when that returns or raises. `asked` are the names of the
-    streams, `cancelled` those that the host had ended. Scripts may wait for `may_answer`.
+    streams, `cancelled` those that the dispatcher had ended. Scripts may wait for `may_answer`.
     """
 
     name = "client"
@@ -166,19 +177,31 @@ class Ocr:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.may_answer = False
-        self.reasons: list[CancelReason] = []
+        self.finished: list[StreamRequest] = []
         self.deltas = 0
         self.loop = LoopThread("streams")
-        self.host = StreamHost(self._ask, max_calls, on_cancelled=self.reasons.append, on_delta=self._count)
-        self.host.channel = self
+        self.dispatcher = StreamDispatcher(
+            self._call, max_calls, loop=self.loop, on_finished=self.finished.append, on_delta=self._count
+        )
+        self.dispatcher.channel = self
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that hold a call to `ocr`."""
+        return self.dispatcher.admission.admitted
+
+    @property
+    def reasons(self) -> list[CancelReason]:
+        """What ended streams here."""
+        return [request.cancelled_by for request in self.finished if request.cancelled_by]
 
     def say(self, message: Message, replica: str = "e") -> None:
         """What an engine says, from a script."""
-        self.host.on_message(replica, message)
+        self.dispatcher.on_message(replica, message)
 
     def lose(self, replica: str) -> None:
         """An engine goes away."""
-        self._on_loop(lambda: self.host.on_lost(replica))
+        self._on_loop(lambda: self.dispatcher.on_lost(replica))
 
     def hear(self, message: Message) -> None:
         """What an engine says, from a test."""
@@ -191,12 +214,12 @@ class Ocr:
         """A request that is on its way to `ocr`."""
         before = len(self.asked)
         call = self.request(options)
-        self.host.take(call, self.loop)
+        self.dispatcher.take(call)
         wait_until(lambda: len(self.asked) > before)
         return call
 
     def take_in_thread(self, call: MemoryCall) -> threading.Thread:
-        thread = threading.Thread(target=self.host.take, args=(call, self.loop), daemon=True)
+        thread = threading.Thread(target=self.dispatcher.take, args=(call,), daemon=True)
         thread.start()
         return thread
 
@@ -204,7 +227,7 @@ class Ocr:
         self.cancelled.append(token)
         return 1
 
-    async def _ask(self, call: StreamCall, address: str) -> None:
+    async def _call(self, call: Call, address: str) -> None:
         client, _, stream = address.partition("/")
         assert client == self.name
         self.asked.append(stream)
@@ -229,4 +252,17 @@ def running_ocr(script: Script, max_calls: int = 4) -> Iterator[Ocr]:
         ocr.may_answer = True
         ocr.loop.drain()
         ocr.loop.stop()
-    assert ocr.host.open_streams == 0
+    assert ocr.open_streams == 0
+
+
+async def wait_for_cancel(ocr: Ocr, stream: str) -> None:
+    """A script: the engine ends the stream when that is cancelled and `may_answer`."""
+    ocr.say(Taken(stream))
+    await until(lambda: stream in ocr.cancelled and ocr.may_answer)
+    raise Cancelled("cancelled by its token")
+
+
+async def wait_for_permission(ocr: Ocr, stream: str) -> None:
+    """A script: the stream ends without text once `ocr.may_answer`."""
+    await until(lambda: ocr.may_answer)
+    ocr.say(End(stream))

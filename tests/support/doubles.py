@@ -14,7 +14,7 @@ import pytest
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.messages import Array, PackedImage, PackedImages, Reading, decode_texts
-from ocrvl.models.engine.serve import Job
+from ocrvl.models.request import Request
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Task, Tensor
 
@@ -84,6 +84,7 @@ class MemoryCall:
         self.request_id = request_id
         self.parameters = parameters or {}
         self.trace_headers: Mapping[str, str] = {"traceparent": "00-trace"}
+        self.timeout: float | None = None
         self.is_gone = False
         self.looks = 0
         self.sent: list[Mapping[Tensor, Array]] = []
@@ -124,6 +125,14 @@ class MemoryCall:
         self._has_ended.set()
 
 
+def request_of(units: int = 1, timeout: float | None = None) -> Request[MemoryCall]:
+    """A request of so many units, which is ended after so many seconds."""
+    request = Request(MemoryCall({}))
+    request.units = units
+    request.set_timeout(timeout)
+    return request
+
+
 def assert_failed(call: MemoryCall, error: type[Exception], message: str) -> None:
     """It was answered once, with this error."""
     with pytest.raises(error, match=message):
@@ -162,8 +171,16 @@ class ScriptedEngine:
     def last_step(self) -> float:
         return time.monotonic() if self.is_stepping else self.stepped_at
 
-    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        number = image.index if job.options.seed is None else job.options.seed
+    async def read(
+        self,
+        image: PackedImage,
+        options: Options,
+        request_id: str,
+        *,
+        trace_headers: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reading:
+        number = image.index if options.seed is None else options.seed
         reply = self.replies[min(number, len(self.replies) - 1)]
         self.at_work += 1
         try:

@@ -1,4 +1,4 @@
-"""Requests that an engine has taken, and how they are ended early: by a token, or by the caller going away."""
+"""How a request is ended before its answer: by its token, by its caller going away, or by its deadline."""
 
 from __future__ import annotations
 
@@ -6,40 +6,45 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from ocrvl.errors import Cancelled
 from ocrvl.metrics.definitions import CancelReason
 
 _REMEMBER_SECONDS: Final = 600.0
 _REMEMBER_MOST: Final = 10_000
-_WORDS: Final = {
+_MESSAGES: Final = {
     CancelReason.TOKEN: "cancelled by its token",
     CancelReason.CALLER: "its caller went away",
     CancelReason.TIMEOUT: "timeout_ms has passed",
 }
 
 
-class Work:
-    """One request from when it is taken to its answer; any thread may end it. `keys` are the tokens that do."""
+class CancelScope:
+    """Ends one request, once; any thread may. `tokens` are those of a registry that do."""
 
-    def __init__(self, *keys: str) -> None:
-        self.keys = keys
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = tokens
         self._lock = threading.Lock()
         self._reason: CancelReason | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     @property
     def reason(self) -> CancelReason | None:
-        """Why it was ended; None while it was not."""
+        """Why the request was ended; None while it was not."""
         return self._reason
 
-    def attach(self, task: asyncio.Task[None]) -> None:
-        """From now on, ending the work cancels this task."""
+    def attach(self, task: asyncio.Task[Any]) -> None:
+        """From now on, ending the request cancels this task. Call it on the task's event loop."""
         with self._lock:
             self._task = task
             if self._reason is not None:
                 task.cancel()
+
+    def detach(self) -> None:
+        """From now on, nothing is cancelled any more. Call it on the task's event loop."""
+        with self._lock:
+            self._task = None
 
     def end(self, reason: CancelReason) -> bool:
         """End it; whether it had not been ended before."""
@@ -48,58 +53,64 @@ class Work:
                 return False
             self._reason = reason
             if self._task is not None:
-                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+                self._task.get_loop().call_soon_threadsafe(self._cancel_task)
             return True
 
     def error(self) -> Cancelled:
         """What its caller is told."""
-        return Cancelled(_WORDS[self._reason] if self._reason else "the server is stopping")
+        return Cancelled(_MESSAGES[self._reason] if self._reason else "the server is stopping")
 
     def check(self) -> None:
         """Raise `Cancelled` if it was ended."""
         if self._reason is not None:
             raise self.error()
 
+    def _cancel_task(self) -> None:
+        # it may have been detached since
+        if self._task is not None:
+            self._task.cancel()
 
-class WorkRegistry:
-    """All the work of an engine. A token that ends work is remembered for requests that are still on their way."""
+
+class CancelRegistry:
+    """The cancel scopes of a model's requests by their tokens.
+
+    A token that was used is remembered for requests that have not arrived yet.
+    """
 
     def __init__(self, remember_seconds: float = _REMEMBER_SECONDS, remember_most: int = _REMEMBER_MOST) -> None:
         self._remember_seconds = remember_seconds
         self._remember_most = remember_most
         self._lock = threading.Lock()
-        self._work: dict[str, set[Work]] = {}
-        self._ended: OrderedDict[str, float] = OrderedDict()
+        self._scopes: dict[str, set[CancelScope]] = {}
+        self._used: OrderedDict[str, float] = OrderedDict()
 
-    def add(self, work: Work) -> None:
-        """Take in work. It is ended at once if its token already was."""
+    def add(self, scope: CancelScope) -> None:
+        """Add the scope of a request, which is ended at once if its token was used before."""
         with self._lock:
             self._forget()
-            for key in work.keys:
-                self._work.setdefault(key, set()).add(work)
-                if key in self._ended:
-                    work.end(CancelReason.TOKEN)
+            for token in scope.tokens:
+                self._scopes.setdefault(token, set()).add(scope)
+                if token in self._used:
+                    scope.end(CancelReason.TOKEN)
 
-    def remove(self, work: Work) -> None:
-        """Forget work that has its answer."""
+    def remove(self, scope: CancelScope) -> None:
+        """Forget the scope of a request that has its answer."""
         with self._lock:
-            for key in work.keys:
-                if works := self._work.get(key):
-                    works.discard(work)
-                    if not works:
-                        del self._work[key]
+            for token in scope.tokens:
+                if scopes := self._scopes.get(token):
+                    scopes.discard(scope)
+                    if not scopes:
+                        del self._scopes[token]
 
-    def cancel(self, key: str) -> int:
-        """End all work of a token, and what comes with it in the next minutes; how much work was ended now."""
+    def cancel(self, token: str) -> int:
+        """End all requests of a token, and those that come with it in the next minutes; how many were ended now."""
         with self._lock:
-            self._ended[key] = time.monotonic()
-            self._ended.move_to_end(key)
+            self._used[token] = time.monotonic()
+            self._used.move_to_end(token)
             self._forget()
-            return sum(work.end(CancelReason.TOKEN) for work in self._work.get(key, ()))
+            return sum(scope.end(CancelReason.TOKEN) for scope in self._scopes.get(token, ()))
 
     def _forget(self) -> None:
         oldest_kept = time.monotonic() - self._remember_seconds
-        while self._ended and (
-            len(self._ended) > self._remember_most or next(iter(self._ended.values())) < oldest_kept
-        ):
-            self._ended.popitem(last=False)
+        while self._used and (len(self._used) > self._remember_most or next(iter(self._used.values())) < oldest_kept):
+            self._used.popitem(last=False)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 class LoopThread:
     """Runs coroutines; `executor` is for their blocking calls.
 
-    `drain` before `stop`, or callers whose work is under way are left without an answer.
+    `drain` before `stop`, or callers whose requests are running are left without an answer.
     """
 
     def __init__(self, name: str, executor: ThreadPoolExecutor | None = None) -> None:
@@ -31,7 +31,15 @@ class LoopThread:
 
     def submit(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine that takes care of its own errors; returns at once."""
-        self._loop.call_soon_threadsafe(self._start, coroutine)
+        self._loop.call_soon_threadsafe(self.create_task, coroutine)
+
+    def create_task(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """As `asyncio.create_task`, for callers on this loop: a task that `drain` waits for."""
+        task = self._loop.create_task(coroutine)
+        # the loop itself holds only weak references to tasks
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def drain(self) -> None:
         """Wait until everything that was submitted has ended."""
@@ -41,12 +49,6 @@ class LoopThread:
         """End the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine)
-        # the loop itself holds only weak references to tasks
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _drain(self) -> None:
         while self._tasks:

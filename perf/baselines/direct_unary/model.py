@@ -12,9 +12,10 @@ locale.setlocale(locale.LC_ALL, "C.UTF-8")
 import asyncio
 
 from ocrvl.engine_settings import EngineSettings
-from ocrvl.messages import PackedImages, encode_readings
+from ocrvl.messages import encode_readings
+from ocrvl.models.engine.reader import read_images
+from ocrvl.models.engine.request import EngineRequest
 from ocrvl.models.engine.results import finish_reading, order_readings
-from ocrvl.models.engine.serve import Job, read_images
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.postprocess import load_paddle_functions
 from ocrvl.triton import backend
@@ -43,11 +44,12 @@ class TritonPythonModel:
 
     async def _serve(self, call: backend.Call) -> None:
         try:
-            packed = PackedImages.decode_tensors(call.read, self._settings.grid)
+            request = EngineRequest(call)
+            request.decode(self._settings.grid)
             readings = [
-                finish_reading(packed, reading, self._paddle)
-                async for reading in read_images(self._engine, packed, Job.begin(packed.options, call.request_id))
+                finish_reading(request.packed, reading, self._paddle)
+                async for reading in read_images(self._engine, request)
             ]
-            call.answer(encode_readings(order_readings(packed, readings)))
+            call.answer(encode_readings(order_readings(request.packed, readings)))
         except Exception as error:
             call.fail(error)

@@ -26,8 +26,8 @@ from ocrvl.models.document.pages import open_pages
 from ocrvl.models.layout.detectors import Pixels
 from ocrvl.models.layout.model import detect_each
 from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.logfmt import quote_value
 from ocrvl.models.regions import Region
-from ocrvl.models.request_record import quote_value
 from ocrvl.options import parse_options
 from ocrvl.wire import FinishReason, Tensor
 from ocrvl_client import Reading, ServerError
@@ -37,7 +37,7 @@ from ocrvl_client._tables import rows_of
 from ocrvl_client._transports.generate import decode_event
 from stress.fuzz.bombs import jpeg_of_scans
 from tests.support import images
-from tests.support.benches import HostBench
+from tests.support.benches import EngineBench
 from tests.support.doubles import MemoryCall, assert_failed, pack
 
 LIMITS = ImageLimits()
@@ -138,11 +138,11 @@ def test_a_request_whose_parameters_can_not_be_read_has_an_answer(tmp_path: Path
         def parameters(self, _value: Any) -> None:
             pass
 
-    bench = HostBench(tmp_path, 3)
+    bench = EngineBench(tmp_path, 3)
     call = BadCall(pack().encode_tensors(), "id-7")
-    bench.host.take(call, bench.loop)
+    bench.dispatcher.take(call)
     assert_failed(call, json.JSONDecodeError, "Invalid control character")
-    assert bench.record().outcome is Outcome.INTERNAL
+    assert bench.request().outcome is Outcome.INTERNAL
     bench.stop()
 
 

@@ -264,3 +264,39 @@ def test_a_face_that_does_not_read_is_cut_off_before_its_text_fills_the_memory(
             await until(lambda: ("e", AvailabilityChanged(Availability.READY)) in client.heard)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b'{"kind":"Cancel","token":[],"number":0}', b'{"kind":"Hello","client":[]}', b"[" * 100_000],
+    ids=["token", "client", "depth"],
+)
+def test_a_client_that_sends_wrong_types_is_forgotten(tmp_path: Path, rubbish: bytes) -> None:
+    async def scenario() -> None:
+        async with running_engine(tmp_path, on_cancel=lambda token: len({token})) as engine:
+            reader, writer = await asyncio.open_unix_connection(socket_path(tmp_path, "e"))
+            writer.write(encode_message(Hello("bad")) + rubbish + b"\n")
+            await reader.readline()
+            assert await reader.read() == b""
+            writer.close()
+            assert not engine.knows("bad")
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_has_come_back_is_not_forgotten_when_its_old_connection_ends(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_engine(tmp_path) as engine:
+            writers = []
+            for _ in range(2):
+                reader, writer = await asyncio.open_unix_connection(socket_path(tmp_path, "e"))
+                writer.write(encode_message(Hello("client")))
+                await reader.readline()
+                writers.append(writer)
+            writers[0].close()
+            await asyncio.sleep(0.02)
+            is_known = engine.knows("client")
+            writers[1].close()
+            assert is_known
+
+    asyncio.run(scenario())

@@ -150,3 +150,15 @@ def test_what_is_said_about_streams_opens_nothing(gate: EngineGate, message: Mes
     gate.update("engine 0", message)
     with pytest.raises(Unavailable, match="no engine is running"):
         gate.wait(deadline=None, connect_timeout=0)
+
+
+def test_the_connect_timeout_counts_from_when_the_last_engine_was_lost() -> None:
+    gate = EngineGate()
+    gate.update("e", AvailabilityChanged(Availability.FULL))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(gate.wait, None, 0.5)
+        time.sleep(0.7)
+        gate.lose("e")
+        time.sleep(0.1)
+        gate.update("e", AvailabilityChanged(Availability.READY))
+        assert waiting.result(5) is None

@@ -1,4 +1,4 @@
-"""An instance of `cancel`: passes tokens on to the engines."""
+"""The model `cancel`: passes tokens on to the engines."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class FairLimiter:
         self._waiting: OrderedDict[object, deque[tuple[int, asyncio.Future[None]]]] = OrderedDict()
 
     @property
-    def inside(self) -> int:
+    def admitted(self) -> int:
         """Blocks on their way."""
         return self._size - self._free
 

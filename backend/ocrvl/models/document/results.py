@@ -88,6 +88,27 @@ def files_as_base64(tensors: Mapping[Tensor, Array]) -> dict[Tensor, Array]:
     }
 
 
+def finish_page(result: PageResult, pixels: npt.NDArray[np.uint8], options: DocumentOptions, index: int) -> Page:
+    """A page as it is sent, with the images that are asked for; `pixels` are its own, uint8 [height, width, 3]."""
+    content = result.pruned()
+    images = {}
+    if options.return_markdown_images:
+        images = {name: encode_jpeg(image) for name, image in result.images(options).items()}
+    if options.visualize:
+        images[f"page_{index + 1:04d}.jpg"] = draw_blocks(pixels, content["parsing_res_list"])
+    if options.return_page_images:
+        images[f"page_{index + 1:04d}_input.jpg"] = encode_jpeg(Image.fromarray(pixels))
+    markdown = result.markdown(options)
+    if "docx" not in options.output_formats:
+        result.forget_images()
+    return Page(index, markdown, content, images, warning=join_warnings(*result.warnings), result=result)
+
+
+def join_warnings(*warnings: str) -> str:
+    """Those that say something, as one."""
+    return "; ".join(filter(None, warnings))
+
+
 def encode_jpeg(image: Image.Image) -> bytes:
     """An image as a JPEG file."""
     file = io.BytesIO()

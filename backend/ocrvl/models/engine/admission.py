@@ -1,77 +1,60 @@
-"""Admission to the engine: how many images are inside, and who waits."""
+"""Admission to the engine, which may be down, and tells its availability."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any
 
 from ocrvl.control_channel.messages import Availability
-from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
-from ocrvl.models.cancel_scope import Work
-
-_LOOK_SECONDS: Final = 0.05
-"""How often a request that waits looks whether it was ended."""
+from ocrvl.errors import InvalidArgument, Unavailable
+from ocrvl.models.admission import Admission
+from ocrvl.models.request import Request
 
 
-class Admission:
-    """At most `limit` images inside at a time; `enter` blocks for the rest.
+class EngineAdmission(Admission):
+    """Admits at most `limit` images at a time, and none while the engine is down, as it is at first.
 
-    It is called from the model's `execute`: while it blocks, Triton hands the instance nothing, and what waits is in
-    Triton's queue under Triton's rules. While the engine is down a request is held for `hold_seconds`, during which
-    other instances take the others, and is then refused. `on_availability` is told every availability; it
-    begins down.
+    A request that comes while it is down is held for `hold_seconds`, during which other instances take the others, and
+    is then refused. `on_availability` is told every change, and that the engine is full for as long as one waits.
     """
 
     def __init__(self, limit: int, hold_seconds: float, on_availability: Callable[[Availability], None]) -> None:
-        self.limit = limit
+        super().__init__(limit)
         self._hold_seconds = hold_seconds
-        self._on_door = on_availability
-        self._changed = threading.Condition()
-        self._inside = 0
+        self._on_availability = on_availability
         self._is_up = False
+        self._down_since = time.monotonic()
 
-    @property
-    def inside(self) -> int:
-        """Images that were let in and have not left."""
-        return self._inside
+    def enter(self, request: Request[Any]) -> None:
+        """Wait until the engine can take the request's images.
 
-    def enter(self, images: int, work: Work, deadline: float | None) -> None:
-        """Wait until there is room, and take it; `leave` gives it back.
-
-        `deadline` is in seconds of `time.monotonic`. Raises `InvalidArgument` for a request that never fits,
-        `Unavailable` where the engine is not running, `Cancelled` for work that was ended or past its deadline.
+        Raises `InvalidArgument` for a request that never fits, `Unavailable` where the engine is down, `Cancelled` for
+        one that is ended before.
         """
-        if images > self.limit:
-            raise InvalidArgument(f"{images} images in one request, the engine takes {self.limit} at a time")
-        down_since: float | None = None
+        if request.units > self.limit:
+            raise InvalidArgument(f"{request.units} images in one request, the engine takes {self.limit} at a time")
         with self._changed:
             try:
-                while not self._is_up or self._inside + images > self.limit:
-                    self._on_door(Availability.FULL if self._is_up else Availability.DOWN)
-                    work.check()
-                    now = time.monotonic()
-                    down_since = None if self._is_up else down_since or now
-                    if deadline is not None and now >= deadline:
-                        raise Cancelled("timeout_ms has passed before the engine could take the request")
-                    if down_since is not None and now >= down_since + self._hold_seconds:
-                        raise Unavailable("the engine is restarting: send the request again in a while")
-                    self._changed.wait(_LOOK_SECONDS)
-                work.check()
-                self._inside += images
+                super().enter(request)
             finally:
-                self._on_door(Availability.READY if self._is_up else Availability.DOWN)
-
-    def leave(self, images: int) -> None:
-        """Give back the room of a request that has its answer."""
-        with self._changed:
-            self._inside -= images
-            self._changed.notify_all()
+                self._on_availability(Availability.READY if self._is_up else Availability.DOWN)
 
     def set_up(self, is_up: bool) -> None:
         """Whether the engine is running."""
         with self._changed:
+            if self._is_up and not is_up:
+                self._down_since = time.monotonic()
             self._is_up = is_up
             self._changed.notify_all()
-            self._on_door(Availability.READY if is_up else Availability.DOWN)
+            self._on_availability(Availability.READY if is_up else Availability.DOWN)
+
+    def _can_admit(self, request: Request[Any]) -> bool:
+        return self._is_up and super()._can_admit(request)
+
+    def _check_waiting(self, request: Request[Any]) -> None:
+        self._on_availability(Availability.FULL if self._is_up else Availability.DOWN)
+        super()._check_waiting(request)
+        held_since = max(request.taken_at, self._down_since)
+        if not self._is_up and time.monotonic() >= held_since + self._hold_seconds:
+            raise Unavailable("the engine is restarting: send the request again in a while")

@@ -1,4 +1,4 @@
-"""An instance of `paddleocr_vl`: an engine under supervision, its admission, its control channel."""
+"""The model `paddleocr_vl`: an engine under supervision, its admission, its control channel."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ocrvl.engine_settings import EngineSettings
 from ocrvl.metrics.definitions import EngineMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics, repeat
-from ocrvl.models.cancel_scope import WorkRegistry
-from ocrvl.models.engine.admission import Admission
+from ocrvl.models.cancel_scope import CancelRegistry
+from ocrvl.models.engine.admission import EngineAdmission
 from ocrvl.models.engine.devices import device_environment
-from ocrvl.models.engine.host import Call, EngineHost
+from ocrvl.models.engine.dispatcher import EngineDispatcher
+from ocrvl.models.engine.request import EngineRequest
 from ocrvl.models.engine.startup_lock import startup_lock
 from ocrvl.models.engine.supervisor import EnginePolicy, Supervisor
 from ocrvl.models.engine.vllm_engine import VllmEngine, gpu_memory
 from ocrvl.models.engine.warmup import warm_up
-from ocrvl.models.request_record import RequestRecord
 from ocrvl.postprocess import load_paddle_functions
 from ocrvl.processes import descendants, kill
 from ocrvl.settings import EngineModelSettings, parse_parameters
-from ocrvl.triton.context import Log, ModelContext
+from ocrvl.triton.context import Call, Log, ModelContext
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import EngineState, Model
 
@@ -46,8 +46,8 @@ class EngineModel:
         self._settings = parse_parameters(EngineModelSettings, context.parameters, context.config_file)
         self._engine_settings = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
         self._loop = LoopThread("engine")
-        self._works = WorkRegistry()
-        self._channel = ControlServer(socket_path(channel_folder(), context.replica), self._works.cancel)
+        self._registry = CancelRegistry()
+        self._channel = ControlServer(socket_path(channel_folder(), context.replica), self._registry.cancel)
         self._supervisor = Supervisor(
             self._start_engine,
             EnginePolicy(
@@ -77,7 +77,7 @@ class EngineModel:
             os.environ.setdefault("VLLM_PLUGINS", "")
         max_num_seqs = self._engine_settings.max_num_seqs
         prefetch_requests = self._settings.prefetch_requests
-        self._admission = Admission(
+        self._admission = EngineAdmission(
             max_num_seqs + (max(1, max_num_seqs // 8) if prefetch_requests is None else prefetch_requests),
             # where this is the only engine, a request that is held could not be taken by another meanwhile
             hold_seconds=self._settings.hold_seconds if self._context.replicas > 1 else 0.0,
@@ -87,16 +87,17 @@ class EngineModel:
         end_with_server()
         self._loop.run(self._channel.start())
         self._loop.run(self._supervisor.run())
-        self._host = EngineHost(
+        self._dispatcher = EngineDispatcher(
             self._supervisor,
-            self._admission,
             self._channel,
-            self._works,
             load_paddle_functions(),
             self._engine_settings.grid,
-            self._on_finished,
+            admission=self._admission,
+            loop=self._loop,
+            registry=self._registry,
+            on_finished=self._on_finished,
         )
-        self._stop_looking = look_after_callers(self._host.end_abandoned, _ABANDONED_SECONDS)
+        self._stop_looking = look_after_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
         seconds = self._settings.trim_memory_seconds
         self._stop_trimming = (
             repeat(lambda: self._loop.run(self._supervisor.trim_memory()), seconds, "memory")
@@ -115,7 +116,7 @@ class EngineModel:
 
     def take(self, call: Call) -> None:
         """Take a request in; waits while the engine is full."""
-        self._host.take(call, self._loop)
+        self._dispatcher.take(call)
 
     @property
     def is_ready(self) -> bool:
@@ -151,7 +152,7 @@ class EngineModel:
         self._admission.set_up(state is EngineState.READY)
 
     def _set_gauges(self) -> None:
-        self._metrics.images_in_flight.set(self._admission.inside)
+        self._metrics.images_in_flight.set(self._admission.admitted)
         if (last_step := self._supervisor.last_step) is not None:
             self._metrics.last_step.set(time.time() - (time.monotonic() - last_step))
         for device, memory in gpu_memory().items():
@@ -160,15 +161,15 @@ class EngineModel:
                 memory.total * self._engine_settings.gpu_memory_utilization
             )
 
-    def _on_finished(self, record: RequestRecord) -> None:
-        self._metrics.requests.labels(record.outcome).inc()
-        self._metrics.request_seconds.observe(record.seconds)
-        self._metrics.admission_wait.observe(record.waited)
-        if record.outcome is Outcome.OK:
-            self._metrics.images.inc(record.images)
-        if record.cancelled_by:
-            self._metrics.cancellations.labels(record.cancelled_by).inc()
+    def _on_finished(self, request: EngineRequest) -> None:
+        self._metrics.requests.labels(request.outcome).inc()
+        self._metrics.request_seconds.observe(request.seconds)
+        self._metrics.admission_wait.observe(request.waited)
+        if request.outcome is Outcome.OK:
+            self._metrics.images.inc(request.images)
+        if request.cancelled_by:
+            self._metrics.cancellations.labels(request.cancelled_by).inc()
         if self._settings.log_requests:
             # a document of many pages would bury the other requests; what goes wrong is always told
-            write = self._log.verbose if record.is_part and record.outcome is Outcome.OK else self._log.info
-            write(record.line())
+            write = self._log.verbose if request.is_part and request.outcome is Outcome.OK else self._log.info
+            write(request.line())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from ocrvl.errors import Unavailable
 from ocrvl.messages import PackedImage, Reading
 from ocrvl.metrics.definitions import RestartReason
-from ocrvl.models.engine.serve import Job
+from ocrvl.models.engine.reader import Engine
+from ocrvl.options import Options
 from ocrvl.restart import FailureHistory, RestartPolicy
 from ocrvl.wire import EngineState
 
@@ -26,7 +27,7 @@ class EnginePolicy(RestartPolicy):
     stall_seconds: float = 60.0
 
 
-class RunningEngine(Protocol):
+class RunningEngine(Engine, Protocol):
     """An engine that was started."""
 
     @property
@@ -36,9 +37,6 @@ class RunningEngine(Protocol):
     @property
     def last_step(self) -> float:
         """When it last did a step, in seconds of `time.monotonic`."""
-
-    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        """Read one image."""
 
     async def trim_memory(self) -> bool:
         """Return memory that was freed to the system; whether there was any."""
@@ -103,7 +101,15 @@ class Supervisor:
         if self._engine:
             await asyncio.to_thread(self._engine.stop)
 
-    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+    async def read(
+        self,
+        image: PackedImage,
+        options: Options,
+        request_id: str,
+        *,
+        trace_headers: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reading:
         """Read one image. Raises what the engine raises, and `Unavailable` where it stops meanwhile."""
         if self._engine is None:
             what = "has failed too often" if self.state is EngineState.GAVE_UP else "is restarting"
@@ -115,7 +121,7 @@ class Supervisor:
         self._readers.add(task)
         self._has_worked = True
         try:
-            return await self._engine.read(image, job, on_text)
+            return await self._engine.read(image, options, request_id, trace_headers=trace_headers, on_text=on_text)
         except asyncio.CancelledError:
             if task not in self._forsaken:
                 raise

@@ -24,7 +24,6 @@ from ocrvl.engine_settings import EngineSettings
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.messages import PackedImage, Reading
-from ocrvl.models.engine.serve import Job
 from ocrvl.options import Options
 from ocrvl.processes import descendants, kill
 from ocrvl.prompts import TASK_PROMPTS, PromptRenderer
@@ -196,18 +195,25 @@ class VllmEngine:
                 return any(await asyncio.wait_for(self.llm.collective_rpc(TRIM_MEMORY), _TRIM_SECONDS))
         return False
 
-    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+    async def read(
+        self,
+        image: PackedImage,
+        options: Options,
+        request_id: str,
+        *,
+        trace_headers: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reading:
         """Generate one image's text; `on_text` gets it piece by piece, in whole characters, as it comes.
 
         Without `on_text` vLLM is asked for the end result alone, and not one token passes through here. Cancelling
         the coroutine ends generation in vLLM. Raises `InvalidArgument` for an image or options that the model can
         not take, `Unavailable` where the engine is gone.
         """
-        request_id = f"{job.name}-{image.index}"
-        engine_input = self.render_input(image, job.options.prompt, request_id)
+        engine_input = self.render_input(image, options.prompt, request_id)
         num_input_tokens = len(engine_input["prompt_token_ids"])
-        params = self._sampling_params(image.task, job.options, num_input_tokens, stream=on_text is not None)
-        traced = job.trace_headers if job.trace_headers and await self.llm.is_tracing_enabled() else None
+        params = self._sampling_params(image.task, options, num_input_tokens, stream=on_text is not None)
+        traced = trace_headers if trace_headers and await self.llm.is_tracing_enabled() else None
         text, num_output_tokens = "", 0
         try:
             async for output in self.llm.generate(engine_input, params, request_id, trace_headers=traced):

@@ -10,7 +10,8 @@ import numpy as np
 from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.messages import PackedImage
-from ocrvl.models.engine.serve import Engine, Job
+from ocrvl.models.engine.reader import Engine
+from ocrvl.models.engine.request import unique_id
 from ocrvl.options import Options
 from ocrvl.wire import Task
 
@@ -27,15 +28,15 @@ async def warm_up(engine: Engine, grid: PixelGrid, step_tokens: int) -> None:
     """
     small, large = (_white(grid, pixels) for pixels in (grid.min_pixels, grid.max_pixels))
     plain = Options(max_tokens=8, raw=True)
-    await engine.read(small, Job.begin(plain, _NAME))
+    await engine.read(small, plain, unique_id(_NAME))
     # a model's length that leaves no room for the largest image is for its callers to be told
     with suppress(InvalidArgument):
-        await engine.read(large, Job.begin(plain, _NAME))
+        await engine.read(large, plain, unique_id(_NAME))
         # the first one goes alone, while the others arrive
         together = 1 + step_tokens * grid.merge_size**2 // len(large.patches)
-        await asyncio.gather(*(engine.read(large, Job.begin(plain, _NAME)) for _ in range(together)))
-    await engine.read(small, Job.begin(plain.model_copy(update={"regex": "[a-z]{8}"}), _NAME))
-    await asyncio.gather(*(engine.read(small, Job.begin(plain, _NAME)) for _ in range(_TOGETHER)))
+        await asyncio.gather(*(engine.read(large, plain, unique_id(_NAME)) for _ in range(together)))
+    await engine.read(small, plain.model_copy(update={"regex": "[a-z]{8}"}), unique_id(_NAME))
+    await asyncio.gather(*(engine.read(small, plain, unique_id(_NAME)) for _ in range(_TOGETHER)))
 
 
 def _white(grid: PixelGrid, pixels: int) -> PackedImage:

@@ -1,4 +1,4 @@
-"""An instance of `layout`: pages in, their blocks in reading order out."""
+"""The model `layout`: pages in, their blocks in reading order out."""
 
 from __future__ import annotations
 

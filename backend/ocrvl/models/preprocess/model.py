@@ -1,13 +1,12 @@
-"""An instance of `preprocess`: one request at a time, and none while every engine is full."""
+"""The model `preprocess`: one request at a time, and none while every engine is full."""
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from ocrvl.control_channel.address import channel_folder
 from ocrvl.control_channel.client import ControlClient
 from ocrvl.control_channel.engine_gate import EngineGate
 from ocrvl.engine_settings import EngineSettings
-from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
+from ocrvl.errors import InvalidArgument, Unavailable
 from ocrvl.imaging.decode import ImageLimits
 from ocrvl.imaging.decoder import DecoderProcess
 from ocrvl.messages import Array, PackedImages, decode_texts, parse_task
@@ -25,7 +24,8 @@ from ocrvl.metrics.definitions import PreprocessMetrics, RefusalReason
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, publish_metrics
 from ocrvl.models.preprocess.pipeline import Preprocessor
-from ocrvl.models.request_record import RequestRecord
+from ocrvl.models.preprocess.watch import Watch
+from ocrvl.models.request import Request
 from ocrvl.options import Options, parse_options
 from ocrvl.settings import PreprocessSettings, parse_parameters
 from ocrvl.triton.context import InferenceRequest, Log, ModelContext
@@ -37,30 +37,6 @@ _REFUSALS: Mapping[type[Exception], RefusalReason] = {
     InvalidArgument: RefusalReason.INVALID,
     Unavailable: RefusalReason.DOWN,
 }
-
-
-_LOOK_SECONDS: Final = 0.25
-"""How often the server is asked about a caller: most requests are done before."""
-
-
-class Watch:
-    """Whether a request is still wanted, while it is worked on. `every` is in seconds."""
-
-    def __init__(self, is_abandoned: Callable[[], bool], deadline: float | None, every: float = _LOOK_SECONDS) -> None:
-        self._is_abandoned = is_abandoned
-        self._deadline = deadline
-        self._every = every
-        self._next_look = time.monotonic() + every
-
-    def look(self) -> None:
-        """Raise `Cancelled` where its caller has gone or its time has passed. May be called as often as one likes."""
-        now = time.monotonic()
-        if self._deadline is not None and now >= self._deadline:
-            raise Cancelled("its time has passed while its images were decoded")
-        if now >= self._next_look:
-            if self._is_abandoned():
-                raise Cancelled("its caller went away")
-            self._next_look = time.monotonic() + self._every
 
 
 class PreprocessModel:
@@ -98,16 +74,17 @@ class PreprocessModel:
         self._loop.run(self._channel.start())
         self._publisher = publish_metrics(self._metrics, context.replica, families, log)
 
-    def preprocess(self, request: InferenceRequest) -> Mapping[Tensor, Array]:
+    def preprocess(self, call: InferenceRequest) -> Mapping[Tensor, Array]:
         """The tensors for the engine. Raises `OcrError`, of which the log has a line: the engine never hears of it."""
-        arrived = time.monotonic()
+        request = Request(call)
         try:
-            return self._preprocess(request, arrived)
+            return self._preprocess(request)
         except Exception as error:
+            request.finish(error)
             if reason := _REFUSALS.get(type(error)):
                 self._metrics.refusals.labels(reason).inc()
             if self._settings.log_requests:
-                self._log.info(RequestRecord.of(request.request_id, arrived, error=error).line())
+                self._log.info(request.line())
             raise
 
     def stop(self) -> None:
@@ -117,8 +94,8 @@ class PreprocessModel:
         self._loop.run(self._channel.stop())
         self._loop.stop()
 
-    def _preprocess(self, request: InferenceRequest, arrived: float) -> Mapping[Tensor, Array]:
-        read = request.read
+    def _preprocess(self, request: Request[InferenceRequest]) -> Mapping[Tensor, Array]:
+        read = request.call.read
         tasks = [Task.OCR]
         if (task := read.optional(Tensor.TASK)) is not None:
             tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]
@@ -126,14 +103,14 @@ class PreprocessModel:
         options = parse_options(None if raw is None else raw.item())
         images = read(Tensor.IMAGE).tolist()
         self._check_size(images)
-        deadline = None if options.timeout_ms is None else arrived + options.timeout_ms / 1000
-        if request.timeout is not None:
-            deadline = min(filter(None, (deadline, arrived + request.timeout)))
+        request.set_timeout(None if options.timeout_ms is None else options.timeout_ms / 1000)
+        request.set_timeout(request.call.timeout)
         with self._metrics.gate_wait.time():
-            self._gate.wait(deadline)
-        packed = self._preprocessor.preprocess(images, tasks, options, Watch(request.is_abandoned, deadline).look)
+            self._gate.wait(request.deadline)
+        request.admitted_at = time.monotonic()
+        packed = self._preprocessor.preprocess(images, tasks, options, Watch(request).check)
         self._count(images, packed)
-        tensors = replace(packed, options=_with_time_left(options, deadline)).encode_tensors()
+        tensors = replace(packed, options=_with_time_left(options, request)).encode_tensors()
         check_shared_memory(packed.patches.nbytes)
         return tensors
 
@@ -158,11 +135,9 @@ class PreprocessModel:
             )
 
 
-def _with_time_left(options: Options, deadline: float | None) -> Options:
+def _with_time_left(options: Options, request: Request[InferenceRequest]) -> Options:
     """The options with what is left of `timeout_ms`, since the engine counts from when it takes the request."""
-    if deadline is None:
+    if request.deadline is None:
         return options
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise Cancelled("timeout_ms has passed")
-    return options.model_copy(update={"timeout_ms": max(1, round(left * 1000))})
+    request.check()
+    return options.model_copy(update={"timeout_ms": max(1, round(1000 * (request.deadline - time.monotonic())))})

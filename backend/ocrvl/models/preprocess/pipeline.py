@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ocrvl.errors import InvalidArgument
@@ -18,13 +17,13 @@ from ocrvl.imaging.decode import Elsewhere, ImageLimits, decode_image
 from ocrvl.imaging.decoder import DecoderProcess
 from ocrvl.imaging.grid import PixelGrid, upscaled_size
 from ocrvl.imaging.patches import cut_patches, resize
-from ocrvl.messages import PackedImages
+from ocrvl.messages import CutImage, PackedImages
 from ocrvl.metrics.definitions import Stage
 from ocrvl.options import Options
 from ocrvl.wire import MAX_IMAGES, Task
 
 
-def _see_nothing() -> None:
+def _check_nothing() -> None:
     """For a request whose caller is sure to wait."""
 
 
@@ -48,47 +47,37 @@ class Preprocessor:
     timer: Callable[[Stage], AbstractContextManager[Any]] = nullcontext
 
     def preprocess(
-        self, images: Sequence[bytes], tasks: Sequence[Task], options: Options, look: Callable[[], None] = _see_nothing
+        self,
+        images: Sequence[bytes],
+        tasks: Sequence[Task],
+        options: Options,
+        check: Callable[[], None] = _check_nothing,
     ) -> PackedImages:
         """Decode, resize and cut every image.
 
         `tasks` has one task for all images or one an image. Raises `InvalidArgument` naming the image, or,
         with `on_error: keep`, notes it in `PackedImages.errors` and goes on; a request without a single good
-        image is returned as well, the errors are then all it has. `look` is called before each image, and now and
+        image is returned as well, the errors are then all it has. `check` is called before each image, and now and
         then while one is decoded elsewhere; what it raises ends the request.
         """
         tasks = _task_per_image(tasks, len(images))
-        cut, warnings, errors = [], [], []
-        share = _Share(self.limits, self.decoder, look)
+        share = _Share(self.limits, self.decoder, check)
+        cut = []
         for index, (data, task) in enumerate(zip(images, tasks, strict=True)):
-            look()
+            check()
             try:
                 with self.timer(Stage.TOTAL), share.spend():
-                    patches, grid, size, warning = self._cut(data, task, options, share)
-                share.bytes_left -= patches.nbytes
-                error = ""
+                    image = self._cut(data, task, options, share)
+                share.bytes_left -= image.patches.nbytes
             except InvalidArgument as cause:
                 named = InvalidArgument(f"image {index}: {cause}")
                 if options.on_error == "fail":
                     raise named from None
-                patches, grid, size, warning = self._no_patches(), (0, 0, 0), (0, 0), ""
-                error = named.tagged
-            cut.append((patches, grid, size))
-            warnings.append(warning)
-            errors.append(error)
-        return PackedImages(
-            patches=cut[0][0] if len(cut) == 1 else np.concatenate([patches for patches, _, _ in cut]),
-            grids=np.array([grid for _, grid, _ in cut], np.int64),
-            source_sizes=np.array([size for _, _, size in cut], np.int32),
-            tasks=tuple(tasks),
-            errors=tuple(errors),
-            warnings=tuple(warnings),
-            options=options,
-        )
+                image = CutImage.failed(task, self.grid.patch_size, named.tagged)
+            cut.append(image)
+        return PackedImages.pack(cut, options)
 
-    def _cut(
-        self, data: bytes, task: Task, options: Options, share: _Share
-    ) -> tuple[npt.NDArray[np.uint8], tuple[int, int, int], tuple[int, int], str]:
+    def _cut(self, data: bytes, task: Task, options: Options, share: _Share) -> CutImage:
         grid = self.grid.limited(task, options.min_pixels, options.max_pixels)
 
         def wanted_size(width: int, height: int) -> tuple[int, int]:
@@ -116,18 +105,15 @@ class Preprocessor:
             planes = resize(pixels, (width, height), exact=self.exact_resize)
         with self.timer(Stage.PATCH):
             patches, thw = cut_patches(planes, grid)
-        return patches, thw, image.size, image.warning
-
-    def _no_patches(self) -> npt.NDArray[np.uint8]:
-        return np.empty((0, 3 * self.grid.patch_size**2), np.uint8)
+        return CutImage(patches, thw, image.size, task, warning=image.warning)
 
 
 class _Share:
     """What a request may still take of processor time and of memory."""
 
-    def __init__(self, limits: ImageLimits, decoder: DecoderProcess | None, look: Callable[[], None]) -> None:
+    def __init__(self, limits: ImageLimits, decoder: DecoderProcess | None, check: Callable[[], None]) -> None:
         self.bytes_left = limits.max_patch_bytes
-        self.elsewhere: Elsewhere | None = None if decoder is None else partial(decoder.decode, look=look)
+        self.elsewhere: Elsewhere | None = None if decoder is None else partial(decoder.decode, look=check)
         self._seconds_left = limits.max_request_seconds
         self._limits = limits
         self._decoder = decoder

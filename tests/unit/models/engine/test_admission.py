@@ -1,4 +1,4 @@
-"""`ocrvl.models.engine.admission`: never more inside than the limit, and nobody in front of it without an end."""
+"""`ocrvl.models.engine.admission`: never more admitted than the limit, and nobody waits without an end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,32 +17,32 @@ from hypothesis import strategies as st
 from ocrvl.control_channel.messages import Availability
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.metrics.definitions import CancelReason
-from ocrvl.models.cancel_scope import Work
-from ocrvl.models.engine.admission import Admission
-from tests.support.doubles import PATIENCE, wait_until
+from ocrvl.models.engine.admission import EngineAdmission
+from ocrvl.models.request import Request
+from tests.support.doubles import PATIENCE, request_of, wait_until
 
 _MOMENT = 0.1
-"""Seconds that a request is seen to wait; one that is let in at once does not use them up."""
+"""Seconds that a request is seen to wait; one that is admitted at once does not use them up."""
 
 
 class Entrance:
-    """An admission of 4, what it announced, and requests in front of it, each in a thread of its own."""
+    """An admission of 4, what it announced, and requests that come, each in a thread of its own."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.announced: list[Availability] = []
-        self.admission = Admission(4, PATIENCE, self.announced.append)
+        self.admission = EngineAdmission(4, PATIENCE, self.announced.append)
         self._pool = pool
 
-    def come(self, images: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
-        return self._pool.submit(self.admission.enter, images, work or Work(), deadline)
+    def come(self, request: Request[Any]) -> Future[None]:
+        return self._pool.submit(self.admission.enter, request)
 
-    def come_and_wait(self, images: int, work: Work | None = None, deadline: float | None = None) -> Future[None]:
-        """A request that is not let in at once."""
+    def come_and_wait(self, request: Request[Any]) -> Future[None]:
+        """A request that is not admitted at once."""
         self.announced.clear()
-        request = self.come(images, work, deadline)
+        waiting = self.come(request)
         wait_until(lambda: self.announced)
-        assert not wait_for([request], timeout=_MOMENT).done
-        return request
+        assert not wait_for([waiting], timeout=_MOMENT).done
+        return waiting
 
 
 @pytest.fixture
@@ -58,109 +59,109 @@ def entrance() -> Iterator[Entrance]:
 
 def test_requests_enter_while_there_is_room_and_then_wait_for_it(entrance: Entrance) -> None:
     for images in (1, 3):
-        entrance.come(images).result(PATIENCE)
-    assert entrance.admission.inside == 4
-    waiting = entrance.come_and_wait(2)
-    entrance.admission.leave(1)
+        entrance.come(request_of(images)).result(PATIENCE)
+    assert entrance.admission.admitted == 4
+    waiting = entrance.come_and_wait(request_of(2))
+    entrance.admission.leave(request_of(1))
     assert not wait_for([waiting], timeout=_MOMENT).done
-    entrance.admission.leave(3)
+    entrance.admission.leave(request_of(3))
     waiting.result(PATIENCE)
-    assert entrance.admission.inside == 2
+    assert entrance.admission.admitted == 2
 
 
 @pytest.mark.parametrize("is_up", [True, False])
 def test_what_never_fits_is_refused_at_once_even_while_the_engine_is_down(entrance: Entrance, is_up: bool) -> None:
     entrance.admission.set_up(is_up)
     with pytest.raises(InvalidArgument, match="5 images in one request, the engine takes 4 at a time"):
-        entrance.admission.enter(5, Work(), None)
+        entrance.admission.enter(request_of(5))
 
 
 @pytest.mark.parametrize("hold_seconds", [0.0, _MOMENT])
 def test_no_one_enters_an_engine_that_is_down_and_is_refused_when_holding_ends(hold_seconds: float) -> None:
-    admission = Admission(4, hold_seconds, lambda _availability: None)
+    admission = EngineAdmission(4, hold_seconds, lambda _availability: None)
     with pytest.raises(Unavailable, match="the engine is restarting"):
-        admission.enter(1, Work(), None)
-    assert admission.inside == 0
+        admission.enter(request_of(1))
+    assert admission.admitted == 0
 
 
 def test_a_full_engine_that_is_up_is_waited_for_beyond_all_holding() -> None:
-    admission = Admission(4, 0.0, lambda _availability: None)
+    admission = EngineAdmission(4, 0.0, lambda _availability: None)
     admission.set_up(True)
-    admission.enter(4, Work(), None)
+    admission.enter(request_of(4))
     with pytest.raises(Cancelled, match="timeout_ms has passed"):
-        admission.enter(1, Work(), time.monotonic() + _MOMENT)
+        admission.enter(request_of(1, _MOMENT))
 
 
 def test_a_request_that_is_held_enters_when_the_engine_is_back(entrance: Entrance) -> None:
     entrance.admission.set_up(False)
-    held = entrance.come_and_wait(1)
+    held = entrance.come_and_wait(request_of(1))
     entrance.admission.set_up(True)
     held.result(PATIENCE)
-    assert entrance.admission.inside == 1
+    assert entrance.admission.admitted == 1
 
 
-def test_room_that_is_left_while_the_engine_is_down_lets_nobody_in(entrance: Entrance) -> None:
-    entrance.come(4).result(PATIENCE)
-    waiting = entrance.come_and_wait(1)
+def test_room_that_is_left_while_the_engine_is_down_admits_nobody(entrance: Entrance) -> None:
+    entrance.come(request_of(4)).result(PATIENCE)
+    waiting = entrance.come_and_wait(request_of(1))
     entrance.admission.set_up(False)
-    entrance.admission.leave(4)
+    entrance.admission.leave(request_of(4))
     assert not wait_for([waiting], timeout=_MOMENT).done
     entrance.admission.set_up(True)
     waiting.result(PATIENCE)
 
 
 @pytest.mark.parametrize("is_up", [True, False])
-def test_work_that_is_ended_stops_waiting(entrance: Entrance, is_up: bool) -> None:
-    entrance.come(4).result(PATIENCE)
+def test_a_request_that_is_ended_stops_waiting(entrance: Entrance, is_up: bool) -> None:
+    entrance.come(request_of(4)).result(PATIENCE)
     entrance.admission.set_up(is_up)
-    work = Work()
-    waiting = entrance.come_and_wait(1, work)
-    work.end(CancelReason.CALLER)
+    request = request_of(1)
+    waiting = entrance.come_and_wait(request)
+    request.scope.end(CancelReason.CALLER)
     with pytest.raises(Cancelled, match="its caller went away"):
         waiting.result(PATIENCE)
-    assert entrance.admission.inside == 4
+    assert entrance.admission.admitted == 4
 
 
-def test_work_that_was_ended_before_does_not_enter_though_there_is_room(entrance: Entrance) -> None:
-    work = Work()
-    work.end(CancelReason.TOKEN)
+def test_a_request_that_was_ended_before_is_not_admitted_though_it_fits(entrance: Entrance) -> None:
+    request = request_of(1)
+    request.scope.end(CancelReason.TOKEN)
     with pytest.raises(Cancelled, match="cancelled by its token"):
-        entrance.admission.enter(1, work, None)
-    assert entrance.admission.inside == 0
+        entrance.admission.enter(request)
+    assert entrance.admission.admitted == 0
 
 
 @pytest.mark.parametrize("is_up", [True, False])
 def test_a_deadline_ends_waiting(entrance: Entrance, is_up: bool) -> None:
-    entrance.come(4).result(PATIENCE)
+    entrance.come(request_of(4)).result(PATIENCE)
     entrance.admission.set_up(is_up)
     with pytest.raises(Cancelled, match="timeout_ms has passed"):
-        entrance.admission.enter(1, Work(), time.monotonic() + _MOMENT)
-    assert entrance.admission.inside == 4
+        entrance.admission.enter(request_of(1, _MOMENT))
+    assert entrance.admission.admitted == 4
 
 
 def told_last(entrance: Entrance, availability: Availability) -> bool:
     return entrance.announced[-1:] == [availability]
 
 
-def test_the_door_is_announced_full_while_a_request_waits_and_open_when_it_has_entered(entrance: Entrance) -> None:
-    entrance.come(4).result(PATIENCE)
+def test_it_is_announced_full_while_a_request_waits_and_ready_when_it_has_entered(entrance: Entrance) -> None:
+    entrance.come(request_of(4)).result(PATIENCE)
     assert told_last(entrance, Availability.READY)
-    waiting = entrance.come_and_wait(1)
+    waiting = entrance.come_and_wait(request_of(1))
     assert set(entrance.announced) == {Availability.FULL}
-    entrance.admission.leave(1)
+    entrance.admission.leave(request_of(1))
     waiting.result(PATIENCE)
     assert told_last(entrance, Availability.READY)
 
 
-def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_those_who_wait(
+def test_it_is_announced_down_while_the_engine_is_and_whatever_becomes_of_those_who_wait(
     entrance: Entrance,
 ) -> None:
-    entrance.come(4).result(PATIENCE)
+    entrance.come(request_of(4)).result(PATIENCE)
     entrance.admission.set_up(False)
     assert told_last(entrance, Availability.DOWN)
-    work = Work()
-    waiting = entrance.come_and_wait(1, work)
-    work.end(CancelReason.CALLER)
+    request = request_of(1)
+    waiting = entrance.come_and_wait(request)
+    request.scope.end(CancelReason.CALLER)
     with pytest.raises(Cancelled):
         waiting.result(PATIENCE)
     assert set(entrance.announced) == {Availability.DOWN}
@@ -173,25 +174,25 @@ def test_the_door_is_announced_down_while_the_engine_is_and_whatever_becomes_of_
 def test_a_request_that_can_not_wait_enters_exactly_when_it_fits_and_the_engine_is_up(
     steps: list[int | str],
 ) -> None:
-    admission = Admission(4, 0.0, lambda _availability: None)
+    admission = EngineAdmission(4, 0.0, lambda _availability: None)
     inside: list[int] = []
     is_up = False
     for step in steps:
         if isinstance(step, int):
             fits = is_up and sum(inside) + step <= 4
             try:
-                admission.enter(step, Work(), deadline=0.0)
+                admission.enter(request_of(step, 0.0))
             except (Cancelled, InvalidArgument):
                 assert not fits
             else:
                 assert fits
                 inside.append(step)
         elif step == "leave" and inside:
-            admission.leave(inside.pop())
+            admission.leave(request_of(inside.pop()))
         elif step != "leave":
             is_up = step == "up"
             admission.set_up(is_up)
-        assert admission.inside == sum(inside)
+        assert admission.admitted == sum(inside)
 
 
 def test_a_storm_of_threads_never_has_more_inside_than_the_limit(entrance: Entrance) -> None:
@@ -201,14 +202,14 @@ def test_a_storm_of_threads_never_has_more_inside_than_the_limit(entrance: Entra
 
     def visit(images: int) -> None:
         nonlocal inside, most
-        entrance.admission.enter(images, Work(), None)
+        entrance.admission.enter(request_of(images))
         with lock:
             inside += images
             most = max(most, inside)
         time.sleep(0)
         with lock:
             inside -= images
-        entrance.admission.leave(images)
+        entrance.admission.leave(request_of(images))
 
     with ThreadPoolExecutor(16) as pool:
         visits = [pool.submit(visit, images) for images in requests]
@@ -218,4 +219,4 @@ def test_a_storm_of_threads_never_has_more_inside_than_the_limit(entrance: Entra
     for done in visits:
         done.result()
     assert most == 4
-    assert entrance.admission.inside == 0
+    assert entrance.admission.admitted == 0

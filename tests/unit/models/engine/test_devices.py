@@ -58,3 +58,18 @@ def test_a_device_that_is_not_there_is_refused_by_its_number(device: int, gpus: 
 def test_devices_that_have_no_number_are_refused() -> None:
     with pytest.raises(ValueError, match="first"):
         device_environment("GPU", 0, "paddleocr_vl_0_gpu0", "first", None, {})
+
+
+def test_cores_of_an_engine_on_a_gpu_need_no_number_in_its_name() -> None:
+    device_environment("GPU", 1, "paddleocr_vl_0_gpu1", None, "0-3", {})
+
+
+def test_an_instance_without_cores_is_told_so() -> None:
+    with pytest.raises(ValueError, match="cpu_cores"):
+        device_environment("CPU", 0, "paddleocr_vl_0_2", None, "0-3|4-7", {})
+
+
+@pytest.mark.parametrize(("gpus", "visible"), [("0,-1", "4,5"), ("0", "")])
+def test_a_device_that_does_not_exist_is_refused(gpus: str, visible: str) -> None:
+    with pytest.raises(ValueError, match="is asked for"):
+        device_environment("MODEL", 0, "paddleocr_vl_0_0", gpus, None, {"CUDA_VISIBLE_DEVICES": visible})

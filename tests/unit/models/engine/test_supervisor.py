@@ -10,7 +10,6 @@ import pytest
 from ocrvl.errors import InvalidArgument, Unavailable
 from ocrvl.messages import Reading
 from ocrvl.metrics.definitions import RestartReason
-from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.supervisor import Supervisor
 from ocrvl.options import Options
 from ocrvl.wire import EngineState
@@ -20,7 +19,7 @@ from tests.support.doubles import ScriptedEngine, pack, until
 
 async def read_here(supervisor: Supervisor) -> Reading:
     (image,) = pack().images()
-    return await supervisor.read(image, Job.begin(Options()))
+    return await supervisor.read(image, Options(), "id")
 
 
 def read(supervisor: Supervisor) -> asyncio.Task[Reading]:
@@ -351,5 +350,21 @@ def test_nothing_is_said_of_the_memory_of_an_engine_that_has_died() -> None:
             await supervisor.trim_memory()
         assert engine.trims == 1
         assert workshop.log == []
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_that_cannot_be_killed_is_replaced_all_the_same() -> None:
+    class Unkillable(ScriptedEngine):
+        def kill(self) -> None:
+            raise OSError("not permitted")
+
+    async def scenario() -> None:
+        first = Unkillable()
+        workshop = Workshop([first, ScriptedEngine()])
+        async with workshop.supervisor(Policy()):
+            first.is_dying = True
+            async with asyncio.timeout(2):
+                await until(lambda: workshop.starts == 2)
 
     asyncio.run(scenario())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from ocrvl.errors import InvalidArgument, Unavailable
 from ocrvl.messages import PackedImage, Reading
-from ocrvl.models.engine.serve import Job
 from ocrvl.models.engine.warmup import warm_up
+from ocrvl.options import Options
 from tests.support.doubles import GRID
 
 
@@ -23,7 +23,15 @@ class Engine:
         self.alone: list[int] = []
         self.most: dict[int, int] = {}
 
-    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
+    async def read(
+        self,
+        image: PackedImage,
+        options: Options,
+        request_id: str,
+        *,
+        trace_headers: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reading:
         patches = len(image.patches)
         if self._refuse and self._room is not None and patches > self._room:
             raise self._refuse

@@ -1,33 +1,23 @@
-"""`ocrvl.models.stream.streaming`: what a caller of `ocr_stream` gets, and when its room is free again."""
+"""`ocrvl.models.stream.dispatcher`: what a caller of `ocr_stream` gets, and when the next is admitted."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-import ocrvl.models.stream.streaming
+import ocrvl.models.stream.dispatcher
 from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Delta, Done, End, Message, Taken
 from ocrvl.errors import Cancelled, InvalidArgument, OcrError, Unavailable
 from ocrvl.messages import Reading, encode_delta, encode_done
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.wire import FinishReason
-from tests.support.benches import Ocr, running_ocr
+from tests.support.benches import Ocr, running_ocr, wait_for_cancel, wait_for_permission
 from tests.support.doubles import PATIENCE, assert_failed, until, wait_until
 
 _SOUP = Reading(0, "Soup", FinishReason.STOP, 5, 2)
 _BREAD = Reading(1, "Bread", FinishReason.LENGTH, 5, 1)
-
-
-async def wait_for_cancel(ocr: Ocr, stream: str) -> None:
-    ocr.say(Taken(stream))
-    await until(lambda: stream in ocr.cancelled and ocr.may_answer)
-    raise Cancelled("cancelled by its token")
-
-
-async def wait_for_permission(ocr: Ocr, stream: str) -> None:
-    await until(lambda: ocr.may_answer)
-    ocr.say(End(stream))
 
 
 @pytest.mark.parametrize("is_answered_first", [False, True])
@@ -86,7 +76,7 @@ def test_options_that_do_not_fit_are_refused_and_never_sent_on() -> None:
     with running_ocr(wait_for_permission, max_calls=1) as ocr:
         for _ in range(2):
             call = ocr.request('{"colour": 1}')
-            ocr.host.take(call, ocr.loop)
+            ocr.dispatcher.take(call)
             assert_failed(call, InvalidArgument, "unknown key 'colour'")
         assert ocr.asked == []
 
@@ -100,7 +90,7 @@ def test_a_stream_fails_at_once_when_its_engine_is_lost_and_no_other_does() -> N
         first, second = ocr.take(), ocr.take()
         ocr.lose("engine 1")
         assert_failed(first, Unavailable, "the engine's process has ended")
-        assert (second.lasts, ocr.host.open_streams) == ([], 2)
+        assert (second.lasts, ocr.open_streams) == ([], 2)
         ocr.may_answer = True
         assert second.wait() is None
 
@@ -117,18 +107,20 @@ def test_a_stream_is_cancelled_in_the_engine_when_its_caller_goes_away() -> None
     with running_ocr(wait_for_cancel) as ocr:
         gone, there = ocr.take(), ocr.take()
         gone.is_gone = True
-        ocr.host.end_abandoned()
+        ocr.dispatcher.end_abandoned()
         assert_failed(gone, Cancelled, "its caller went away")
         wait_until(lambda: ocr.cancelled)
+        wait_until(lambda: ocr.reasons)
         assert (ocr.cancelled, ocr.reasons, there.lasts) == (ocr.asked[:1], [CancelReason.CALLER], [])
         there.is_gone = True
-        ocr.host.end_abandoned()
+        ocr.dispatcher.end_abandoned()
 
 
 def test_a_stream_is_cancelled_in_the_engine_when_its_time_is_over() -> None:
     with running_ocr(wait_for_cancel) as ocr:
         assert_failed(ocr.take('{"timeout_ms": 30}'), Cancelled, "timeout_ms has passed")
         wait_until(lambda: ocr.cancelled)
+        wait_until(lambda: ocr.reasons)
         assert (ocr.cancelled, ocr.reasons) == (ocr.asked, [CancelReason.TIMEOUT])
 
 
@@ -136,15 +128,15 @@ def test_the_room_of_a_stream_that_was_ended_is_free_only_when_ocr_has_answered(
     with running_ocr(wait_for_cancel, max_calls=1) as ocr:
         gone = ocr.take()
         gone.is_gone = True
-        ocr.host.end_abandoned()
+        ocr.dispatcher.end_abandoned()
         assert_failed(gone, Cancelled, "its caller went away")
         wait_until(lambda: ocr.cancelled)
         late = ocr.request('{"timeout_ms": 150}')
-        ocr.host.take(late, ocr.loop)
-        assert_failed(late, Cancelled, "ended while it waited")
-        assert (len(ocr.asked), ocr.host.open_streams) == (1, 1)
+        ocr.dispatcher.take(late)
+        assert_failed(late, Cancelled, "timeout_ms has passed")
+        assert (len(ocr.asked), ocr.open_streams) == (1, 1)
         ocr.may_answer = True
-        wait_until(lambda: not ocr.host.open_streams)
+        wait_until(lambda: not ocr.open_streams)
         ocr.script = wait_for_permission
         assert ocr.take().wait() is None
 
@@ -155,7 +147,7 @@ def test_taking_waits_for_room_and_goes_on_when_there_is_some() -> None:
         threads = [ocr.take_in_thread(call) for call in calls[2:]]
         threads[0].join(0.05)
         assert all(thread.is_alive() for thread in threads)
-        assert (len(ocr.asked), ocr.host.open_streams) == (2, 2)
+        assert (len(ocr.asked), ocr.open_streams) == (2, 2)
         ocr.may_answer = True
         assert [call.wait() for call in calls] == [None] * 4
         for thread in threads:
@@ -168,7 +160,8 @@ def test_a_caller_that_goes_away_while_it_waits_for_room_is_not_served() -> None
         first, waiting = ocr.take(), ocr.request()
         thread = ocr.take_in_thread(waiting)
         waiting.is_gone = True
-        assert_failed(waiting, Cancelled, "ended while it waited")
+        wait_until(lambda: ocr.dispatcher.end_abandoned() and waiting.lasts)
+        assert_failed(waiting, Cancelled, "its caller went away")
         thread.join(PATIENCE)
         ocr.may_answer = True
         assert first.wait() is None
@@ -176,8 +169,8 @@ def test_a_caller_that_goes_away_while_it_waits_for_room_is_not_served() -> None
 
 
 def test_an_answer_whose_end_is_never_heard_fails_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    # the host takes no setting for it, and 5 s are too long for a unit test
-    monkeypatch.setattr(ocrvl.models.stream.streaming, "_LAST_MESSAGES_SECONDS", 0.05)
+    # the dispatcher takes no setting for it, and 5 s are too long for a unit test
+    monkeypatch.setattr(ocrvl.models.stream.dispatcher, "_LAST_MESSAGES_SECONDS", 0.05)
 
     async def script(ocr: Ocr, stream: str) -> None:
         ocr.say(Taken(stream))
@@ -219,3 +212,60 @@ def test_many_streams_at_a_time_each_get_their_own_text() -> None:
         assert [call.wait() for call in calls] == [None] * 40
         for number, call in enumerate(calls, start=1):
             assert call.sent == [encode_delta(piece, str(number)) for piece in range(20)]
+
+
+def test_a_caller_that_is_looked_at_again_while_its_stream_is_being_cancelled_is_answered_and_leaves() -> None:
+    class SlowlyCancelling(Ocr):
+        async def cancel(self, token: str) -> int:
+            self.cancelled.append(token)
+            await until(lambda: self.may_answer)
+            return 1
+
+    ocr = SlowlyCancelling(wait_for_cancel, 1)
+    call = ocr.take()
+    call.is_gone = True
+    ocr.dispatcher.end_abandoned()
+    wait_until(lambda: ocr.cancelled)
+    ocr.dispatcher.end_abandoned()
+    time.sleep(0.02)
+    ocr.may_answer = True
+    assert_failed(call, Cancelled, "its caller went away")
+    wait_until(lambda: not ocr.open_streams)
+    ocr.script = wait_for_permission
+    assert ocr.take().wait() is None
+
+
+def test_an_answer_whose_end_is_never_heard_is_not_called_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocrvl.models.stream.dispatcher, "_LAST_MESSAGES_SECONDS", 0.05)
+
+    async def script(ocr: Ocr, stream: str) -> None:
+        ocr.say(Taken(stream))
+
+    with running_ocr(script) as ocr:
+        call = ocr.take()
+        with pytest.raises(Unavailable):
+            call.texts()
+        assert ocr.reasons == []
+
+
+def test_a_stream_that_fails_here_is_ended_in_the_engine() -> None:
+    async def script(ocr: Ocr, stream: str) -> None:
+        ocr.say(Taken(stream))
+        await until(lambda: ocr.may_answer)
+
+    with running_ocr(script) as ocr:
+        call = ocr.take()
+        ocr.lose("e")
+        with pytest.raises(Unavailable):
+            call.texts()
+        assert ocr.cancelled == ocr.asked
+
+
+def test_a_stream_that_is_ended_while_it_waits_for_room_is_counted() -> None:
+    with running_ocr(wait_for_permission, max_calls=1) as ocr:
+        ocr.take()
+        late = ocr.request('{"timeout_ms": 50}')
+        ocr.dispatcher.take(late)
+        with pytest.raises(Cancelled):
+            late.texts()
+        wait_until(lambda: ocr.reasons == [CancelReason.TIMEOUT])

@@ -1,4 +1,4 @@
-"""`ocrvl.models.document.model`: what a document is told of the calls it makes to other models."""
+"""`ocrvl.models.document.bls`: what a document is told of the calls that it makes to other models."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ocrvl.errors import Unavailable
-from ocrvl.models.document.model import TritonModels, to_blocks
+from ocrvl.models.document.bls import BlsModels, to_blocks
 from ocrvl.models.document.options import parse_document_options
 
 
-class FailingModels(TritonModels):
+class FailingModels(BlsModels):
     """Models whose engine restarts."""
 
     def __init__(self) -> None:

@@ -23,14 +23,17 @@ from PIL import Image, ImageDraw
 from ocrvl.errors import Cancelled, InternalError, InvalidArgument, OcrError, Unavailable
 from ocrvl.messages import Array, encode_texts
 from ocrvl.metrics.definitions import Outcome
-from ocrvl.models.document.fair_limiter import FairLimiter
-from ocrvl.models.document.host import DocumentCall, DocumentHost, Limits
+from ocrvl.models.document.dispatcher import DocumentDispatcher
 from ocrvl.models.document.ink import find_ink
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline, PageResult
+from ocrvl.models.document.page_reader import PageReader
+from ocrvl.models.document.request import DocumentRequest
 from ocrvl.models.document.results import Page
 from ocrvl.models.layout_options import LayoutOptions
 from ocrvl.models.regions import Region
+from ocrvl.settings import DocumentSettings
+from ocrvl.triton import context as triton
 from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import Task, Tensor
 from ocrvl_client._documents import decode_document, decode_pages
@@ -70,9 +73,7 @@ class Scripted:
         self.pages_inside, self.most_pages = 0, 0
         self.wait = wait
 
-    async def find_blocks(
-        self, page: npt.NDArray[np.uint8], options: LayoutOptions, call: DocumentCall
-    ) -> list[Region]:
+    async def find_blocks(self, page: npt.NDArray[np.uint8], options: LayoutOptions, call: triton.Call) -> list[Region]:
         self.pages_inside += 1
         self.most_pages = max(self.most_pages, self.pages_inside)
         await asyncio.sleep(0.001)
@@ -83,7 +84,7 @@ class Scripted:
         return [Region(block.label, 0.9, block.box) for block in self.blocks[_known(page)]]
 
     async def read_blocks(
-        self, crops: Sequence[Crop], options: DocumentOptions, token: str, call: DocumentCall
+        self, crops: Sequence[Crop], options: DocumentOptions, token: str, call: triton.Call
     ) -> list[BlockText]:
         self.tokens.add(token)
         if pause := self.wait():
@@ -110,6 +111,9 @@ class Call:
     """A request, and what it is answered."""
 
     request_id = "1"
+    parameters: Mapping[str, Any] = {}
+    trace_headers: Mapping[str, str] = {}
+    timeout = None
 
     def __init__(self, file: bytes, **options: Any) -> None:
         self._tensors = {Tensor.FILE: _one(file), Tensor.OPTIONS: encode_texts([json.dumps(options)])}
@@ -162,35 +166,40 @@ def pipeline() -> PaddlePipeline:
 
 
 class Running:
-    """A host and its loop."""
+    """A dispatcher and its loop."""
 
-    def __init__(self, models: Scripted, pipeline: PaddlePipeline, *, streams: bool, limits: Limits) -> None:
-        self.finished: list[tuple[Outcome, int]] = []
+    def __init__(
+        self, models: Scripted, pipeline: PaddlePipeline, *, streams: bool, settings: DocumentSettings
+    ) -> None:
+        self.finished: list[DocumentRequest] = []
         self.loop = LoopThread("documents")
-        self.host = DocumentHost(
-            models,
-            pipeline,
-            limits,
-            streams=streams,
-            unexpected=lambda error: InternalError(f"unexpected {error!r}"),
-            on_finished=lambda outcome, pages, *_: self.finished.append((outcome, pages)),
+        self.reader = PageReader(
+            models, pipeline, settings, unexpected=lambda error: InternalError(f"unexpected {error!r}")
+        )
+        self.dispatcher = DocumentDispatcher(
+            models, self.reader, settings, streams=streams, loop=self.loop, on_finished=self.finished.append
         )
 
     def ask(self, call: Call) -> Call:
-        self.host.take(call, self.loop)
+        self.dispatcher.take(call)
         return call
+
+    @property
+    def outcomes(self) -> list[tuple[Outcome, int]]:
+        """How each document ended, and its pages."""
+        return [(request.outcome, request.pages) for request in self.finished]
 
 
 @contextmanager
 def running(
-    models: Scripted, pipeline: PaddlePipeline, *, streams: bool = False, limits: Limits | None = None
+    models: Scripted, pipeline: PaddlePipeline, *, streams: bool = False, settings: DocumentSettings | None = None
 ) -> Iterator[Running]:
-    host = Running(models, pipeline, streams=streams, limits=limits or Limits())
+    host = Running(models, pipeline, streams=streams, settings=settings or DocumentSettings())
     try:
         yield host
         host.loop.drain()
     finally:
-        host.host.stop()
+        host.reader.close()
         host.loop.stop()
 
 
@@ -282,12 +291,12 @@ def test_a_stream_sends_pages_in_order_and_then_the_whole(pipeline: PaddlePipeli
         (number, number + 1, 6) for number in range(6)
     ]
     assert set(last) == {Tensor.DOCUMENT_MARKDOWN, Tensor.DOCX}
-    assert host.finished == [(Outcome.OK, 6)]
+    assert host.outcomes == [(Outcome.OK, 6)]
 
 
 def test_a_few_pages_are_held_at_a_time(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN, lambda: asyncio.sleep(0.02))
-    with running(models, pipeline, limits=Limits(pages_at_once=2)) as host:
+    with running(models, pipeline, settings=DocumentSettings(pages_at_once=2)) as host:
         host.ask(Call(tiff(DRAWN))).wait()
     assert models.most_pages == 2
 
@@ -403,8 +412,8 @@ def test_pages_that_are_not_read_in_time_say_so_and_the_others_are_there(pipelin
         return asyncio.sleep(60) if asked > 1 else None
 
     models = Scripted(DRAWN, stall_from_the_second)
-    limits = Limits(pages_at_once=1, document_seconds=1.5)
-    with running(models, pipeline, streams=True, limits=limits) as host:
+    limits = DocumentSettings(pages_at_once=1, document_seconds=1.5)
+    with running(models, pipeline, streams=True, settings=limits) as host:
         call = host.ask(Call(tiff(DRAWN[:4]), cancel_token="0123456789abcdef")).wait()
     assert call.error is None
     pages = [page for sent in call.sent[:-1] for page in decode_pages(sent)]
@@ -426,10 +435,10 @@ def test_an_engine_that_restarts_is_waited_for(pipeline: PaddlePipeline) -> None
 def test_what_stays_away_too_long_fails_the_document_as_unavailable(pipeline: PaddlePipeline) -> None:
     models = Scripted(DRAWN)
     models.refusals = 1000
-    with running(models, pipeline, limits=Limits(retry_timeout_seconds=0.1)) as host:
+    with running(models, pipeline, settings=DocumentSettings(retry_timeout_seconds=0.1)) as host:
         call = host.ask(Call(tiff(DRAWN))).wait()
     assert isinstance(call.error, Unavailable)
-    assert host.finished == [(Outcome.UNAVAILABLE, 0)]
+    assert host.outcomes == [(Outcome.UNAVAILABLE, 0)]
 
 
 @pytest.mark.parametrize("how", ["caller", "timeout"])
@@ -442,12 +451,12 @@ def test_a_document_that_is_ended_ends_its_blocks(pipeline: PaddlePipeline, how:
         while not models.tokens and not call.done.is_set():
             time.sleep(0.01)
         call.gone = how == "caller"
-        host.host.end_abandoned()
+        host.dispatcher.end_abandoned()
         call.wait()
     assert isinstance(call.error, Cancelled)
     assert models.ended == ["x" * 16]
     assert models.tokens <= {"x" * 16}
-    assert host.host.open_documents == 0
+    assert host.dispatcher.admission.admitted == 0
 
 
 @pytest.mark.parametrize(
@@ -464,8 +473,8 @@ def test_a_document_that_is_ended_ends_its_blocks(pipeline: PaddlePipeline, how:
 def test_what_can_not_be_read_is_refused_and_the_next_is_read(
     pipeline: PaddlePipeline, call: Call, reason: str
 ) -> None:
-    limits = Limits(max_documents=1, max_file_bytes=1000 if "1000" in reason else 10**9)
-    with running(Scripted(DRAWN), pipeline, limits=limits) as host:
+    limits = DocumentSettings(max_documents=1, max_file_bytes=1000 if "1000" in reason else 10**9)
+    with running(Scripted(DRAWN), pipeline, settings=limits) as host:
         assert reason in str(host.ask(call).wait().error)
         if limits.max_file_bytes > 1000:
             assert host.ask(Call(tiff(DRAWN[:1]))).wait().error is None
@@ -477,7 +486,7 @@ def test_of_a_page_with_two_thousand_blocks_the_first_are_read_and_that_is_said(
     models.blocks[key] = [
         DrawnBlock("text", (20 * x, 20 * y, 20 * x + 15, 20 * y + 15), "") for y in range(50) for x in range(40)
     ]
-    with running(models, pipeline, limits=Limits(max_blocks=300)) as host:
+    with running(models, pipeline, settings=DocumentSettings(max_page_blocks=300)) as host:
         document = decode_document(host.ask(Call(tiff(DRAWN[:1]))).wait().sent[0])
     assert document.pages[0].warning == "2000 blocks, the first 300 are read"
     assert models.tasks[Task.OCR] <= 300
@@ -526,27 +535,6 @@ def test_a_page_without_markdown_says_why(pipeline: PaddlePipeline, label: str, 
     with running(Scripted([page]), pipeline) as host:
         (read,) = decode_document(host.ask(Call(tiff([page]))).wait().sent[0]).pages
     assert read.warning == warning
-
-
-@pytest.mark.parametrize(
-    ("marks", "ink"),
-    [
-        ([], None),
-        ([(0, 0, 1, 1)], None),
-        ([(100, 50, 104, 56)], (92, 42, 113, 65)),
-        ([(0, 0, 3, 3), (590, 790, 599, 799)], (0, 0, 600, 800)),
-    ],
-    ids=["blank", "a speck", "a digit", "corners"],
-)
-@pytest.mark.parametrize("ground", [255, 200, 10])
-def test_ink_is_what_differs_from_the_ground(
-    ground: int, marks: list[tuple[int, int, int, int]], ink: tuple[int, int, int, int] | None
-) -> None:
-    noise = np.random.default_rng(1).integers(-8, 9, (800, 600, 1))
-    image = Image.fromarray(np.clip(np.full((800, 600, 3), ground) + noise, 0, 255).astype(np.uint8))
-    for mark in marks:
-        ImageDraw.Draw(image).rectangle(mark, fill=(255 - ground, 120, 90))
-    assert find_ink(np.asarray(image)) == ink
 
 
 def test_blocks_outside_the_page_or_without_a_size_are_left_out(pipeline: PaddlePipeline) -> None:
@@ -633,47 +621,6 @@ def test_images_of_two_documents_have_names_of_their_own(pipeline: PaddlePipelin
                 name for one in decode_document(host.ask(Call(tiff(pages))).wait().sent[0]).pages for name in one.images
             ]
     assert len(names) == len(set(names)) == 3
-
-
-def test_documents_take_turns_in_front_of_the_engine() -> None:
-    async def run() -> list[str]:
-        room = FairLimiter(2)
-        order: list[str] = []
-
-        async def read(document: str, number: int) -> None:
-            async with room.enter(document, 1):
-                order.append(document)
-                await asyncio.sleep(0.001)
-
-        long = [asyncio.create_task(read("long", number)) for number in range(10)]
-        await asyncio.sleep(0)
-        short = [asyncio.create_task(read("short", number)) for number in range(2)]
-        await asyncio.gather(*long, *short)
-        assert room.inside == 0
-        return order
-
-    order = asyncio.run(run())
-    assert order.index("short") <= 3
-    assert order[-1] == "long"
-
-
-def test_who_stops_waiting_for_room_leaves_none_taken() -> None:
-    async def run() -> int:
-        room = FairLimiter(4)
-        async with room.enter("a", 100):
-            waiting = asyncio.create_task(_enter(room))
-            await asyncio.sleep(0)
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-        async with room.enter("c", 4):
-            return room.inside
-
-    assert asyncio.run(run()) == 4
-
-
-async def _enter(room: FairLimiter) -> None:
-    async with room.enter("b", 2):
-        pass
 
 
 def test_a_page_has_nothing_by_default() -> None:

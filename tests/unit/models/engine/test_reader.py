@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 
 import numpy as np
 import pytest
 
-from ocrvl.errors import Cancelled, InternalError, InvalidArgument, Unavailable
+from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.messages import PackedImage, PackedImages, Reading
-from ocrvl.models.engine.results import finish_reading, order_readings
-from ocrvl.models.engine.serve import Job, read_images
+from ocrvl.models.engine.reader import read_images
+from ocrvl.models.engine.request import EngineRequest
 from ocrvl.options import Options
-from ocrvl.postprocess import PaddleFunctions
 from ocrvl.wire import FinishReason, Task
+from tests.support.doubles import GRID, MemoryCall
 
 
 class ScriptedEngine:
@@ -26,8 +26,17 @@ class ScriptedEngine:
         self.failing = failing or {}
         self.ended: list[int] = []
 
-    async def read(self, image: PackedImage, job: Job, on_text: Callable[[str], None] | None = None) -> Reading:
-        assert job.name.startswith("id-")
+    async def read(
+        self,
+        image: PackedImage,
+        options: Options,
+        request_id: str,
+        *,
+        trace_headers: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reading:
+        assert request_id.startswith("id-")
+        assert request_id.endswith(f"-{image.index}")
         if on_text:
             on_text(f"text {image.index}")
         try:
@@ -38,22 +47,6 @@ class ScriptedEngine:
         if image.index in self.failing:
             raise self.failing[image.index]
         return Reading(image.index, f"text {image.index}", FinishReason.STOP, 5, 2)
-
-
-class NoPostprocessing:
-    """Leaves every text as it is."""
-
-    def truncate_repetitive_content(self, content: str, *, min_count: int) -> str:
-        return content
-
-    def convert_otsl_to_html(self, otsl_content: str) -> str:
-        return f"<table>{otsl_content}</table>"
-
-    def post_process_for_spotting(self, input_str: str, w: int, h: int) -> tuple[str, dict[str, object]]:
-        return input_str, {}
-
-
-PADDLE: PaddleFunctions = NoPostprocessing()
 
 
 def packed(count: int, options: Options, errors: dict[int, str] | None = None) -> PackedImages:
@@ -70,9 +63,15 @@ def packed(count: int, options: Options, errors: dict[int, str] | None = None) -
     )
 
 
-def read(engine: ScriptedEngine, request: PackedImages) -> list[Reading]:
+def request_of(images: PackedImages) -> EngineRequest:
+    request = EngineRequest(MemoryCall(images.encode_tensors(), "id"))
+    request.decode(GRID)
+    return request
+
+
+def read(engine: ScriptedEngine, images: PackedImages) -> list[Reading]:
     async def collect() -> list[Reading]:
-        return [reading async for reading in read_images(engine, request, Job.begin(request.options, "id"))]
+        return [reading async for reading in read_images(engine, request_of(images))]
 
     return asyncio.run(collect())
 
@@ -102,16 +101,23 @@ def test_images_that_failed_before_are_passed_on() -> None:
 
 def test_the_time_limit_ends_what_is_left() -> None:
     engine = ScriptedEngine([0.0, 60.0])
-    with pytest.raises(Cancelled, match="timeout_ms has passed"):
-        read(engine, packed(2, Options(timeout_ms=50)))
+    request = request_of(packed(2, Options(timeout_ms=50)))
+
+    async def consume() -> None:
+        async with aclosing(read_images(engine, request)) as readings:
+            async for reading in readings:
+                request.readings.append(reading)
+
+    assert isinstance(asyncio.run(request.run(consume())), Cancelled)
     assert engine.ended == [1]
+    assert [reading.index for reading in request.readings] == [0]
 
 
 def test_a_consumer_that_goes_away_ends_the_work() -> None:
     engine = ScriptedEngine([0.0, 60.0])
 
     async def take_one() -> None:
-        readings = read_images(engine, packed(2, Options()), Job.begin(Options(), "id"))
+        readings = read_images(engine, request_of(packed(2, Options())))
         await anext(readings)
         await readings.aclose()
 
@@ -121,41 +127,11 @@ def test_a_consumer_that_goes_away_ends_the_work() -> None:
 
 def test_text_is_handed_on_with_the_index_of_its_image() -> None:
     pieces: list[tuple[int, str]] = []
-    request = packed(2, Options())
+    request = request_of(packed(2, Options()))
 
     async def collect() -> None:
-        job = Job.begin(request.options, "id")
-        async for _ in read_images(ScriptedEngine([0.0, 0.0]), request, job, lambda *piece: pieces.append(piece)):
+        async for _ in read_images(ScriptedEngine([0.0, 0.0]), request, lambda *piece: pieces.append(piece)):
             pass
 
     asyncio.run(collect())
     assert sorted(pieces) == [(0, "text 0"), (1, "text 1")]
-
-
-def test_readings_are_postprocessed_by_their_image_s_task_and_keep_its_warning() -> None:
-    request = replace(packed(2, Options()), tasks=(Task.OCR, Task.TABLE), warnings=("", "2 frames were left out"))
-    done = finish_reading(request, Reading(1, "b", FinishReason.STOP), PADDLE)
-    assert (done.text, done.warning) == ("<table>b</table>", "2 frames were left out")
-    assert finish_reading(request, Reading(0, "a", FinishReason.STOP), PADDLE).text == "a"
-
-
-def test_a_text_that_is_left_as_it_is_says_so_beside_its_image_s_warning() -> None:
-    request = replace(packed(1, Options()), tasks=(Task.TABLE,), warnings=("2 frames were left out",))
-    otsl = "<ecel>" * 200 + "<fcel>x" + "<nl><ecel>" * 200
-    done = finish_reading(request, Reading(0, otsl, FinishReason.STOP), PADDLE)
-    assert done.warning.startswith("2 frames were left out; a table of 201 rows")
-
-
-def test_raw_texts_are_left_alone() -> None:
-    request = replace(packed(1, Options(raw=True)), tasks=(Task.TABLE,))
-    assert finish_reading(request, Reading(0, "b", FinishReason.STOP), PADDLE).text == "b"
-
-
-def test_readings_are_put_in_the_images_order() -> None:
-    readings = [Reading(1, "b", FinishReason.STOP), Reading(0, "a", FinishReason.STOP)]
-    assert [reading.text for reading in order_readings(packed(2, Options()), readings)] == ["a", "b"]
-
-
-def test_an_image_that_the_engine_forgot_is_an_error() -> None:
-    with pytest.raises(InternalError, match=r"no answer for images \[1\]"):
-        order_readings(packed(2, Options()), [Reading(0, "a", FinishReason.STOP)])
