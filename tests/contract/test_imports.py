@@ -31,8 +31,9 @@ and within ocrvl_gateway:
     errors, settings
 
 What is done before Triton runs (`repository`, `launcher`) imports nothing that runs within it. Only `triton` imports
-Triton's `triton_python_backend_utils`, only the engine's adapter and the plugin import vLLM. Nowhere do modules or
-packages beside each other import each other in a circle.
+Triton's `triton_python_backend_utils`, only the engine's adapter and the plugin import vLLM. Names that begin with an
+underscore are imported by their own package alone, and by what tests its parts. Nowhere do modules or packages beside
+each other import each other in a circle.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("errors", "settings"),
     ),
 }
+MAY_IMPORT_PRIVATE: Final = ("tests", "stress.fuzz")
+"""What tests the parts of a package one by one."""
+
 BEFORE_TRITON: Final = ("ocrvl.repository", "ocrvl.launcher")
 WITHIN_TRITON: Final = ("ocrvl.models", "ocrvl.triton", "ocrvl.control_channel", "ocrvl.vllm_plugin")
 
@@ -106,7 +110,13 @@ IMPORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
 def broken_rules(root: Path) -> list[str]:
     """What the sources of a checkout import against the rules."""
     imports = find_imports(root, SHIPPED)
-    return [*map(str, _not_allowed(imports)), *map(str, _upward(imports)), *_circle(imports)]
+    private = find_imports(root, {**SHIPPED, **EQUIPMENT})
+    return [
+        *map(str, _not_allowed(imports)),
+        *map(str, _upward(imports)),
+        *map(str, _private(private)),
+        *_circle(imports),
+    ]
 
 
 def _not_allowed(imports: list[Import]) -> Iterator[Import]:
@@ -119,6 +129,15 @@ def _not_allowed(imports: list[Import]) -> Iterator[Import]:
         if imported in IMPORTED_BY and not is_within(one.importer, IMPORTED_BY[imported]):
             yield one
         if is_within(one.importer, BEFORE_TRITON) and is_within(one.imported, WITHIN_TRITON):
+            yield one
+
+
+def _private(imports: list[Import]) -> Iterator[Import]:
+    for one in imports:
+        package, *names = one.imported.split(".")
+        is_private = any(name.startswith("_") and not name.endswith("__") for name in names)
+        is_ours = package in {*SHIPPED, *EQUIPMENT} and package != one.importer.split(".")[0]
+        if is_private and is_ours and not is_within(one.importer, MAY_IMPORT_PRIVATE):
             yield one
 
 
@@ -173,6 +192,8 @@ def test_imports_run_one_way() -> None:
         ("gateway/ocrvl_gateway/app.py", "from ocrvl.models.document.options import DocumentOptions"),
         ("cli/ocrvl_cli/serve.py", "from tools.demo import main"),
         ("model_repository/ocr/1/model.py", "from ocrvl_client import Client"),
+        ("cli/ocrvl_cli/doctor.py", "from ocrvl_client._messages import Request"),
+        ("perf/clients.py", "from ocrvl_client import _calls"),
     ],
 )
 def test_an_import_that_runs_the_other_way_is_found(tmp_path: Path, file: str, source: str) -> None:

@@ -17,7 +17,6 @@ from typing import Final
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from ocrvl.launcher.process_group import end_group
 from ocrvl.wire import Model
 
 CONTROL: Final = "nvidia-cuda-mps-control"
@@ -128,5 +127,8 @@ def _stop(binary: str, daemon: subprocess.Popen[bytes], environment: Mapping[str
                 check=False,
             )
             daemon.wait(_STOP_SECONDS)
+    # psutil comes with what serves; `ocrvl doctor` looks for MPS without it
+    from ocrvl.launcher.process_group import end_group
+
     end_group(daemon.pid, _STOP_SECONDS)
     daemon.wait()

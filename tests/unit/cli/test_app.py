@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-SERVER: frozenset[str] = frozenset(("torch", "vllm", "transformers", "pydantic", "paddlex", "PIL", "psutil", "fastapi"))
+SERVER: frozenset[str] = frozenset(
+    ("torch", "vllm", "transformers", "paddlex", "PIL", "psutil", "pypdfium2", "fastapi")
+)
 """What only a server or the gateway needs."""
 
 
@@ -20,7 +23,7 @@ def imported(code: str) -> set[str]:
 
 
 def test_what_needs_no_server_is_imported_without_grpc() -> None:
-    assert not {"numpy", "grpc", "gevent", "tritonclient", *SERVER} & imported("import ocrvl_cli")
+    assert not {"numpy", "grpc", "gevent", "tritonclient", "pydantic", *SERVER} & imported("import ocrvl_cli")
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,11 @@ def test_what_needs_no_server_is_imported_without_grpc() -> None:
 )
 def test_clients_need_nothing_of_a_server(code: str) -> None:
     assert not SERVER & imported(code)
+
+
+def test_a_client_s_machine_is_diagnosed_without_what_serves() -> None:
+    without = f"sys.modules.update(dict.fromkeys({sorted(SERVER)}))"
+    code = f"import sys; {without}; from ocrvl_cli import app; app()"
+    done = subprocess.run([sys.executable, "-c", code, "doctor", "--json"], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert {finding["name"] for finding in json.loads(done.stdout)} >= {"Python", "packages", "memory", "repository"}
