@@ -62,7 +62,9 @@ def watch_server(server: TritonServer, hang_timeout: float) -> Callable[[], str 
         if time.monotonic() >= next_engines:
             states = read_engine_states(fetch, _METRICS_TIMEOUT)
             if states and set(states.values()) == {EngineState.GAVE_UP}:
-                raise RecoveryFailed(f"every engine has given up ({', '.join(sorted(states))}); the log says why")
+                raise RecoveryFailed(
+                    f"every engine has failed too often ({', '.join(sorted(states))}); the log says why"
+                )
             next_engines = time.monotonic() + _ENGINES_SECONDS
         return hang.find_failure() if hang_timeout else None
 

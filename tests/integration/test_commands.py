@@ -141,7 +141,7 @@ def test_a_killed_stub_is_noticed_and_the_server_comes_back(
     (server,) = psutil.Process(process.pid).children()
     (stub,) = (child for child in server.children() if "paddleocr_vl_0_0" in child.cmdline())
     with Client(url, retry=Retry(attempts=40, maximum=4), timeout=240) as client, ThreadPoolExecutor(4) as pool:
-        # long enough to be under way when the stub is killed
+        # long enough to be running when the stub is killed
         read = partial(client.read, receipt, regex="[a-z]{500}", stop_repetition=False)
         expected = read().text
         in_flight = [pool.submit(read) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""`ocrvl read` as a person runs it, on the real server: folders, documents, formats, and what goes wrong under way."""
+"""`ocrvl read` as a person runs it, on the real server: folders, documents, formats, and interruptions."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_pdf_without_layout_is_read_a_page_at_a_time_with_the_task(server: Tri
     assert [block["block_label"] for block in page["parsing_res_list"]] == ["ocr"]
 
 
-def test_ctrl_c_ends_what_is_under_way_in_the_engine_and_keeps_the_rest(
+def test_ctrl_c_cancels_what_is_in_flight_in_the_engine_and_keeps_the_rest(
     server: TritonServer, scans: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"

@@ -144,7 +144,7 @@ def test_a_bad_file_is_refused_with_the_reason_over_every_transport(server: Trit
 def test_a_cancelled_task_ends_its_request_in_the_engine(
     server: TritonServer, png: bytes, protocol: ProtocolName
 ) -> None:
-    async def give_up() -> None:
+    async def abandon() -> None:
         async with AsyncClient(url(server, protocol), protocol=protocol) as client:
             task = asyncio.create_task(client.read(png, **LONG))
             await asyncio.to_thread(wait_for, lambda: metric(server, IN_FLIGHT) == 1)
@@ -154,7 +154,7 @@ def test_a_cancelled_task_ends_its_request_in_the_engine(
             await asyncio.to_thread(wait_for, lambda: metric(server, IN_FLIGHT) == 0)
 
     wait_for(lambda: metric(server, IN_FLIGHT) == 0)
-    asyncio.run(give_up())
+    asyncio.run(abandon())
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -190,7 +190,7 @@ def test_many_are_read_and_one_bad_file_among_them_fails_alone(
     assert set(texts[:11] + texts[12:]) == {TEXT}
 
 
-def test_many_that_are_given_up_are_ended_in_the_engine(server: TritonServer, png: bytes) -> None:
+def test_many_that_are_abandoned_are_cancelled_in_the_engine(server: TritonServer, png: bytes) -> None:
     with Client(server.grpc_url) as client:
         outcomes = client.read_many([png] * 30, concurrency=8, ordered=False)
         next(outcomes)

@@ -53,7 +53,7 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
 def check_name(folder: Path, name: str) -> None:
     """Whether a file of this name could be written below a folder, before there is anything to write.
 
-    Raises `InputError` for a path that is too long, or has a file where a folder is wanted or the other way round.
+    Raises `InputError` for a path that is too long, or where there is a file for a folder or a folder for a file.
     """
     path = folder / name
     try:

@@ -60,7 +60,7 @@ def _plain(block: Any) -> str:
 
 
 def _page(markdown: str, name: str, pages: Sequence[Page]) -> str:
-    # its libraries are not waited for where no HTML is wanted
+    # its libraries are imported only for HTML
     from ocrvl_cli.reading.html import render_page
 
     images = {image: data for page in pages for image, data in page.images.items()}

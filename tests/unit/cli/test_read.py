@@ -36,7 +36,7 @@ OCRVL = str(Path(sys.executable).parent / "ocrvl")
         ([], "Missing argument"),
     ],
 )
-def test_what_can_not_be_meant_is_refused(options: list[str], words: str) -> None:
+def test_what_cannot_be_meant_is_refused(options: list[str], words: str) -> None:
     inputs = ["a.png"] if options else []
     done = CliRunner().invoke(app, ["read", *inputs, *options], env={"COLUMNS": "200", "TERM": "dumb"})
     assert done.exit_code == 2

@@ -41,7 +41,7 @@ def test_bytes_and_files_are_read(tmp_path: Path) -> None:
     assert of_file.text == "text of file"
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_file_that_is_not_found_is_named() -> None:
     with pytest.raises(InvalidRequest, match=r"no/such\.png: No such file"):
         asyncio.run(AsyncClient(transport=AsyncRecordingTransport()).read("no/such.png"))
 
@@ -49,7 +49,7 @@ def test_a_file_that_is_not_there_is_named() -> None:
 def test_a_cancelled_task_ends_its_request_in_the_engine() -> None:
     transport = AsyncRecordingTransport(pause=30)
 
-    async def give_up() -> None:
+    async def abandon() -> None:
         async with AsyncClient(transport=transport) as client:
             task = asyncio.create_task(client.read(b"x", cancel_token="0123456789abcdef"))
             await asyncio.sleep(0.01)
@@ -57,11 +57,11 @@ def test_a_cancelled_task_ends_its_request_in_the_engine() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
 
-    asyncio.run(give_up())
+    asyncio.run(abandon())
     assert transport.transport.cancelled == ["0123456789abcdef"]
 
 
-def test_a_refusal_is_asked_again_and_a_timeout_is_not() -> None:
+def test_a_refusal_is_retried_and_a_timeout_is_not() -> None:
     failures = [ServerUnavailable("full"), RequestTimeout("late")]
 
     def answer(request: Request) -> dict[Tensor, Array]:
@@ -110,7 +110,7 @@ def test_no_time_and_none_in_flight_are_refused() -> None:
 def test_many_under_one_token_are_ended_by_it_once() -> None:
     transport = AsyncRecordingTransport(pause=30)
 
-    async def give_up() -> None:
+    async def abandon() -> None:
         async with AsyncClient(transport=transport) as client:
             outcomes = client.read_many([b"1", b"2", b"3"], cancel_token="0123456789abcdef")
             task = asyncio.ensure_future(anext(outcomes))
@@ -119,14 +119,14 @@ def test_many_under_one_token_are_ended_by_it_once() -> None:
             await asyncio.gather(task, return_exceptions=True)
             await outcomes.aclose()
 
-    asyncio.run(give_up())
+    asyncio.run(abandon())
     assert transport.transport.cancelled == ["0123456789abcdef"]
 
 
-def test_many_that_are_given_up_are_ended() -> None:
+def test_many_that_are_abandoned_are_cancelled() -> None:
     transport = AsyncRecordingTransport(pause=30)
 
-    async def give_up() -> None:
+    async def abandon() -> None:
         async with AsyncClient(transport=transport) as client:
 
             async def read() -> None:
@@ -138,7 +138,7 @@ def test_many_that_are_given_up_are_ended() -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(give_up())
+    asyncio.run(abandon())
     assert transport.transport.in_flight == 0
     assert len(set(transport.transport.cancelled)) == 2
 

@@ -26,7 +26,7 @@ from ocrvl_client._messages import Array, Request
 from tests.support.transports import RecordingTransport, failing, options_of, readings, texts
 
 
-def test_a_request_is_what_was_asked_for(tmp_path: Path) -> None:
+def test_a_request_carries_the_images_tasks_and_options(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(b"file")
     transport = RecordingTransport()
@@ -72,7 +72,7 @@ def test_too_many_or_no_images_need_no_server_to_be_refused(count: int) -> None:
         Client(transport=RecordingTransport()).read_batch([b"x"] * count)
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_file_that_is_not_found_is_named() -> None:
     with pytest.raises(InvalidRequest, match=r"no/such\.png: No such file"):
         Client(transport=RecordingTransport()).read("no/such.png")
 
@@ -167,10 +167,10 @@ def test_without_a_retry_a_request_is_sent_once() -> None:
     assert len(transport.sent) == 1
 
 
-@pytest.mark.parametrize("given_up", [RequestTimeout("late"), KeyboardInterrupt()])
-def test_what_is_given_up_is_ended_in_the_engine(given_up: BaseException) -> None:
-    transport = RecordingTransport(failing(given_up))
-    with pytest.raises(type(given_up)):
+@pytest.mark.parametrize("abandoned", [RequestTimeout("late"), KeyboardInterrupt()])
+def test_an_abandoned_request_is_cancelled_in_the_engine(abandoned: BaseException) -> None:
+    transport = RecordingTransport(failing(abandoned))
+    with pytest.raises(type(abandoned)):
         Client(transport=transport).read(b"x")
     assert transport.cancelled == [transport.sent[0].token]
 

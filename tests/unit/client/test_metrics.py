@@ -51,14 +51,14 @@ def echo(request: BaseHTTPRequestHandler) -> None:
     say(request, 418, " ".join(said))
 
 
-def test_questions_are_asked_over_http() -> None:
+def test_requests_are_sent_over_http() -> None:
     with listening(echo) as port:
         fetch = HttpFetch("127.0.0.1", port)
         assert fetch("/metrics", 5) == Answer(418, "GET /metrics None ")
         assert fetch("/x", 5, b"{}") == Answer(418, "POST /x application/json {}")
 
 
-def test_questions_pass_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_bypass_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with listening(echo) as port:
         assert HttpFetch("127.0.0.1", port)("/", 5).status == 418

@@ -129,7 +129,7 @@ def test_the_age_of_a_heartbeat_is_a_setting() -> None:
     assert result_of(server(), seen, heartbeat_age=30).healthy
 
 
-def test_metrics_that_can_not_be_had_are_told() -> None:
+def test_missing_metrics_are_among_the_details() -> None:
     (told,) = [line for line in result_of(server(), UNREACHABLE).details if "metrics" in line]
     assert "Connection refused" in told
 

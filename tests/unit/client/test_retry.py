@@ -49,13 +49,13 @@ def unavailable(times: int) -> list[OcrvlError]:
     return [ServerUnavailable(f"full {number}") for number in range(times)]
 
 
-def test_an_answer_is_not_asked_for_twice() -> None:
+def test_an_answer_is_not_requested_twice() -> None:
     server = Server([])
     assert server.ask(Retry()) == "answer"
     assert server.given == [100.0]
 
 
-def test_a_server_that_is_unavailable_is_asked_again_after_pauses_that_double() -> None:
+def test_an_unavailable_server_is_retried_after_pauses_that_double() -> None:
     server = Server(unavailable(4))
     assert server.ask(Retry(attempts=5, initial=0.5, maximum=3)) == "answer"
     assert server.pauses == [0.5, 1, 2, 3]
@@ -75,7 +75,7 @@ def test_after_the_last_attempt_its_error_is_raised() -> None:
 
 
 @pytest.mark.parametrize("error", [InvalidRequest, RequestCancelled, RequestTimeout, ServerError])
-def test_nothing_else_is_sent_again(error: type[OcrvlError]) -> None:
+def test_no_other_error_is_retried(error: type[OcrvlError]) -> None:
     server = Server([error("no")])
     with pytest.raises(error):
         server.ask(Retry(attempts=9))
@@ -95,7 +95,7 @@ def test_a_pause_beyond_the_timeout_is_not_waited_for() -> None:
     assert server.pauses == [4]
 
 
-def test_any_number_of_attempts_can_be_asked_for() -> None:
+def test_any_number_of_attempts_is_possible() -> None:
     server = Server(unavailable(3000))
     assert server.ask(Retry(attempts=4000, initial=0.001, maximum=0.01)) == "answer"
 

@@ -67,7 +67,7 @@ SHARING = replace(WELL, repository=replace(WELL.repository, needs_gpus=True, sha
 VERSIONS = dict(WELL.software.versions)
 
 
-def test_of_a_machine_that_is_well_nothing_is_said_but_that() -> None:
+def test_a_machine_that_is_well_has_only_good_findings() -> None:
     assert {finding.level for finding in run_checks(WELL)} == {Level.OK}
 
 
@@ -134,7 +134,7 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
         (models.check_server, replace(WELL, server=(False, "no server")), Level.FAIL, "no server"),
     ],
 )
-def test_what_is_wrong_is_said_with_what_to_do(check: Check, facts: Facts, level: Level, words: str) -> None:
+def test_a_problem_is_a_finding_with_advice(check: Check, facts: Facts, level: Level, words: str) -> None:
     found = check(facts)
     worst = max(
         found if isinstance(found, list) else [found], key=lambda one: list(Level).index(one.level if one else Level.OK)
@@ -178,7 +178,7 @@ def test_in_a_container_numpy_2_is_as_good(monkeypatch: pytest.MonkeyPatch) -> N
     assert not any(requirement.startswith("numpy") for requirement in gather_software().requirements)
 
 
-def test_this_environment_s_packages_satisfy_what_they_are_asked_for() -> None:
+def test_this_environment_s_packages_satisfy_the_requirements() -> None:
     facts = replace(WELL, software=gather_software())
     assert [finding.level for finding in packages.check_versions(facts)] == [Level.OK]
     assert packages.check_triton(facts).level is Level.OK

@@ -98,5 +98,5 @@ def test_a_server_that_wants_a_certificate_speaks_tls_as_well(tls: ssl.SSLContex
     ("url", "words"),
     [("no-such-host.invalid:8001", "no-such-host.invalid is not known"), ("127.0.0.1:9", "nothing listens there")],
 )
-def test_a_host_that_is_not_there_is_told_from_a_port_that_is_not(url: str, words: str) -> None:
+def test_an_unknown_host_is_told_from_a_closed_port(url: str, words: str) -> None:
     assert words in str(explain(url, "grpc", tls=False))

@@ -1,4 +1,4 @@
-"""The bar of `ocrvl read`: it moves while work is under way, and shows the pages of documents."""
+"""The bar of `ocrvl read`: it moves while inputs are read, and shows the pages of documents."""
 
 from __future__ import annotations
 

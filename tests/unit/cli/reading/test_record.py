@@ -133,7 +133,7 @@ def test_two_runs_do_not_write_to_the_same_folder(tmp_path: Path) -> None:
     assert refusal.value.status is Exit.REFUSED
 
 
-def test_a_folder_that_can_not_be_made_ends_the_run(scan: Input) -> None:
+def test_a_folder_that_cannot_be_made_ends_the_run(scan: Input) -> None:
     assert scan.path is not None
     with pytest.raises(OutputError, match=r"cannot be written.*choose another folder"), Record(scan.path / "out"):
         pass

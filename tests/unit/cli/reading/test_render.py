@@ -35,7 +35,7 @@ MARKDOWN, HTML, TEXT, JSON = Format.MARKDOWN, Format.HTML, Format.TEXT, Format.J
         (ReadPlan(to_files=True, draw=True, formats=(TEXT,)), (True, True, (TEXT,)), (True, True, (TEXT,))),
     ],
 )
-def test_what_is_wanted_of_a_file_follows_from_the_options_and_what_it_is(
+def test_the_plan_of_a_file_follows_from_the_options_and_its_kind(
     plan: ReadPlan, pdf: tuple[bool, bool, tuple[Format, ...]], png: tuple[bool, bool, tuple[Format, ...]]
 ) -> None:
     for data, expected in ((PDF, pdf), (PNG, png)):

@@ -157,7 +157,7 @@ def test_a_document_is_a_folder_of_files(tmp_path: Path, out: Path) -> None:
     assert [page["page_index"] for page in json.loads((out / "a/a.json").read_text())] == [0, 1]
 
 
-def test_of_documents_few_are_under_way_at_a_time(tmp_path: Path, out: Path) -> None:
+def test_few_documents_are_in_flight_at_a_time(tmp_path: Path, out: Path) -> None:
     for number in range(6):
         (tmp_path / f"{number}.pdf").write_bytes(PDF)
     client = Scripted()
@@ -200,7 +200,7 @@ def pages_of(number: int) -> set[str]:
 
 
 @pytest.mark.parametrize("is_interrupted", [True, False])
-def test_of_an_earlier_reading_no_page_is_left_that_is_not_wanted_now(
+def test_pages_of_an_earlier_reading_that_are_not_read_again_are_removed(
     tmp_path: Path, out: Path, is_interrupted: bool
 ) -> None:
     (tmp_path / "a.pdf").write_bytes(PDF)
@@ -230,7 +230,7 @@ def refuse(words: bytes, error: Exception) -> Callable[[bytes], None]:
 @pytest.mark.parametrize(
     "error", [InvalidRequest("it is damaged"), ServerError("error 7f"), RequestTimeout("no answer within 3 s")]
 )
-def test_what_can_not_be_read_is_listed_at_the_end_and_the_others_are_read(
+def test_what_cannot_be_read_is_listed_at_the_end_and_the_others_are_read(
     scans: Path, out: Path, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
     (scans / "empty.png").touch()
@@ -342,7 +342,7 @@ def test_a_server_that_dies_ends_the_run_and_the_next_one_reads_the_rest(
     assert written(out) == ALL
 
 
-def test_without_a_server_nothing_is_begun(scans: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_server_no_input_is_read(scans: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Scripted(away=999)
     assert read(client, scans, output=out) is Exit.REFUSED
     assert "no server at 127.0.0.1:9: nothing listens there" in capsys.readouterr().err
@@ -382,7 +382,7 @@ def test_a_full_disk_ends_the_run_with_what_was_written(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)])
-def test_a_run_that_is_interrupted_ends_what_is_under_way_and_keeps_the_rest(
+def test_a_run_that_is_interrupted_cancels_what_is_in_flight_and_keeps_the_rest(
     scans: Path, out: Path, capsys: pytest.CaptureFixture[str], number: int, status: Exit
 ) -> None:
     class Endless(Scripted):

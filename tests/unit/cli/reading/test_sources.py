@@ -80,7 +80,7 @@ def test_an_empty_folder_is_a_skipped_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_can_not_be_read_is_said_and_the_others_are_searched(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_read_is_a_skipped_input_and_the_others_are_searched(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", "closed/b.png")
     (tmp_path / "closed").chmod(0)
     assert targets(str(tmp_path)) == ["a.png"]
@@ -153,7 +153,7 @@ def test_a_url_is_fetched_through_a_few_redirections() -> None:
         ("promise/", "larger than"),
     ],
 )
-def test_what_can_not_be_had_from_a_url_is_said(path: str, problem: str) -> None:
+def test_a_url_without_a_file_is_an_error(path: str, problem: str) -> None:
     with web() as url, pytest.raises(InputError, match=problem):
         download(f"{url}/{path}", 10, max_bytes=4000)
 
@@ -164,6 +164,6 @@ def test_a_download_that_takes_too_long_is_refused() -> None:
         download(f"{url}/ok", 10, clock=lambda: next(times))
 
 
-def test_a_host_that_is_not_there_is_said() -> None:
+def test_an_unknown_host_is_an_error() -> None:
     with pytest.raises(InputError, match="cannot be reached"):
         download("http://127.0.0.1:9/a.png", 5)

@@ -9,7 +9,7 @@ import pytest
 from ocrvl_client import InvalidRequest, Tls
 
 
-def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_files_that_are_not_found_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"tls: ca: file /no/ca\.pem not found"):
         Tls(ca="/no/ca.pem")
     with pytest.raises(InvalidRequest, match="certificate and key belong together"):

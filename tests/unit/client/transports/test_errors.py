@@ -86,7 +86,7 @@ def answer_nonsense(connection: socket.socket) -> None:
 
 
 @EVERY_TRANSPORT
-def test_a_server_that_is_not_there_is_unavailable(kind: TransportKind) -> None:
+def test_a_server_that_is_not_found_is_unavailable(kind: TransportKind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(ServerUnavailable, match=f"no server at {url}"):

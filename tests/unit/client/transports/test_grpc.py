@@ -22,7 +22,7 @@ from ocrvl_client import AsyncClient, Client, Reading, RequestCancelled, Request
 from tests.support.transports import texts
 
 KINDS = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=lambda kind: kind.__name__)
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 def encode(tensors: dict[Tensor, Any], *, is_last: bool = False, error: str = "") -> bytes:
@@ -60,7 +60,7 @@ class StreamingServer:
 
     def __init__(self, *, endless: bool) -> None:
         self._endless = endless
-        self.asked_to_end = threading.Event()
+        self.is_cancelled = threading.Event()
         self._is_over = threading.Event()
         self.has_begun = threading.Event()
         self.options: dict[str, Any] = {}
@@ -72,7 +72,7 @@ class StreamingServer:
         if asked.model_name != "cancel":
             return self._read(context)
         self.tokens.append(asked.raw_input_contents[0][4:].decode())
-        self.asked_to_end.set()
+        self.is_cancelled.set()
         answer = service_pb2.ModelInferResponse(model_name="cancel")
         answer.outputs.add(name=Tensor.CANCELLED.value, datatype="INT32", shape=[1])
         answer.raw_output_contents.append(struct.pack("<i", 1))
@@ -82,7 +82,7 @@ class StreamingServer:
         """Read an image until that is ended."""
         context.add_callback(self._is_over.set)
         self.has_begun.set()
-        assert self.asked_to_end.wait(PATIENCE)
+        assert self.is_cancelled.wait(TIMEOUT)
         self.was_broken_off = not context.is_active()
         context.abort(grpc.StatusCode.INTERNAL, "[CANCELLED] ended by its token")
         raise AssertionError("abort raises")
@@ -100,7 +100,7 @@ class StreamingServer:
         context.add_callback(note_end)
         yield PIECE
         if self._endless:
-            while context.is_active() and not self.asked_to_end.wait(0.01):
+            while context.is_active() and not self.is_cancelled.wait(0.01):
                 yield PIECE
             yield encode({}, is_last=True, error="[CANCELLED] its caller went away")
         else:
@@ -111,7 +111,7 @@ class StreamingServer:
         assert next(requests, None) is None
 
     def wait_for_end(self) -> None:
-        assert self._is_over.wait(PATIENCE), "the stream has not ended"
+        assert self._is_over.wait(TIMEOUT), "the stream has not ended"
 
 
 @contextmanager
@@ -136,12 +136,12 @@ def read_until(
 ) -> str | Reading:
     """Open a stream and leave it at the first part of a kind, which is returned."""
     if kind is Client:
-        with Client(url, timeout=PATIENCE) as client, closing(client.stream(b"x", **options)) as parts:
+        with Client(url, timeout=TIMEOUT) as client, closing(client.stream(b"x", **options)) as parts:
             return next(part for part in parts if isinstance(part, leave_at))
 
     async def read() -> str | Reading:
         async with (
-            AsyncClient(url, timeout=PATIENCE) as client,
+            AsyncClient(url, timeout=TIMEOUT) as client,
             aclosing(client.stream(b"x", **options)) as parts,
         ):
             while not isinstance(part := await anext(parts), leave_at):
@@ -184,7 +184,7 @@ def test_a_stream_under_a_token_of_the_caller_s_is_broken_off_since_others_may_c
 
 def test_a_task_that_is_cancelled_twice_while_it_waits_for_a_piece_does_not_break_its_stream_off() -> None:
     async def read(url: str) -> None:
-        async with AsyncClient(url, timeout=PATIENCE) as client:
+        async with AsyncClient(url, timeout=TIMEOUT) as client:
             has_begun = asyncio.Event()
 
             async def follow() -> None:
@@ -209,7 +209,7 @@ def test_a_task_that_is_cancelled_twice_while_it_waits_for_a_piece_does_not_brea
 @KINDS
 def test_a_stream_that_fails_has_ended_on_the_server(kind: type[Client] | type[AsyncClient]) -> None:
     with serving(endless=True) as (server, url):
-        server.asked_to_end.set()
+        server.is_cancelled.set()
         with pytest.raises(RequestCancelled, match="went away"):
             read_until(url, kind, Reading)
         server.wait_for_end()
@@ -217,11 +217,11 @@ def test_a_stream_that_fails_has_ended_on_the_server(kind: type[Client] | type[A
 
 
 @pytest.mark.parametrize("how", ["cancelled", "too late"])
-def test_a_request_that_is_given_up_is_ended_by_its_token_and_not_broken_off(how: str) -> None:
+def test_an_abandoned_request_is_cancelled_by_its_token_and_not_broken_off(how: str) -> None:
     async def read(server: StreamingServer, url: str) -> None:
-        async with AsyncClient(url, timeout=0.5 if how == "too late" else PATIENCE, retry=None) as client:
+        async with AsyncClient(url, timeout=0.5 if how == "too late" else TIMEOUT, retry=None) as client:
             reading = asyncio.create_task(client.read(b"x"))
-            assert await asyncio.to_thread(server.has_begun.wait, PATIENCE)
+            assert await asyncio.to_thread(server.has_begun.wait, TIMEOUT)
             if how == "cancelled":
                 reading.cancel()
             with pytest.raises(asyncio.CancelledError if how == "cancelled" else RequestTimeout):
@@ -235,7 +235,7 @@ def test_a_request_that_is_given_up_is_ended_by_its_token_and_not_broken_off(how
 
 
 @KINDS
-def test_a_stream_to_a_server_that_is_not_there_is_unavailable(kind: type[Client] | type[AsyncClient]) -> None:
+def test_a_stream_to_a_server_that_is_not_found_is_unavailable(kind: type[Client] | type[AsyncClient]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"127.0.0.1:{free.getsockname()[1]}"
     # again and again: whether the request or the news comes first differs from time to time

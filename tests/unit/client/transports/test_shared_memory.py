@@ -85,7 +85,7 @@ def test_one_region_serves_one_request_after_the_other(shared: Shared) -> None:
     ],
     ids=str,
 )
-def test_a_region_of_a_request_that_was_given_up_is_not_used_again(shared: Shared, error: OcrvlError) -> None:
+def test_a_region_of_an_abandoned_request_is_not_used_again(shared: Shared, error: OcrvlError) -> None:
     transport, below = shared
     below.answer = raising(error)
     with pytest.raises(type(error)):
@@ -137,15 +137,15 @@ def test_a_server_that_is_gone_does_not_keep_a_client_from_closing(shared: Share
     assert not set(below.registered) & regions()
 
 
-def test_dropped_regions_are_let_go_of_once_the_server_can_not_be_reading_them() -> None:
+def test_retired_regions_are_unregistered_once_the_server_cannot_be_reading_them() -> None:
     now = 0.0
     regions = Regions(clock=lambda: now)
-    regions.release(given_up := regions.lease(1), RequestTimeout("oh"))
+    regions.release(abandoned := regions.lease(1), RequestTimeout("oh"))
     assert regions.pop_retired() == []
     now = 599.0
     regions.release(later := regions.lease(1), ServerUnavailable("gone"))
     now = 601.0
-    assert regions.pop_retired() == [given_up.name]
+    assert regions.pop_retired() == [abandoned.name]
     assert regions.pop_retired() == []
     now = 1200.0
     assert regions.close() == [later.name]
