@@ -42,7 +42,9 @@ RUN pip uninstall --yes opencv-python-headless opencv-python \
 # in /cache, the rest in /tmp; everything else may be read-only.
 RUN useradd --no-create-home --home-dir /tmp --uid 10001 ocrvl \
     && install --directory --owner=10001 --group=10001 /models /cache /repository
+# `compute` brings CUDA and the daemon of MPS, which `ocrvl serve` starts where engines share a GPU.
 ENV HOME=/tmp \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     HF_HOME=/models \
     XDG_CACHE_HOME=/cache \
     PYTHONUNBUFFERED=1

@@ -80,8 +80,8 @@ def check_sharing(facts: Facts) -> Finding | None:
         return None
     if facts.machine.has_mps:
         return ok("shared GPUs", "engines run side by side, by MPS")
-    advice = "in a container let in the driver's capability `compute`, which brings nvidia-cuda-mps-control"
-    return warn("shared GPUs", "engines take turns: there is no MPS", advice)
+    advice = "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility, which brings nvidia-cuda-mps-control"
+    return warn("shared GPUs", "engines alternate: no MPS", advice)
 
 
 def check_shared_memory(facts: Facts) -> Finding:

@@ -48,6 +48,13 @@ def test_an_image_runs_as_a_number_that_is_not_root_and_says_how_it_is(dockerfil
     assert any(rest.startswith("org.opencontainers.image.") for name, rest in found if name == "LABEL")
 
 
+def test_the_gpu_s_image_has_what_mps_comes_with() -> None:
+    variables = dict(
+        word.split("=", 1) for name, rest in instructions(SERVING[0]) if name == "ENV" for word in rest.split()
+    )
+    assert "compute" in variables["NVIDIA_DRIVER_CAPABILITIES"].split(",")
+
+
 @pytest.mark.parametrize("dockerfile", SERVING, ids=str)
 def test_a_base_is_named_by_tag_and_digest(dockerfile: Path) -> None:
     found = instructions(dockerfile)
