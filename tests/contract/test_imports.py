@@ -26,7 +26,7 @@ and within ocrvl_gateway:
     serve
     app
     health, middleware, openai, paddle, protocol, web
-    dependencies, disconnect, encoding, json_body, openapi
+    dependencies, disconnect, encoding, json_body, openapi, server_sent_events
     fetch, metrics, problems, reader
     errors, settings
 
@@ -90,7 +90,7 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("serve",),
         ("app",),
         ("health", "middleware", "openai", "paddle", "protocol", "web"),
-        ("dependencies", "disconnect", "encoding", "json_body", "openapi"),
+        ("dependencies", "disconnect", "encoding", "json_body", "openapi", "server_sent_events"),
         ("fetch", "metrics", "problems", "reader"),
         ("errors", "settings"),
     ),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from fastapi.sse import format_sse_event
 
 from ocrvl.wire import FinishReason
@@ -30,10 +29,10 @@ from ocrvl_gateway.openai.schemas import (
 )
 from ocrvl_gateway.openapi import error_responses, event_stream
 from ocrvl_gateway.problems import problem_of
+from ocrvl_gateway.server_sent_events import encode_event, event_stream_response
 
 router = APIRouter(tags=["OpenAI"], route_class=BoundedJsonRoute)
 _STARTED: Final = int(time.time())
-_STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _EMPTY: Final[Mapping[str, Any]] = {}
 
 
@@ -78,7 +77,7 @@ async def create_chat_completion(body: ChatRequest, request: Request, services: 
     items = services.reader.stream(image, task=task, timeout=timeout, **options)
     first = await first_item(request, items)
     chunks = _chunks(first, items, completion, body, request, services)
-    return StreamingResponse(chunks, headers=_STREAM_HEADERS, media_type="text/event-stream")
+    return event_stream_response(chunks)
 
 
 async def _chunks(
@@ -96,7 +95,7 @@ async def _chunks(
 
     def chunk(delta: Mapping[str, str], extra: Mapping[str, Any] = _EMPTY, **reason: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, **reason}
-        return _event({**head, "choices": [choice], **usage, **extra})
+        return encode_event({**head, "choices": [choice], **usage, **extra})
 
     try:
         yield chunk({"role": "assistant", "content": ""}, _warnings(body))
@@ -108,17 +107,13 @@ async def _chunks(
         reason, detail = _reasons(item)
         yield chunk({}, finish_reason=reason, stop_reason=detail)
         if with_usage:
-            yield _event({**head, "choices": [], "usage": _usage(item).model_dump()})
+            yield encode_event({**head, "choices": [], "usage": _usage(item).model_dump()})
     except Exception as error:
         # the status has been sent; clients of OpenAI's look for this
-        yield _event(problem_of(error, request.state.request_id).to_openai())
+        yield encode_event(problem_of(error, request.state.request_id).to_openai())
     finally:
         await items.aclose()
     yield format_sse_event(data_str="[DONE]")
-
-
-def _event(data: Mapping[str, Any]) -> bytes:
-    return format_sse_event(data_str=json.dumps(data))
 
 
 def _warnings(body: ChatRequest) -> dict[str, Any]:

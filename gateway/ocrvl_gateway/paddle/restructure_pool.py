@@ -26,7 +26,7 @@ _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_
 
 
 class RestructurePool:
-    """A pool of workers with PaddleX, started by the first request. `timeout` is in timeout, of a request.
+    """A pool of workers with PaddleX, started by the first request. `timeout` is in seconds, of a request.
 
     `module` is the program that forks them, `fork_server` unless set.
     """

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
-from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.staticfiles import StaticFiles
 
@@ -20,6 +18,7 @@ from ocrvl_gateway.encoding import encode_base64
 from ocrvl_gateway.errors import BadRequest
 from ocrvl_gateway.openapi import error_responses, event_stream
 from ocrvl_gateway.problems import problem_of
+from ocrvl_gateway.server_sent_events import encode_event, event_stream_response
 
 router = APIRouter(tags=["Web page"])
 STATIC: Final = Path(__file__).parent / "static"
@@ -32,7 +31,6 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class PageFiles(StaticFiles):
@@ -97,7 +95,7 @@ async def read_document(
     pages = services.reader.document_stream(file, timeout=services.settings.document_timeout, **options)
     first = await first_item(request, pages)
     sent = _send(first, pages, request, services)
-    return StreamingResponse(sent, headers=_STREAM_HEADERS, media_type="text/event-stream")
+    return event_stream_response(sent)
 
 
 async def _send(
@@ -107,11 +105,11 @@ async def _send(
         item = first
         while isinstance(item, Page):
             services.metrics.pages.inc()
-            yield _event("page", _page(item))
+            yield encode_event(_page(item), "page")
             item = await anext(pages)
-        yield _event("document", {"markdown": item.markdown})
+        yield encode_event({"markdown": item.markdown}, "document")
     except Exception as error:
-        yield _event("error", problem_of(error, request.state.request_id).to_openai()["error"])
+        yield encode_event(problem_of(error, request.state.request_id).to_openai()["error"], "error")
     finally:
         await pages.aclose()
 
@@ -129,7 +127,3 @@ def _page(page: Page) -> dict[str, Any]:
         "error": page.error,
         "warning": page.warning,
     }
-
-
-def _event(name: str, data: dict[str, Any]) -> bytes:
-    return format_sse_event(data_str=json.dumps(data), event=name)

@@ -17,16 +17,6 @@ from tests.support.gateways import DATA_URL, IMAGE, GatewayClient, ScriptedReade
 CHAT = "/v1/chat/completions"
 
 
-@pytest.fixture
-def reader() -> ScriptedReader:
-    return ScriptedReader()
-
-
-@pytest.fixture
-def client(reader: ScriptedReader) -> GatewayClient:
-    return GatewayClient(make_app(reader))
-
-
 def events(answer: httpx.Response) -> list[Any]:
     """The data of a stream of events, in order; the last is OpenAI's end."""
     lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]

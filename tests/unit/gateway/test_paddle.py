@@ -19,16 +19,6 @@ FILE = base64.b64encode(IMAGE).decode()
 PARSE = "/layout-parsing"
 
 
-@pytest.fixture
-def reader() -> ScriptedReader:
-    return ScriptedReader()
-
-
-@pytest.fixture
-def client(reader: ScriptedReader) -> GatewayClient:
-    return GatewayClient(make_app(reader))
-
-
 def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 

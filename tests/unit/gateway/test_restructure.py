@@ -29,11 +29,6 @@ from tests.support.gateways import GatewayClient, ScriptedReader, make_app
 RESTRUCTURE = "/restructure-pages"
 
 
-@pytest.fixture
-def client() -> GatewayClient:
-    return GatewayClient(make_app(ScriptedReader()))
-
-
 def pruned(*blocks: tuple[str, str]) -> dict[str, Any]:
     listed = [
         {"block_label": label, "block_content": text, "block_bbox": [0, 40 * n, 90, 40 * n + 30], "block_id": n}
