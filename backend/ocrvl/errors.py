@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from ocrvl.wire import NO_SHARED_MEMORY, ErrorCode, tag_message, untag_message
+from ocrvl.wire import UNAVAILABLE_MESSAGES, ErrorCode, tag_message, untag_message
 
 MAX_MESSAGE_BYTES: Final = 2048
 """Bytes of a message as it travels. gRPC has it in a header, up to three bytes for one, and clients take 8 KiB of
@@ -59,15 +59,6 @@ class InternalError(OcrError):
 _BY_CODE: dict[ErrorCode, type[OcrError]] = {
     error.code: error for error in (InvalidArgument, Unavailable, Cancelled, InternalError)
 }
-_TRITON_REFUSES = (
-    "Exceeds maximum queue size",
-    "Request timeout expired",
-    "is not healthy",
-    "is not ready",
-    "stopping",
-    NO_SHARED_MEMORY,
-)
-"""Words in what Triton itself says when it cannot take a request now, which is untagged."""
 
 
 def error_from_message(text: str) -> OcrError:
@@ -81,4 +72,4 @@ def error_from_message(text: str) -> OcrError:
     code, message = untag_message(text)
     if code is not None:
         return _BY_CODE[code](message)
-    return Unavailable(text) if any(words in text for words in _TRITON_REFUSES) else InternalError(text)
+    return Unavailable(text) if any(words in text for words in UNAVAILABLE_MESSAGES) else InternalError(text)

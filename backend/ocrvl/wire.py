@@ -129,6 +129,13 @@ _PAGES = re.compile(r"{0}(,{0})*".format(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?
 NO_SHARED_MEMORY: Final = "Failed to increase the shared memory pool size"
 """Words of Triton's Python backend where `/dev/shm` has no room for a request's tensors; it calls that INTERNAL."""
 
+QUEUE_REFUSALS: Final = ("Exceeds maximum queue size", "Request timeout expired")
+"""Words of Triton's queues for a request that they refuse, or that has waited too long."""
+
+UNAVAILABLE_MESSAGES: Final = (*QUEUE_REFUSALS, "is not healthy", "is not ready", "stopping", NO_SHARED_MEMORY)
+"""Words in what Triton itself says when it cannot take a request now: a full queue, a killed model, its end. They are
+untagged, and ensembles lose the status with them."""
+
 _TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
 
 

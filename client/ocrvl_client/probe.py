@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ocrvl.wire import EngineState, ErrorCode, Model
+from ocrvl.wire import QUEUE_REFUSALS, EngineState, ErrorCode, Model
 from ocrvl_client._errors import OcrvlError, RequestTimeout
 from ocrvl_client.metrics import Fetch, Sample, parse_samples, values_by_replica
 
@@ -26,7 +26,7 @@ _WHITE_28X28: Final = (
 _MIN_PIXELS: Final = 28 * 28
 
 _REFUSAL_STATUSES: Final = (429, 503)
-_REFUSAL_WORDS: Final = (f"[{ErrorCode.UNAVAILABLE}]", "Exceeds maximum queue size", "Request timeout expired")
+_REFUSAL_WORDS: Final = (f"[{ErrorCode.UNAVAILABLE}]", *QUEUE_REFUSALS)
 """What a refusal says, ours and those of Triton's queues, whatever status it arrives with."""
 
 _STATE_NAMES: Final[dict[float, str]] = {

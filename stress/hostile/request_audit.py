@@ -15,7 +15,7 @@ from typing import Final
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.wire import ErrorCode, Model, Tensor, untag_message
+from ocrvl.wire import QUEUE_REFUSALS, ErrorCode, Model, Tensor, untag_message
 from ocrvl_client import ServerUnavailable, error_from_triton
 from perf.harness.tensors import encode_inputs, image_tensors
 from stress.endurance.images import ReferenceImage
@@ -144,7 +144,7 @@ def _outcome_of(error: InferenceServerException) -> Outcome:
     if not isinstance(error_from_triton(error), ServerUnavailable):
         return Outcome.FAILED
     message = error.message() or ""
-    told = untag_message(message)[0] is ErrorCode.UNAVAILABLE or "Exceeds maximum queue size" in message
+    told = untag_message(message)[0] is ErrorCode.UNAVAILABLE or QUEUE_REFUSALS[0] in message
     return Outcome.REFUSED if told else Outcome.BROKEN
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from tritonclient.utils import InferenceServerException
 
-from ocrvl.wire import untag_message
+from ocrvl.wire import UNAVAILABLE_MESSAGES, untag_message
 from ocrvl_client._errors import OcrvlError, RequestTimeout, ServerUnavailable, answered, error_from_server
 
 _CONNECTION_LOST: Final = (
@@ -14,16 +14,6 @@ _CONNECTION_LOST: Final = (
     *("Cancelling all calls", "keepalive watchdog timeout", "ping timeout"),
 )
 """Words of gRPC for a connection that broke under a request; the status with them is not always UNAVAILABLE."""
-
-_UNAVAILABLE: Final = (
-    "is not healthy",
-    "is not ready",
-    "Exceeds maximum queue size",
-    "Request timeout expired",
-    "stopping",
-)
-"""Words of Triton's own for what it cannot take now: a killed model, a full queue, its end. Ensembles lose the status
-with them."""
 
 _NO_LISTENER: Final = ("failed to connect", "dns resolution", "name resolution")
 """Words of gRPC, in small letters, for an address where nobody listens or a name that nobody has."""
@@ -35,7 +25,7 @@ _TLS_MISMATCH: Final = ("SSL_ERROR", "CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT",
 def error_from_triton(error: InferenceServerException) -> OcrvlError:
     """The error of this package for one of tritonclient's, by the tag in its message, Triton's words, or its status."""
     message = error.message() or ""
-    if _is_untagged(error) and any(words in message for words in _UNAVAILABLE):
+    if _is_untagged(error) and any(words in message for words in UNAVAILABLE_MESSAGES):
         return answered(ServerUnavailable(message))
     return error_from_server(message, error.status())
 
