@@ -40,7 +40,7 @@ def new_figures(
         command=f"python -m perf {shlex.join(sys.argv[1:])}",
         rounds=rounds,
         conditions=conditions,
-        measurements=tuple({key: _rounded(value) for key, value in one.items()} for one in measurements),
+        measurements=tuple(map(round_values, measurements)),
         tables=tables,
     )
 
@@ -69,8 +69,12 @@ def span(values: Sequence[float]) -> Interval:
     return Interval(median=statistics.median(values), low=min(values), high=max(values))
 
 
+def round_values(record: Mapping[str, Value]) -> dict[str, Value]:
+    """The record with its numbers to four significant digits: no measurement has more."""
+    return {key: _rounded(value) for key, value in record.items()}
+
+
 def _rounded(value: Value) -> Value:
-    """To four significant digits: no measurement has more."""
     match value:
         case float():
             return float(f"{value:.4g}")

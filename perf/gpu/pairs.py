@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -162,7 +164,14 @@ def _describe_machine() -> dict[str, Any]:
     # in another process: this one needs no memory of the GPU
     code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU')"
     device = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-    return {"device": device, "cores": psutil.cpu_count(), "python": platform.python_version(), "versions": versions}
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": f"python -m perf.gpu.pairs {shlex.join(sys.argv[1:])}",
+        "device": device,
+        "cores": psutil.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
 
 
 if __name__ == "__main__":

@@ -17,9 +17,20 @@ from perf.compare import Ratio
 Record = dict[str, Any]
 
 
-def main(files: Annotated[list[Path], typer.Argument(help="results.jsonl of one run or several.")]) -> None:
-    """Print the tables."""
-    print(render([record for run, file in enumerate(files) for record in read_run(file, run)]))
+def main(
+    files: Annotated[list[Path], typer.Argument(help="results.jsonl of one run or several.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="A JSON file for the figures.")] = None,
+    question: Annotated[str, typer.Option(help="The question that the figures answer.")] = "How do they compare?",
+) -> None:
+    """Print tables of what pairs has measured, and write it as figures."""
+    records = [record for run, file in enumerate(files) for record in read_run(file, run)]
+    print(render(records))
+    if json_file:
+        # here, since machines that measure have few packages
+        from perf.figures.data import save
+        from perf.gpu.figures import to_figures
+
+        save(json_file.stem, to_figures(records, question), json_file.parent)
 
 
 def read_run(file: Path, run: int = 0) -> list[Record]:
@@ -45,7 +56,7 @@ def render(records: Sequence[Record]) -> str:
 
 def pair_ratios(first: Sequence[Record], second: Sequence[Record]) -> list[float]:
     """Images a second of the first over those of the second, round by round of those that both have."""
-    ours, theirs = ({record["round"]: _rate(record) for record in side} for side in (first, second))
+    ours, theirs = ({record["round"]: rate(record) for record in side} for side in (first, second))
     return [ours[number] / theirs[number] for number in ours if number in theirs]
 
 
@@ -98,7 +109,7 @@ def _describe_speed(records: Sequence[Record]) -> list[str]:
     uses = [record["gpu"] for record in records if record["gpu"]]
     tokens = [sum(int(length) * count for length, count in r["tokens"].items()) / r["seconds"] for r in records]
     return [
-        f"{statistics.median(map(_rate, records)):.2f}",
+        f"{statistics.median(map(rate, records)):.2f}",
         f"{statistics.median(tokens):,.0f}",
         *(f"{1000 * quantile(latencies, share):,.0f} ms" for share in (0.5, 0.95)),
         *(f"{1000 * quantile(firsts, share):,.0f} ms" if firsts else "" for share in (0.5, 0.95)),
@@ -146,7 +157,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
-def _rate(record: Record) -> float:
+def rate(record: Record) -> float:
+    """Images a second of a measurement."""
     return float(len(record["latencies"]) / record["seconds"])
 
 

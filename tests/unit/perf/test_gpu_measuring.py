@@ -15,9 +15,8 @@ import typer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrvl.repository.options import Parallel
-from perf.gpu import arithmetic, curves, load, openai_server, report
-from perf.gpu import systems as ways
-from perf.gpu import variants as variants
+from perf.figures.table import render
+from perf.gpu import arithmetic, curves, figures, load, openai_server, report, systems, variants
 
 TINY = arithmetic.Shape(
     vision_hidden=32,
@@ -186,7 +185,7 @@ def test_a_bare_contender_differs_from_the_engine_s_model_in_that_model_alone(tm
     for system in ("engine", "bare"):
         variant = variants.parse_variant(system)
         settings = variants.write_settings(variant, tmp_path, tiny=True)
-        options[system] = ways.prepare_server(variant, settings)
+        options[system] = systems.prepare_server(variant, settings)
         assert options[system].models == ("paddleocr_vl",)
     engine, bare = (read_files(options[system].model_repository) for system in ("engine", "bare"))
     assert {path for path in engine if engine[path] != bare[path]} == {"paddleocr_vl/1/model.py"}
@@ -282,3 +281,17 @@ def test_curves_of_a_contender_that_was_not_measured_are_refused(tmp_path: Path)
     file.write_text(json.dumps(measured("served", 0, 1)), "utf-8")
     with pytest.raises(typer.BadParameter, match="no measurement of openai"):
         curves.main(file, tmp_path / "curves.svg", "openai")
+
+
+def test_a_run_becomes_figures_with_its_machine_and_command() -> None:
+    machine = {"kind": "machine", "device": "H100", "cores": 16, "versions": {"vllm": "0.24.0"}, "date": "2026-11-30"}
+    records = [measured("served", number, 20) for number in range(6)] + [measured("ready", n, 10) for n in range(6)]
+    taken = figures.to_figures([machine | {"command": "pairs served ready"}, *records], "Which is faster?")
+    assert (taken.machine, str(taken.date), taken.rounds) == ("H100, 16 CPU cores", "2026-11-30", 6)
+    assert taken.number("images_per_second", system="served", workload="line", in_flight=1) == 10
+    assert taken.number("ratio", system="served", over="ready") == 2
+    assert "| line | equal | 1 | 10 | 5 | 2.00 (2.00 to 2.00) |" in render(
+        taken, taken.tables["images-per-second"], "x.json"
+    )
+    with pytest.raises(ValueError, match="expected a record of the machine"):
+        figures.to_figures(records, "Which is faster?")
