@@ -32,7 +32,7 @@ class Ratio:
         while (outside := outside + math.comb(count, rank) / 2**count) <= 0.025:
             rank += 1
         if rank == 0:
-            raise ValueError(f"{count} pairs: at least six are wanted")
+            raise ValueError(f"expected at least six pairs, found {count}")
         return cls(statistics.median(ordered), ordered[rank - 1], ordered[count - rank], count)
 
 

@@ -1,4 +1,4 @@
-"""What a variable of the environment costs or gains: `python -m perf.environment MALLOC_MMAP_THRESHOLD_=1048576`.
+"""`python -m perf environment MALLOC_MMAP_THRESHOLD_=1048576`: what a variable of the environment costs or gains.
 
 Two servers with the embedded checkpoint, side by side, one of them with the variable; both read the same images in
 turn. Prints the median ratios of images a second, with it over without it, and their 95 % intervals.

@@ -56,7 +56,7 @@ class Bounds:
 
 
 def propose(total: float, target: float, replicas: int) -> int:
-    """Replicas that a metric asks for, where `total` is its sum over all and `target` what one should have.
+    """Replicas that a metric proposes, where `total` is its sum over all and `target` what one should have.
 
     `replicas` are those that exist, ready or not: an external metric cannot tell, so one that is starting counts.
 
@@ -82,15 +82,15 @@ class Autoscaler:
     def decide(self, now: float, replicas: int, proposals: Iterable[int]) -> int:
         """The replicas that there shall be, `now` in seconds; the largest proposal counts."""
         bounds = self.bounds
-        wanted = self._stabilize(now, replicas, max(proposals))
-        wanted = min(max(wanted, bounds.min_replicas), bounds.max_replicas)
-        if wanted > replicas:
-            wanted = max(replicas, min(wanted, self._most(now, replicas)))
-            self._added.append((now, wanted - replicas))
-        elif wanted < replicas:
-            wanted = min(replicas, max(wanted, self._fewest(now, replicas)))
-            self._removed.append((now, replicas - wanted))
-        return wanted
+        desired = self._stabilize(now, replicas, max(proposals))
+        desired = min(max(desired, bounds.min_replicas), bounds.max_replicas)
+        if desired > replicas:
+            desired = max(replicas, min(desired, self._most(now, replicas)))
+            self._added.append((now, desired - replicas))
+        elif desired < replicas:
+            desired = min(replicas, max(desired, self._fewest(now, replicas)))
+            self._removed.append((now, replicas - desired))
+        return desired
 
     def _stabilize(self, now: float, replicas: int, proposal: int) -> int:
         """Up no further than the lowest, down no further than the highest proposal of the window."""

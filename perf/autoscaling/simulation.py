@@ -47,7 +47,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What an operator finds: replicas as fast as `curve`, ready `start_seconds` after they were asked for.
+    """What an operator finds: replicas as fast as `curve`, ready `start_seconds` after the autoscaler has added them.
 
     Metrics are as old as the last scrape, each `scrape_seconds`, when the autoscaler looks.
     """
@@ -92,14 +92,14 @@ class _Pool:
     draining: list[Replica] = field(default_factory=list)
 
     @property
-    def wanted(self) -> int:
+    def desired(self) -> int:
         """Replicas as the autoscaler counts them: those that are being ended are no longer among them."""
         return len(self.starting) + len(self.serving)
 
     @property
     def paid(self) -> int:
         """Replicas that hold a GPU."""
-        return self.wanted + len(self.draining)
+        return self.desired + len(self.draining)
 
     def begin(self, count: int) -> None:
         """Replicas that are ready at once, as at the beginning of a day."""
@@ -107,8 +107,8 @@ class _Pool:
 
     def scale(self, now: float, count: int) -> None:
         """Start what is missing; end what is too many, those that are not ready first, then the youngest."""
-        self.starting += [now + self.conditions.start_seconds] * (count - self.wanted)
-        while self.wanted > count:
+        self.starting += [now + self.conditions.start_seconds] * (count - self.desired)
+        while self.desired > count:
             if self.starting:
                 self.starting.pop()
             else:
@@ -152,9 +152,9 @@ def simulate(settings: Settings, conditions: Conditions, day: Day) -> Result:
             scraped = pool.measure()
         # half a period after the scrape, which is where a look finds the metrics on the whole
         if settings.triggers and (now - conditions.scrape_seconds / 2) % SYNC_SECONDS == 0:
-            wanted = pool.wanted
-            proposals = [propose(scraped[one.signal], one.target, wanted) for one in settings.triggers]
-            pool.scale(now, autoscaler.decide(now, wanted, proposals))
+            desired = pool.desired
+            proposals = [propose(scraped[one.signal], one.target, desired) for one in settings.triggers]
+            pool.scale(now, autoscaler.decide(now, desired, proposals))
         # those that become ready in this step serve in it
         share = len(pool.serving) + sum(ready <= now for ready in pool.starting)
         pool.step(now, spread.multinomial(arrived, [1 / share] * share).tolist())
@@ -178,10 +178,10 @@ def percentile(counts: dict[float, int], percent: float) -> float:
     >>> percentile({0.0: 98, 1.5: 1, 3.0: 1}, 99)
     1.5
     """
-    wanted = math.ceil(sum(counts.values()) * percent / 100)
+    desired = math.ceil(sum(counts.values()) * percent / 100)
     seen = 0
     for value in sorted(counts):
         seen += counts[value]
-        if seen >= wanted:
+        if seen >= desired:
             return value
     raise ValueError("nothing was served")

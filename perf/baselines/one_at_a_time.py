@@ -1,4 +1,4 @@
-"""The traditional way: transformers' `generate` behind FastAPI, one request at a time.
+"""Transformers' `generate` behind FastAPI, one request at a time.
 
 `python -m perf.baselines.one_at_a_time CHECKPOINT --port 8100`
 """

@@ -1,1 +1,1 @@
-"""Ours against other ways to serve the same model, in one run, in turn: `python -m perf.bench`."""
+"""This server and other systems that serve the same model, side by side: `python -m perf bench`."""

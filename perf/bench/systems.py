@@ -1,4 +1,4 @@
-"""Systems that serve the same model, once they run: how they are asked, and their processes."""
+"""Systems that serve the same model, once they run: how requests reach them, and their processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of a run that has just ended: printed, and kept where that was asked for."""
+"""Figures of a run that has just ended: printed, and kept with `--save` or `--json`."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ _TINY_ARGUMENTS: Final[dict[str, Any]] = {
 
 
 def write_weights(settings: Path) -> None:
-    """Write random weights beside these settings, where their engine wants some and nobody has yet."""
+    """Write random weights beside these settings, where their engine loads some and there are none yet."""
     arguments = json.loads(settings.read_text("utf-8"))
     checkpoint = Path(arguments["model"])
     if arguments.get("load_format") != "dummy" and not any(checkpoint.glob("*.safetensors")):

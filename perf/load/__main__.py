@@ -85,7 +85,7 @@ def run_profile(
         data = folder / f"{run.name}.input.json"
         with console.status(f"{run.name}: drawing images"):
             files = islice(draw_files(run.images), count or COUNTS[run.images])
-            write_input_data(data, files, run.max_tokens, target.grpc if run.wants_patches else None)
+            write_input_data(data, files, run.max_tokens, target.grpc if run.takes_patches else None)
         for level in run.levels:
             try:
                 with console.status(f"measuring {run.label(level)}"):

@@ -69,7 +69,7 @@ def measure(
     ]
     log = folder / f"{label}.log"
     try:
-        done = subprocess.run(  # noqa: S603 - the program that was asked for
+        done = subprocess.run(  # noqa: S603 - the program that the caller named
             command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
@@ -148,7 +148,7 @@ def _requests(text: str) -> list[dict[str, Any]]:
 def _only_row(text: str) -> dict[str, str]:
     rows = list(csv.DictReader(io.StringIO(text)))
     if len(rows) != 1:
-        raise MeasurementFailed(f"perf_analyzer wrote {len(rows)} rows of figures, one is wanted")
+        raise MeasurementFailed(f"expected one row of figures from perf_analyzer, found {len(rows)}")
     return rows[0]
 
 

@@ -29,11 +29,11 @@ COUNTS = {
     SizeClass.A4_300: 16,
     SizeClass.DOCUMENT: 8,
 }
-"""How many distinct images are drawn unless another number is asked for; perf_analyzer keeps all in memory."""
+"""How many distinct images are drawn unless a number is given; perf_analyzer keeps all in memory."""
 
 
 def encode_element(data: bytes) -> str:
-    """One BYTES element as perf_analyzer wants it: base64 of a 4-byte little-endian length and the bytes."""
+    """One BYTES element as perf_analyzer takes it: base64 of a 4-byte little-endian length and the bytes."""
     return base64.b64encode(_serialized(data)).decode("ascii")
 
 
@@ -50,7 +50,7 @@ def image_request(data: bytes, max_tokens: int | None = None) -> dict[str, objec
 
 
 def patches_request(tensors: Mapping[str, Any]) -> dict[str, object]:
-    """One request to the engine's model, from the tensors of the hop, each with a leading 1.
+    """One request to the engine's model, from the tensors of the engine's input, each with a leading 1.
 
     perf_analyzer adds that 1 itself, since the model has a batch dimension. Numbers are raw little-endian bytes.
     """

@@ -56,7 +56,7 @@ class FirstToken:
 class Measurement:
     """One load on one model. `throughput` is requests, here images, a second; `level` in flight or a second.
 
-    `stages` has the models that Triton counted, `engine` and `first_token` are None where they were not asked for.
+    `stages` has the models that Triton counted, `engine` and `first_token` are None where they were not measured.
     """
 
     run: Run

@@ -16,7 +16,7 @@ from perf.load.profiles import Load
 from perf.load.report import time_parts
 from perf.plot_style import STYLE
 
-_AXIS = {Load.CONCURRENCY: "requests in flight", Load.REQUEST_RATE: "requests a second, asked for"}
+_AXIS = {Load.CONCURRENCY: "requests in flight", Load.REQUEST_RATE: "requests a second, sent"}
 
 
 def draw_plots(measurements: Sequence[Measurement], caption: str, folder: Path) -> list[Path]:

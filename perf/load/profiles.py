@@ -53,7 +53,7 @@ class Run:
 
     @property
     def model(self) -> str:
-        """The model that is asked."""
+        """The model that requests go to."""
         return self.arguments[self.arguments.index("-m") + 1]
 
     @property
@@ -67,7 +67,7 @@ class Run:
         return "--streaming" in self.arguments
 
     @property
-    def wants_patches(self) -> bool:
+    def takes_patches(self) -> bool:
         """Whether the model takes what `preprocess` sends rather than files."""
         return self.model == Model.ENGINE
 
@@ -116,12 +116,12 @@ def parse_run(name: str, text: str) -> Run:
             arguments += shlex.split(line)
     if unknown := directives.keys() - {_IMAGES, *Load}:
         raise ProfileInvalid(f"{name}: unknown directive {', '.join(sorted(unknown))} (known: {_IMAGES}, {_loads()})")
-    for wanted in ("-m", "-i"):
-        if wanted not in arguments[:-1]:
-            raise ProfileInvalid(f"{name}: {wanted} and its value are wanted, each an argument of its own")
+    for option in ("-m", "-i"):
+        if option not in arguments[:-1]:
+            raise ProfileInvalid(f"{name}: expected {option} and its value, each an argument of its own")
     loads = [load for load in Load if load in directives]
     if len(loads) != 1:
-        raise ProfileInvalid(f"{name}: one directive of {_loads()} is wanted")
+        raise ProfileInvalid(f"{name}: expected one directive of {_loads()}")
     return Run(
         name,
         tuple(arguments),
@@ -137,7 +137,7 @@ def _loads() -> str:
 
 def _parse_images(name: str, values: Sequence[str]) -> SizeClass:
     if len(values) != 1 or values[0] not in set(SizeClass):
-        raise ProfileInvalid(f"{name}: the directive {_IMAGES} wants one of {', '.join(SizeClass)}")
+        raise ProfileInvalid(f"{name}: expected one of {', '.join(SizeClass)} in the directive {_IMAGES}")
     return SizeClass(values[0])
 
 
@@ -147,5 +147,5 @@ def _parse_levels(name: str, values: Sequence[str]) -> tuple[float, ...]:
     except ValueError as error:
         raise ProfileInvalid(f"{name}: {error}") from None
     if not levels or min(levels) <= 0:
-        raise ProfileInvalid(f"{name}: the load wants numbers above 0")
+        raise ProfileInvalid(f"{name}: expected numbers above 0 for the load")
     return levels

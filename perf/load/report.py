@@ -19,7 +19,7 @@ _LOAD = {Load.CONCURRENCY: "in flight", Load.REQUEST_RATE: "a second"}
 
 
 def time_parts(measurement: Measurement) -> dict[str, float]:
-    """Where the mean latency of a request went, ms: disjoint parts in the order of its way; the last is what is left.
+    """Where the mean latency of a request went, ms: disjoint parts in its order; the last is what is left.
 
     The engine's parts are means over the whole measurement, perf_analyzer's over its windows alone, so that together
     they can exceed the latency: then nothing is left. Without the engine's metrics its time is in the last part.

@@ -26,11 +26,11 @@ CURVE = Curve({1: 1.0, 10: 10.0})
 
 
 @pytest.mark.parametrize(
-    ("total", "replicas", "wanted"),
+    ("total", "replicas", "desired"),
     [(109, 10, 10), (91, 10, 10), (111, 10, 12), (89, 10, 9), (0, 3, 0), (1000, 1, 100)],
 )
-def test_what_is_within_a_tenth_of_the_target_changes_nothing(total: int, replicas: int, wanted: int) -> None:
-    assert propose(total, 10, replicas) == wanted
+def test_what_is_within_a_tenth_of_the_target_changes_nothing(total: int, replicas: int, desired: int) -> None:
+    assert propose(total, 10, replicas) == desired
 
 
 def test_of_several_metrics_the_one_that_asks_for_most_counts() -> None:

@@ -20,15 +20,15 @@ OURS, VLLM, ONE_AT_A_TIME = SystemName.OURS, SystemName.VLLM, SystemName.ONE_AT_
 class Double:
     """A system without a server: this process."""
 
-    def __init__(self, name: SystemName, asked: list[tuple[str, Size, int, int]]) -> None:
+    def __init__(self, name: SystemName, reads: list[tuple[str, Size, int, int]]) -> None:
         self.name = name
-        self._asked = asked
+        self._reads = reads
 
     def processes(self) -> list[tuple[str, psutil.Process]]:
         return [("this", psutil.Process())]
 
     async def read(self, size: Size, count: int, in_flight: int, first: int) -> list[tuple[float, int]]:
-        self._asked.append((self.name, size, count, first))
+        self._reads.append((self.name, size, count, first))
         await asyncio.sleep(0)
         return [(0.5, 3)] * count
 
@@ -41,15 +41,15 @@ def figures(samples: Sequence[Sample]) -> Figures:
     return report.to_figures(THIN, samples, {OURS: 2**30, VLLM: 2**31}, 10)
 
 
-def test_every_round_begins_with_the_next_way() -> None:
-    asked: list[tuple[str, Size, int, int]] = []
-    systems = [Double(OURS, asked), Double(VLLM, asked)]
+def test_every_round_begins_with_the_next_system() -> None:
+    reads: list[tuple[str, Size, int, int]] = []
+    systems = [Double(OURS, reads), Double(VLLM, reads)]
     samples = list(take_in_turn(systems, [Size.LINE, Size.PAGE], 2, {Size.LINE: 2, Size.PAGE: 1}, 4))
-    assert [(name, size) for name, size, *_ in asked] == [
+    assert [(name, size) for name, size, *_ in reads] == [
         *[(OURS, Size.LINE), (VLLM, Size.LINE), (OURS, Size.PAGE), (VLLM, Size.PAGE)],
         *[(VLLM, Size.LINE), (OURS, Size.LINE), (VLLM, Size.PAGE), (OURS, Size.PAGE)],
     ]
-    assert [first for *_, first in asked] == [0] * 4 + [1] * 4
+    assert [first for *_, first in reads] == [0] * 4 + [1] * 4
     assert samples[0].tokens == 6
     assert samples[0].latencies == [0.5, 0.5]
     assert samples[0].processor["this"] >= 0

@@ -160,8 +160,8 @@ def test_a_model_without_steps_has_its_own_time() -> None:
     ("report", "reason"),
     [
         (ENSEMBLE.replace("2,3.04174", "2,0"), "recorded no requests"),
-        (ENSEMBLE.splitlines()[0], "wrote 0 rows"),
-        ("", "wrote 0 rows"),
+        (ENSEMBLE.splitlines()[0], "found 0"),
+        ("", "found 0"),
     ],
 )
 def test_no_figures_are_a_failure(report: str, reason: str) -> None:
