@@ -79,7 +79,7 @@ Check = Callable[[Facts], Finding | list[Finding] | None]
     [
         (hardware.check_gpus, GPU_NEEDED, Level.FAIL, "the repository needs some"),
         (hardware.check_gpus, on(gpu_problem="nvidia-smi failed: x"), Level.WARN, "nvidia-smi failed"),
-        (hardware.check_sharing, on(SHARING, gpus=(H100,)), Level.WARN, "take turns"),
+        (hardware.check_sharing, on(SHARING, gpus=(H100,)), Level.WARN, "alternate"),
         (hardware.check_gpus, on(GPU_NEEDED, gpu_problem="nvidia-smi failed: x"), Level.FAIL, "driver"),
         (hardware.check_gpus, on(gpus=(H100,)), Level.WARN, "torch is a build for CPUs"),
         (hardware.check_visible_devices, on(gpus=(H100,), visible_devices=""), Level.WARN, "no GPU is left"),
