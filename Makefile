@@ -7,6 +7,8 @@ OLDEST_VLLM := 0.28.0
 ENGINE_TESTS := tests/unit/models/engine/test_vllm_engine.py tests/unit/vllm_plugin/test_plugin.py tests/unit/vllm_plugin/test_plugin_processor.py \
   tests/unit/vllm_plugin/test_plugin_scheduler.py tests/unit/structured_output/test_structured_output.py tests/contract/test_settings_docs.py tests/integration
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
+# Tests in two processes; those of one group, such as the tests of the shared server, stay in one (tests/conftest.py).
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -63,13 +65,13 @@ serve: install ## start a server and leave it running
 check: install lint unit ## what must hold before a commit: format, lint, types, unit tests
 
 unit: install
-	$(BIN)/pytest -q tests/contract tests/unit
+	$(BIN)/pytest -q $(PARALLEL) tests/unit tests/contract
 
 test: install browser promtool lint ## everything that must hold
-	$(BIN)/pytest --durations=30
+	$(BIN)/pytest $(PARALLEL) --durations=30
 
 coverage: install ## branches that unit tests and contracts cover, the least covered modules first
-	$(BIN)/pytest -q --cov --cov-report=term tests/contract tests/unit
+	$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term tests/unit tests/contract
 
 # The oldest vLLM that runs here beside the one of the lock, in an environment of its own on top of the first.
 $(VENV)-vllm-$(OLDEST_VLLM)/.installed: $(VENV)/.installed
