@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from ocrvl.errors import InvalidArgument
@@ -80,3 +83,31 @@ def test_wrong_options_are_refused_by_name(raw: bytes, reason: str) -> None:
         parse_options(raw)
     assert reason in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"additionalItems": {"minItems": "x"}}, "$.additionalItems.minItems: \"'x' is not of type 'integer'\""),
+        ({"$schema": "http://json-schema.org/draft-03/schema#", "allOf": 5}, "$.$schema: unknown"),
+        ({"$schema": "http://json-schema.org/draft-04/schema#", "$ref": 5}, "'5' is not in this schema"),
+        (
+            {"$schema": "http://json-schema.org/draft-07/schema#", "$defs": {"a": {"maxItems": []}}},
+            "$.$defs.a.maxItems: \"[] is not of type 'integer'\"",
+        ),
+    ],
+)
+def test_schemas_under_the_keywords_of_another_dialect_are_checked(schema: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_options(json.dumps({"json_schema": schema}).encode())
+    assert reason in str(caught.value)
+
+
+def test_of_many_problems_a_few_are_told() -> None:
+    with pytest.raises(InvalidArgument, match=r"unknown key 'k0' .* and 19997 more$"):
+        parse_options(json.dumps(dict.fromkeys([f"k{number}" for number in range(20_000)], 1)).encode())
+
+
+def test_a_long_key_is_told_in_part() -> None:
+    with pytest.raises(InvalidArgument, match=r"unknown key 'kkk+…' \(known: "):
+        parse_options(json.dumps({"k" * 100_000: 1}).encode())

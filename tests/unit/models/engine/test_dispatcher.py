@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -255,3 +256,21 @@ def test_a_time_limit_that_runs_out_over_postprocessing_is_named(tmp_path: Path)
     bench.stop()
     assert_failed(call, Cancelled, "timeout_ms has passed")
     assert bench.request().cancelled_by is CancelReason.TIMEOUT
+
+
+def test_a_request_whose_parameters_can_not_be_read_has_an_answer(tmp_path: Path) -> None:
+    class BadCall(MemoryCall):
+        @property
+        def parameters(self) -> Any:
+            raise json.JSONDecodeError("Invalid control character", "", 3)
+
+        @parameters.setter
+        def parameters(self, _value: Any) -> None:
+            pass
+
+    bench = EngineBench(tmp_path, 3)
+    call = BadCall(pack().encode_tensors(), "id-7")
+    bench.dispatcher.take(call)
+    assert_failed(call, json.JSONDecodeError, "Invalid control character")
+    assert bench.request().outcome is Outcome.INTERNAL
+    bench.stop()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.models.layout.detectors import _CDLA_LABELS, EmbeddedDetector
+from ocrvl.models.layout.detectors import _CDLA_LABELS, EmbeddedDetector, Pixels
+from ocrvl.models.layout.model import detect_each
 from ocrvl.models.layout.order import Box, order_regions, reading_order
 from ocrvl.models.layout_options import LayoutOptions
 from ocrvl.models.regions import LABELS, Region, decode_regions, encode_regions
 from ocrvl.options import parse_object
+from ocrvl.wire import Tensor
 from perf.harness.documents import DrawnPage, draw_document
 
 PAGES = draw_document(6)
@@ -148,3 +151,16 @@ def _overlap(one: Box, other: Box) -> float:
     area = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
     shared = max(0.0, width) * max(0.0, height)
     return shared / (area - shared)
+
+
+def test_a_page_that_the_detector_can_not_look_at_fails_alone() -> None:
+    class Picky:
+        def detect(self, pages: Sequence[Pixels], options: Sequence[LayoutOptions]) -> list[list[Region]]:
+            if any(page.shape[0] == 1 for page in pages):
+                raise ValueError("too flat")
+            return [[Region("text", 1.0, (0, 0, 1, 1))] for _ in pages]
+
+    pages = [np.zeros((height, 9, 3), np.uint8) for height in (9, 1, 5)]
+    first, second, third = detect_each(Picky(), pages, [LayoutOptions()] * 3)
+    assert isinstance(second, ValueError)
+    assert [answer[Tensor.LABEL].tolist() for answer in (first, third) if isinstance(answer, dict)] == [[[b"text"]]] * 2
