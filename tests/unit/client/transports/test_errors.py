@@ -112,7 +112,15 @@ def test_an_answer_over_http_that_is_cut_short_is_unavailable(
         read(url, kind)
 
 
+@pytest.fixture
+def _short_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that answer nothing do not answer a cancel either, which is waited for."""
+    for module in ("_sender", "_transports.grpc_aio"):
+        monkeypatch.setattr(f"ocrvl_client.{module}.CANCEL_SECONDS", 0.1)
+
+
 @EVERY_TRANSPORT
+@pytest.mark.usefixtures("_short_cancel")
 def test_a_server_that_never_answers_is_a_timeout(kind: TransportKind) -> None:
     silence = threading.Event()
 
@@ -126,6 +134,7 @@ def test_a_server_that_never_answers_is_a_timeout(kind: TransportKind) -> None:
 
 
 @pytest.mark.parametrize("kind", HTTP)
+@pytest.mark.usefixtures("_short_cancel")
 def test_an_answer_over_http_that_trickles_in_is_a_timeout_too(kind: TransportKind) -> None:
     enough = threading.Event()
 
