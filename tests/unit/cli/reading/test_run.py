@@ -303,6 +303,12 @@ def test_results_of_one_stem_in_two_folders_are_both_kept(tmp_path: Path, out: P
     assert written(out) == {"scan.png.txt": "b", "scan.txt": "a"}
 
 
+@pytest.fixture
+def _short_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocrvl_cli.reading.batch._POLL_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("_short_poll")
 def test_a_server_that_comes_back_is_waited_for(scans: Path, out: Path) -> None:
     broken: list[bytes] = []
 
@@ -349,6 +355,7 @@ def test_without_a_server_no_input_is_read(scans: Path, out: Path, capsys: pytes
     assert client.requests == []
 
 
+@pytest.mark.usefixtures("_short_poll")
 def test_a_server_that_is_loading_is_waited_for_with_the_option_wait(scans: Path) -> None:
     limits = Limits(start_retry_timeout=30)
     assert read(Scripted(away=1), scans / "1.png", plan=ReadPlan(), limits=limits) is Exit.READ
