@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class PackedImage:
-    """One image on its way into the engine: `patches` uint8 [P, 588], a view into the packed tensor."""
+    """One image for the engine: `patches` uint8 [P, 588], a view into the packed tensor."""
 
     index: int
     patches: npt.NDArray[np.uint8]
@@ -213,7 +213,7 @@ def parse_task(text: str) -> Task:
 def _unbatched(tensor: Callable[[Tensor], Array], name: Tensor, dims: int) -> Array:
     array = tensor(name)
     if array.ndim != dims + 1 or array.shape[0] != 1:
-        raise InvalidArgument(f"{name}: shape {list(array.shape)}, a leading 1 and {dims} dimensions are wanted")
+        raise InvalidArgument(f"{name}: shape {list(array.shape)}, expected a leading 1 and {dims} dimensions")
     unbatched: Array = array[0]
     return unbatched
 

@@ -127,7 +127,7 @@ PART_PARAMETER: Final = "ocrvl_part_of"
 _PAGES = re.compile(r"{0}(,{0})*".format(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?"))
 
 NO_SHARED_MEMORY: Final = "Failed to increase the shared memory pool size"
-"""Words of Triton's Python backend where `/dev/shm` has no room for a request's tensors; it calls that INTERNAL."""
+"""Words of Triton's Python backend where `/dev/shm` has no space for a request's tensors; it calls that INTERNAL."""
 
 QUEUE_REFUSALS: Final = ("Exceeds maximum queue size", "Request timeout expired")
 """Words of Triton's queues for a request that they refuse, or that has waited too long."""
@@ -140,13 +140,13 @@ _TAGGED = re.compile(r"\[(" + "|".join(ErrorCode) + r")\] (.*)", re.DOTALL)
 
 
 def check_pages(pages: str) -> str:
-    """The option `pages` of a document as it is. Raises `ValueError` that says what is wanted.
+    """The option `pages` of a document as it is. Raises `ValueError` that says what is expected.
 
     >>> check_pages("1-5,8,12-")
     '1-5,8,12-'
     """
     if not _PAGES.fullmatch(pages):
-        raise ValueError(f"{pages[:40]!r}: pages from 1 on, and ranges of them, are wanted, such as 1-5,8,12-")
+        raise ValueError(f"{pages[:40]!r}: expected pages from 1 on and ranges of them, such as 1-5,8,12-")
     return pages
 
 

@@ -41,7 +41,7 @@ BAD_REQUESTS: dict[str, tuple[dict[Tensor, Any], str]] = {
     ),
     "more tokens than the model has room for": (
         {Tensor.OPTIONS: bytes_tensor(b'{"max_tokens": 100000}')},
-        "image 0: options: max_tokens: 100000 wanted, the image leaves room for",
+        "image 0: options: max_tokens: 100000, the image leaves",
     ),
     "an image with more tokens than the model has room for": (
         {Tensor.IMAGE: bytes_tensor(LARGE), Tensor.OPTIONS: bytes_tensor(b'{"max_pixels": 7000000}')},

@@ -81,7 +81,7 @@ def test_the_layout_model_answers_for_itself(server: TritonServer, pages: Sequen
             client.infer(Model.LAYOUT.value, encode_inputs({**tensors, Tensor.OPTIONS: options}))
             for tensors in ({Tensor.IMAGE: image}, {Tensor.PIXELS: pixels})
         )
-        with pytest.raises(Exception, match="either image or pixels is wanted"):
+        with pytest.raises(Exception, match="expected either image or pixels"):
             client.infer(Model.LAYOUT.value, encode_inputs({Tensor.OPTIONS: options}))
         wrong = np.array([[b'{"threshold": 1}']], dtype=object)
         with pytest.raises(Exception, match="unknown key 'threshold'"):
@@ -96,7 +96,7 @@ def test_the_layout_model_answers_for_itself(server: TritonServer, pages: Sequen
     [
         (b"%PDF-1.7 nothing", {}, "the PDF is damaged"),
         (b"hello", {}, "neither a PDF nor an image in a format"),
-        (None, {"pages": "3"}, "'3' is not there, the file has 2 pages"),
+        (None, {"pages": "3"}, "'3' not found, the file has 2 pages"),
         (None, {"dpi": "high"}, "dpi"),
     ],
     ids=["damaged", "text", "no such page", "no number"],

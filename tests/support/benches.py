@@ -71,7 +71,7 @@ class Workshop:
         self.trims += 1
 
     @asynccontextmanager
-    async def supervisor(self, policy: EnginePolicy, look_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
+    async def supervisor(self, policy: EnginePolicy, check_seconds: float = 0.001) -> AsyncIterator[Supervisor]:
         self.may_start.set()
         supervisor = Supervisor(
             self.start,
@@ -80,7 +80,7 @@ class Workshop:
             on_restart=self.restarts.append,
             on_trimmed=self._count_trim,
             log=self.log.append,
-            look_seconds=look_seconds,
+            check_seconds=check_seconds,
         )
         await supervisor.run()
         try:
@@ -105,7 +105,7 @@ class EngineBench:
         self.announced: list[Availability] = []
         self.admission = EngineAdmission(limit, 0.0, self.announced.append)
         policy = Policy()
-        self.supervisor = Supervisor(self._start, policy, on_state=self._on_state, look_seconds=0.01)
+        self.supervisor = Supervisor(self._start, policy, on_state=self._on_state, check_seconds=0.01)
         self.loop.run(self.channel.start())
         self.loop.run(self.supervisor.run())
         self.client = ControlClient(folder, lambda _replica, message: self._hear(message))

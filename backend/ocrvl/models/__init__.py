@@ -1,1 +1,4 @@
-"""What one instance of each Triton model is made of: here the parts are put together, and `model.py` only calls."""
+"""A package for each Triton model, whose `model` is what `model_repository/<model>/1/model.py` calls.
+
+What they share stands here: `dispatcher` takes every `request` through its life. They do not import each other.
+"""

@@ -1,4 +1,4 @@
-"""Small jobs beside the requests."""
+"""What runs beside the requests of a model: checks and metrics."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ocrvl.metrics.publisher import Publisher
 from ocrvl.processes import descendants, kill
 from ocrvl.triton.context import Log
 
-_SERVER_LOOK_SECONDS: Final = 1.0
-_ASKED_PER_CORE: Final = 32
+_SERVER_CHECK_SECONDS: Final = 1.0
+_CHECKS_PER_CORE: Final = 32
 _HUNG_SECONDS: Final = 120.0
 """After which a process in which no Python thread could run is beyond hope; loading a large library takes seconds."""
 
@@ -32,14 +32,14 @@ def repeat(job: Callable[[], None], seconds: float, name: str) -> Callable[[], N
     return _repeat(do, seconds, name)
 
 
-def look_after_callers(end_abandoned: Callable[[], int], seconds: float) -> Callable[[], None]:
+def watch_callers(end_abandoned: Callable[[], int], seconds: float) -> Callable[[], None]:
     """Do `end_abandoned` again and again, so many seconds apart; what is returned stops it.
 
     It asks the server about one caller after the other, and says about how many. That is done less often where they
     are many: a question and its answer take four threads of two processes 60 us in all, and with 64 in flight these
     would be 1 % of two cores.
     """
-    most_per_second = _ASKED_PER_CORE * len(os.sched_getaffinity(0))
+    most_per_second = _CHECKS_PER_CORE * len(os.sched_getaffinity(0))
     return _repeat(lambda: max(seconds, end_abandoned() / most_per_second), seconds, "callers")
 
 
@@ -71,7 +71,7 @@ def end_with_server() -> None:
     """
     server = os.getppid()
 
-    def look() -> None:
+    def check() -> None:
         faulthandler.dump_traceback_later(_HUNG_SECONDS, exit=True)
         if os.getppid() != server:
             try:
@@ -79,7 +79,7 @@ def end_with_server() -> None:
             finally:
                 os._exit(1)
 
-    repeat(look, _SERVER_LOOK_SECONDS, "server")
+    repeat(check, _SERVER_CHECK_SECONDS, "server")
 
 
 def publish_metrics(

@@ -1,4 +1,4 @@
-"""What may be asked of a layout detector: PaddleOCR's options under its names, in snake case."""
+"""The options of a layout detector: PaddleOCR's under its names, in snake case."""
 
 from __future__ import annotations
 

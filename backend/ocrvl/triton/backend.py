@@ -43,7 +43,7 @@ class Tensors:
         self._request = request
 
     def __call__(self, name: Tensor) -> Array:
-        """The tensor of this name. Raises `InvalidArgument` for one that is not there."""
+        """The tensor of this name. Raises `InvalidArgument` for one that is missing."""
         array = self.optional(name)
         if array is None:
             raise InvalidArgument(f"the tensor {name} is missing")
@@ -240,7 +240,7 @@ def metric_family(name: str, description: str, kind: Kind) -> Family:
 
 
 def _keep(thing: Any) -> Any:
-    """The thing, of which a reference is held that nobody gives back, so that it is never destroyed."""
+    """The thing, with a reference that is never released, so that it is never destroyed."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
     return thing
 

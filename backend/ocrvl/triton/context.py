@@ -29,7 +29,7 @@ class TensorReader(Protocol):
     """The input tensors of a request."""
 
     def __call__(self, name: Tensor) -> Array:
-        """The tensor of this name. Raises `InvalidArgument` for one that is not there."""
+        """The tensor of this name. Raises `InvalidArgument` for one that is missing."""
 
     def optional(self, name: Tensor) -> Array | None:
         """The tensor of this name, None where the caller left it out."""

@@ -16,7 +16,7 @@ _APART_SECONDS: Final = 0.001
 _BEHIND_SECONDS: Final = 0.1
 _MOST_WAITING: Final = 10_000
 """A line is about 300 bytes."""
-_FULL_LOOK_SECONDS: Final = 0.01
+_FULL_CHECK_SECONDS: Final = 0.01
 
 
 class LogWriter:
@@ -38,7 +38,7 @@ class LogWriter:
     def add(self, write: Write, line: str) -> None:
         """Have a line written by `write`."""
         while self._lines.qsize() >= _MOST_WAITING:
-            time.sleep(_FULL_LOOK_SECONDS)
+            time.sleep(_FULL_CHECK_SECONDS)
         self._lines.put((write, line))
 
     def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether there is room for an answer in the memory that a stub shares with its server.
+"""Whether an answer fits into the memory that a stub shares with its server.
 
 Triton calls it INTERNAL where there is none, after the model has handed its answer over, and lets nobody catch that.
 """
@@ -32,7 +32,7 @@ def check_shared_memory(needed: int, folder: Path = _SHARED_MEMORY, region: Path
         # not a stub's process, or another kind of memory: Triton says what is wrong
         return
     raise Unavailable(
-        f"the server's /dev/shm has no room for {needed} bytes now: send fewer or smaller images, or try again later"
+        f"the server's /dev/shm has no space for {needed} bytes now: send fewer or smaller images, or try again later"
     )
 
 

@@ -1,4 +1,4 @@
-"""Ends requests that are on their way, by the token that their callers chose."""
+"""Ends running requests by the token that their callers chose."""
 
 import locale
 

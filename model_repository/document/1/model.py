@@ -11,7 +11,7 @@ from ocrvl.triton.context import ModelContext
 
 
 class TritonPythonModel:
-    """One response a request, when the document is done; `execute` waits while too many are under way."""
+    """One response a request, when the document is done; `execute` waits while too many are running."""
 
     def initialize(self, args: dict[str, str]) -> None:
         context = ModelContext.from_args(args)

@@ -11,7 +11,7 @@ from ocrvl.triton.context import ModelContext
 
 
 class TritonPythonModel:
-    """Decoupled: a response a page, in order, then one for the whole; `execute` waits while too many are under way."""
+    """Decoupled: a response a page, in order, then one for the whole; `execute` waits while too many are running."""
 
     def initialize(self, args: dict[str, str]) -> None:
         context = ModelContext.from_args(args)

@@ -11,7 +11,7 @@ from ocrvl.triton.context import ModelContext
 
 
 class TritonPythonModel:
-    """Decoupled: several responses a request. `execute` waits while too many requests are on their way."""
+    """Decoupled: several responses a request. `execute` waits while too many are running."""
 
     def initialize(self, args: dict[str, str]) -> None:
         context = ModelContext.from_args(args)

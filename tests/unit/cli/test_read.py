@@ -30,7 +30,7 @@ OCRVL = str(Path(sys.executable).parent / "ocrvl")
         (["--header", "token"], "expected NAME:VALUE"),
         (["--options", "{"], "not JSON"),
         (["--options", "[]"], "expected a JSON object"),
-        (["--pages", "0"], "'0': pages from 1 on, and ranges of them, are wanted, such as 1-5,8,12-"),
+        (["--pages", "0"], "'0': expected pages from 1 on and ranges of them, such as 1-5,8,12-"),
         (["--jobs", "0"], "greater than or equal to 1"),
         (["--format", "docx"], "is not one of"),
         ([], "Missing argument"),

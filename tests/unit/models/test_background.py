@@ -11,7 +11,7 @@ from itertools import pairwise
 import psutil
 import pytest
 
-from ocrvl.models.background import look_after_callers, repeat
+from ocrvl.models.background import repeat, watch_callers
 
 STUB = """
 import subprocess, sys, time
@@ -60,7 +60,7 @@ def test_many_callers_are_asked_about_less_often(monkeypatch: pytest.MonkeyPatch
         # of two cores 64 a second
         return 16 if len(began) < 4 else 0
 
-    stop = look_after_callers(end_abandoned, 0.01)
+    stop = watch_callers(end_abandoned, 0.01)
     while len(began) < 10:
         time.sleep(0.01)
     stop()

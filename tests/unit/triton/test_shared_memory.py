@@ -24,7 +24,7 @@ def free(folder: Path) -> int:
 
 
 def test_what_a_region_would_have_to_grow_for_and_nothing_has_room_for_is_refused(tmp_path: Path, region: Path) -> None:
-    with pytest.raises(Unavailable, match="/dev/shm has no room for"):
+    with pytest.raises(Unavailable, match="/dev/shm has no space for"):
         check_shared_memory(2 * free(tmp_path) + 10**12, tmp_path, region)
 
 

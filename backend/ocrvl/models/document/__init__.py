@@ -2,5 +2,5 @@
 
 In the order in which a file passes: what is asked for (`options`), its pages as images (`pages`; those of PDFs by
 `drawing` and `pdfium`, with `units` and `glyphs`), what is printed where no blocks are found (`ink`), PaddleOCR's rules
-for a page (`paddle`, with `tables` and `markdown`), all pages of a file (`host`), what is sent back (`results`).
+for a page (`paddle`, with `tables` and `markdown`), what is sent (`results`).
 """

@@ -72,7 +72,7 @@ class BlsModels:
 
     @property
     def blocks_in_flight(self) -> int:
-        """Blocks on their way to the engines."""
+        """Blocks that the engines have not answered yet."""
         return self._limiter.admitted
 
     async def find_blocks(self, page: npt.NDArray[np.uint8], options: LayoutOptions, call: Call) -> list[Region]:

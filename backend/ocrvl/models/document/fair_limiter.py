@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class FairLimiter:
-    """So many blocks may be on their way at a time. Use from one event loop."""
+    """At most `size` blocks are admitted at a time. Use from one event loop."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -18,7 +18,7 @@ class FairLimiter:
 
     @property
     def admitted(self) -> int:
-        """Blocks on their way."""
+        """Blocks that were admitted and have not left."""
         return self._size - self._free
 
     @asynccontextmanager

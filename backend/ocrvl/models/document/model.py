@@ -15,7 +15,7 @@ from ocrvl.engine_settings import EngineSettings
 from ocrvl.errors import OcrError
 from ocrvl.metrics.definitions import DocumentMetrics
 from ocrvl.metrics.mirror import FamilyFactory
-from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
+from ocrvl.models.background import end_with_server, publish_metrics, watch_callers
 from ocrvl.models.document.bls import BlsModels, default_max_blocks
 from ocrvl.models.document.dispatcher import DocumentDispatcher
 from ocrvl.models.document.fair_limiter import FairLimiter
@@ -68,7 +68,7 @@ class DocumentModel:
         )
         end_with_server()
         self._loop.run(self._channel.start())
-        self._stop_looking = look_after_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
+        self._stop_watching = watch_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
         self._publisher = publish_metrics(
             self._metrics, context.replica, families, log, before_publish=[self._set_gauges]
         )
@@ -81,7 +81,7 @@ class DocumentModel:
         """Wait for the documents that are running, then stop everything."""
         self._loop.drain()
         self._reader.close()
-        self._stop_looking()
+        self._stop_watching()
         self._publisher.stop()
         self._loop.run(self._channel.stop())
         self._loop.stop()

@@ -137,7 +137,7 @@ def parse_document_options(raw: bytes | None) -> DocumentOptions:
 def choose_pages(pages: str | None, count: int, limit: int) -> list[int]:
     """Indices, from 0 on, of the pages that a file of `count` pages is asked for, each once and in order.
 
-    Raises `InvalidArgument` where a page is not there, or they are more than `limit`.
+    Raises `InvalidArgument` where a page is not found, or they are more than `limit`.
 
     >>> choose_pages("1-3,5,8-", 9, 100)
     [0, 1, 2, 4, 7, 8]
@@ -147,7 +147,7 @@ def choose_pages(pages: str | None, count: int, limit: int) -> list[int]:
         first, dash, last = part.partition("-")
         start, stop = int(first), int(last) if last else (count if dash else int(first))
         if start > count or stop > count:
-            raise InvalidArgument(f"options: pages: {part!r} is not there, the file has {count} pages")
+            raise InvalidArgument(f"options: pages: {part!r} not found, the file has {count} pages")
         if stop < start:
             raise InvalidArgument(f"options: pages: {part!r} ends before it begins")
         ranges.append(range(start - 1, stop))

@@ -1,4 +1,4 @@
-"""The pages of a file as images, drawn one at a time and only when they are wanted."""
+"""The pages of a file as images, drawn one at a time and only when they are needed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_pages(data: bytes, dpi: int, limits: ImageLimits, drawers: Drawers, tim
 
 
 class _DrawnPages:
-    """Pages that are drawn when they are wanted."""
+    """Pages that are drawn when they are needed."""
 
     def __init__(self, pages: PdfPages) -> None:
         self.count = pages.count

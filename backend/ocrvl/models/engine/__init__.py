@@ -1,1 +1,5 @@
-"""The engine: `settings` (what is asked of vLLM), `vllm_engine` (the one module that knows vLLM)."""
+"""The model `paddleocr_vl`: one vLLM engine.
+
+A request passes `dispatcher` → `admission` → `reader` → `supervisor` → `vllm_engine` (the one module that knows vLLM) →
+`results`; `model` puts them together.
+"""

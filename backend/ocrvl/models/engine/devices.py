@@ -12,7 +12,7 @@ def device_environment(
 
     `kind` and `device` are the instance's; `gpus` the devices of an instance that has several ("0,1"); `cpu_cores`
     those of each instance, or of each rank of the only one ("0-3|4-7"). Where `CUDA_VISIBLE_DEVICES` is set already,
-    numbers count within it, as Triton's own do. Raises `ValueError` for a device that is not there.
+    numbers count within it, as Triton's own do. Raises `ValueError` for a device that is not found.
 
     >>> device_environment("GPU", 1, "paddleocr_vl_0_0_gpu1", None, None, {"CUDA_VISIBLE_DEVICES": "4,5"})
     {'CUDA_VISIBLE_DEVICES': '5'}
@@ -44,5 +44,5 @@ def _visible(number: int, environ: Mapping[str, str]) -> str:
         return str(number)
     devices = visible.split(",") if visible else []
     if not 0 <= number < len(devices):
-        raise ValueError(f"GPU {number} is asked for, and CUDA_VISIBLE_DEVICES={visible} leaves {len(devices)}")
+        raise ValueError(f"GPU {number} not found: CUDA_VISIBLE_DEVICES={visible} has {len(devices)} devices")
     return devices[number].strip()

@@ -18,9 +18,9 @@ from pathlib import Path
 from ocrvl.engine_settings import EngineSettings
 from ocrvl.processes import descendants, kill
 
-_LOOK_SECONDS = 2.0
+_CHECK_SECONDS = 2.0
 _LOST_AFTER = 5
-"""So many looks in a row that find nobody; a machine that is only busy still accepts a connection."""
+"""So many checks in a row that find nobody; a machine that is only busy still accepts a connection."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not 0 < options.node_rank < machines:
         parser.error(f"--node-rank: {options.node_rank} is not below nnodes ({machines}) and at least 1")
     if not {"master_addr", "master_port"} <= args.keys():
-        parser.error(f"{options.settings}: master_addr and master_port of the first machine are wanted")
+        parser.error(f"{options.settings}: expected master_addr and master_port of the first machine")
     watch_leader(str(args["master_addr"]), int(args["master_port"]), _end)
     from ocrvl.models.engine.vllm_engine import run_headless_worker
 
@@ -46,24 +46,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def watch_leader(host: str, port: int, on_lost: Callable[[], None], look_seconds: float = _LOOK_SECONDS) -> None:
+def watch_leader(host: str, port: int, on_lost: Callable[[], None], check_seconds: float = _CHECK_SECONDS) -> None:
     """Call `on_lost`, from a thread, when the first machine was there and is gone.
 
     Its ranks wait for it without end: vLLM tells them of its end only where it has time to.
     """
 
-    def look() -> None:
+    def check() -> None:
         seen, missed = False, 0
         while missed < _LOST_AFTER:
             try:
-                socket.create_connection((host, port), timeout=look_seconds).close()
+                socket.create_connection((host, port), timeout=check_seconds).close()
                 seen, missed = True, 0
             except OSError:
                 missed += seen
-            time.sleep(look_seconds)
+            time.sleep(check_seconds)
         on_lost()
 
-    threading.Thread(target=look, name="leader-watch", daemon=True).start()
+    threading.Thread(target=check, name="leader-watch", daemon=True).start()
 
 
 def _end() -> None:

@@ -14,7 +14,7 @@ from ocrvl.control_channel.server import ControlServer
 from ocrvl.engine_settings import EngineSettings
 from ocrvl.metrics.definitions import EngineMetrics, Outcome
 from ocrvl.metrics.mirror import FamilyFactory
-from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics, repeat
+from ocrvl.models.background import end_with_server, publish_metrics, repeat, watch_callers
 from ocrvl.models.cancel_scope import CancelRegistry
 from ocrvl.models.engine.admission import EngineAdmission
 from ocrvl.models.engine.devices import device_environment
@@ -32,7 +32,7 @@ from ocrvl.triton.loop import LoopThread
 from ocrvl.wire import EngineState, Model
 
 _ABANDONED_SECONDS = 0.2
-"""How often callers are looked at, whether they are still there."""
+"""How often it is checked whether callers have gone away."""
 
 
 class EngineModel:
@@ -97,7 +97,7 @@ class EngineModel:
             registry=self._registry,
             on_finished=self._on_finished,
         )
-        self._stop_looking = look_after_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
+        self._stop_watching = watch_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
         seconds = self._settings.trim_memory_seconds
         self._stop_trimming = (
             repeat(lambda: self._loop.run(self._supervisor.trim_memory()), seconds, "memory")
@@ -124,9 +124,9 @@ class EngineModel:
         return self._supervisor.state is EngineState.READY
 
     def stop(self) -> None:
-        """Wait for what is in flight, then stop everything."""
+        """Wait for the requests that are running, then stop everything."""
         self._loop.drain()
-        self._stop_looking()
+        self._stop_watching()
         self._stop_trimming()
         self._publisher.stop()
         self._loop.run(self._channel.stop())

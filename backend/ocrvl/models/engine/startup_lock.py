@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-_LOOK_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.2
 
 
 @asynccontextmanager
@@ -18,13 +18,13 @@ async def startup_lock(file: Path) -> AsyncIterator[None]:
     """Have the file to oneself among the processes of this machine; wait for as long as another has it.
 
     vLLM measures what its model takes of the GPU, and counts as its own what anyone else takes meanwhile: of two
-    engines that start together one finds no memory for its KV cache. A process that dies gives its turn up, and a child
+    engines that start together one finds no memory for its KV cache. A process that dies releases the lock, and a child
     of its does not inherit it (fcntl(2), record locks).
     """
     with file.open("w") as held:
         # other processes tell no event of this one's
         while not _has_taken(held.fileno()):  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         yield
 
 

@@ -17,7 +17,7 @@ from ocrvl.options import Options
 from ocrvl.restart import FailureHistory, RestartPolicy
 from ocrvl.wire import EngineState
 
-_LOOK_SECONDS: Final = 0.5
+_CHECK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Supervisor:
         on_restart: Callable[[RestartReason], None] = lambda _reason: None,
         on_trimmed: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda _line: None,
-        look_seconds: float = _LOOK_SECONDS,
+        check_seconds: float = _CHECK_SECONDS,
     ) -> None:
         self._start = start
         self._policy = policy
@@ -72,7 +72,7 @@ class Supervisor:
         self._on_restart = on_restart
         self._on_trimmed = on_trimmed
         self._log = log
-        self._look_seconds = look_seconds
+        self._check_seconds = check_seconds
         self._engine: RunningEngine | None = None
         # its start is work too
         self._has_worked = True
@@ -160,7 +160,7 @@ class Supervisor:
     async def _watch(self) -> None:
         while self.state is not EngineState.GAVE_UP:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._suspicion.wait(), self._look_seconds)
+                await asyncio.wait_for(self._suspicion.wait(), self._check_seconds)
             self._suspicion.clear()
             assert self._engine is not None
             if self._engine.is_dead:
@@ -187,7 +187,7 @@ class Supervisor:
             failures = self._failures.add()
             if not self._policy.allows(failures):
                 self._set_state(EngineState.GAVE_UP)
-                self._log(f"the engine failed {failures} times within the failure window: given up")
+                self._log(f"the engine failed {failures} times within the failure window: it is not restarted again")
                 return
             await asyncio.sleep(self._policy.pause(failures))
             self._on_restart(reason)

@@ -1,4 +1,4 @@
-"""The one module that knows vLLM: starts its engine, hands it ready patches, gives back what it read.
+"""The one module that knows vLLM: starts its engine, hands it ready patches, returns what it read.
 
 Holds for vLLM 0.24 to 0.32. Where versions differ, vLLM itself is asked (the model's own field declarations, the
 engine arguments' own names) rather than its version number.
@@ -44,7 +44,7 @@ _ENVIRONMENT = {
     # the checkpoint is a local folder by now; without this a missing network costs minutes of retries
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
-    # the host process has threads and Triton's shared memory, which a forked child would inherit
+    # the model's process has threads and Triton's shared memory, which a forked child would inherit
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     # ours alone: PaddleX registers one for servers of its own, which every process of vLLM would import and fail with
     "VLLM_PLUGINS": plugin.NAME,
@@ -265,16 +265,16 @@ class VllmEngine:
             output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
         )
 
-    def _output_budget(self, wanted: int | None, prompt_length: int) -> int:
-        room = self._max_length - prompt_length
-        if room < 1:
+    def _output_budget(self, max_tokens: int | None, prompt_length: int) -> int:
+        left = self._max_length - prompt_length
+        if left < 1:
             raise InvalidArgument(
                 f"the image and its prompt take {prompt_length} tokens, the model's length is {self._max_length}: "
                 "lower max_pixels"
             )
-        if wanted is not None and wanted > room:
-            raise InvalidArgument(f"options: max_tokens: {wanted} wanted, the image leaves room for {room}")
-        return min(wanted or DEFAULT_TOKENS, room)
+        if max_tokens is not None and max_tokens > left:
+            raise InvalidArgument(f"options: max_tokens: {max_tokens}, the image leaves {left} of the model's length")
+        return min(max_tokens or DEFAULT_TOKENS, left)
 
     def render_input(self, image: PackedImage, prompt: str | None, request_id: str) -> Any:
         """VLLM's engine input for an image, with the task's prompt or this one.
@@ -309,7 +309,7 @@ def _executor_on_a_cpu(engine_args: Mapping[str, Any]) -> dict[str, Any]:
 
     VLLM gives that rank a process, for the sake of binding its threads to cores. Both processes then wait for each
     other in busy loops: on two cores nothing else comes to run, a scrape of the metrics took up to 20 s, and a seventh
-    of the throughput and 800 MB are lost. Where cores are given, the binding is wanted.
+    of the throughput and 800 MB are lost. Where cores are given, that binding is needed.
     """
     from vllm.platforms import current_platform
 
@@ -330,12 +330,12 @@ def _scheduler() -> str | None:
     return SCHEDULER if plugin.is_registered() and not current_platform.is_cpu() else None
 
 
-def _worker(wanted: str) -> str:
+def _worker(worker_cls: str) -> str:
     """The worker for an engine whose plugins are loaded: the plugin's on NVIDIA's GPUs, where none is named."""
     from vllm.platforms import current_platform
 
-    if wanted != "auto" or not plugin.is_registered() or not current_platform.is_cuda():
-        return wanted
+    if worker_cls != "auto" or not plugin.is_registered() or not current_platform.is_cuda():
+        return worker_cls
     return WORKER
 
 

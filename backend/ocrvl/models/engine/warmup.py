@@ -16,7 +16,7 @@ from ocrvl.options import Options
 from ocrvl.wire import Task
 
 _NAME = "warm-up"
-_TOGETHER = 4
+_CONCURRENT = 4
 
 
 async def warm_up(engine: Engine, grid: PixelGrid, step_tokens: int) -> None:
@@ -29,14 +29,14 @@ async def warm_up(engine: Engine, grid: PixelGrid, step_tokens: int) -> None:
     small, large = (_white(grid, pixels) for pixels in (grid.min_pixels, grid.max_pixels))
     plain = Options(max_tokens=8, raw=True)
     await engine.read(small, plain, unique_id(_NAME))
-    # a model's length that leaves no room for the largest image is for its callers to be told
+    # a model's length that is too short for the largest image is for its callers to be told
     with suppress(InvalidArgument):
         await engine.read(large, plain, unique_id(_NAME))
         # the first one goes alone, while the others arrive
         together = 1 + step_tokens * grid.merge_size**2 // len(large.patches)
         await asyncio.gather(*(engine.read(large, plain, unique_id(_NAME)) for _ in range(together)))
     await engine.read(small, plain.model_copy(update={"regex": "[a-z]{8}"}), unique_id(_NAME))
-    await asyncio.gather(*(engine.read(small, plain, unique_id(_NAME)) for _ in range(_TOGETHER)))
+    await asyncio.gather(*(engine.read(small, plain, unique_id(_NAME)) for _ in range(_CONCURRENT)))
 
 
 def _white(grid: PixelGrid, pixels: int) -> PackedImage:

@@ -77,7 +77,7 @@ class EmbeddedDetector:
 
     def detect(self, pages: Sequence[Pixels], options: Sequence[LayoutOptions]) -> list[list[Region]]:
         """See `Detector`; one page after the other."""
-        return [self._detect(page, asked) for page, asked in zip(pages, options, strict=True)]
+        return [self._detect(page, one) for page, one in zip(pages, options, strict=True)]
 
     def _detect(self, page: Pixels, options: LayoutOptions) -> list[Region]:
         # OpenCV's order of channels
@@ -112,7 +112,7 @@ class EmbeddedDetector:
 
 def threshold_of(options: LayoutOptions, default: float) -> float | dict[int, float]:
     """As PaddleX takes it: a float, not an integer, or one by class."""
-    asked = options.layout_threshold
-    if asked is None:
+    threshold = options.layout_threshold
+    if threshold is None:
         return default
-    return asked if isinstance(asked, dict) else float(asked)
+    return threshold if isinstance(threshold, dict) else float(threshold)

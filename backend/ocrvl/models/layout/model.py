@@ -83,12 +83,12 @@ class LayoutModel:
     def _page(self, read: TensorReader) -> Pixels:
         pixels, image = read.optional(Tensor.PIXELS), read.optional(Tensor.IMAGE)
         if (pixels is None) == (image is None):
-            raise InvalidArgument(f"either {Tensor.IMAGE} or {Tensor.PIXELS} is wanted")
+            raise InvalidArgument(f"expected either {Tensor.IMAGE} or {Tensor.PIXELS}")
         if image is not None:
             return decode_image(image.item(), self._limits, elsewhere=self._decoder.decode).pixels
         assert pixels is not None
         if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[3] != 3 or not all(pixels.shape):
-            raise InvalidArgument(f"{Tensor.PIXELS}: shape {list(pixels.shape)}, [1, height, width, 3] is wanted")
+            raise InvalidArgument(f"{Tensor.PIXELS}: shape {list(pixels.shape)}, expected [1, height, width, 3]")
         if pixels.shape[1] * pixels.shape[2] > self._settings.max_image_pixels:
             raise InvalidArgument(
                 f"{Tensor.PIXELS}: {pixels.shape[2]}x{pixels.shape[1]}, at most {self._settings.max_image_pixels} "
@@ -109,6 +109,4 @@ def detect_each(
     except Exception as error:
         if len(pages) == 1:
             return [error]
-    return [
-        answer for page, asked in zip(pages, options, strict=True) for answer in detect_each(detector, [page], [asked])
-    ]
+    return [answer for page, one in zip(pages, options, strict=True) for answer in detect_each(detector, [page], [one])]

@@ -55,10 +55,10 @@ class PaddleDetector:
         setattr(self._predictor, process, _Process(getattr(self._predictor, process)))
 
     def detect(self, pages: Sequence[Pixels], options: Sequence[LayoutOptions]) -> list[list[Region]]:
-        """See `Detector`; pages that are asked for in the same way go through the network together."""
+        """See `Detector`; pages with the same options go through the network together."""
         found: list[list[Region]] = [[] for _ in pages]
-        for asked in dict.fromkeys(map(_key, options)):
-            alike = [index for index, one in enumerate(options) if _key(one) == asked]
+        for key in dict.fromkeys(map(_key, options)):
+            alike = [index for index, one in enumerate(options) if _key(one) == key]
             chosen = options[alike[0]]
             results = self._predictor(
                 # OpenCV's order of channels

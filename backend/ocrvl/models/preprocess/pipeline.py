@@ -31,11 +31,11 @@ def _check_nothing() -> None:
 class Preprocessor:
     """Turns encoded images into packed patches for one checkpoint: the same input gives the same patches.
 
-    With `scaled_jpeg` a JPEG of at least twice the size that is wanted of it is decoded at a smaller scale: not quite
+    With `scaled_jpeg` a JPEG of at least twice the size that it is resized to is decoded at a smaller scale: not quite
     the reference's pixels, in a fraction of the time. With `exact_resize` Pillow resizes, see `resize`. `decoder` is
     where images are decoded whose cost nobody knows, see `decode_image`. `max_tokens` is the model's length, which
     what is larger than that could only be refused for later. `timer` makes a context for each part of
-    the work on an image, for those who measure.
+    the work on an image, for metrics.
     """
 
     grid: PixelGrid
@@ -80,16 +80,16 @@ class Preprocessor:
     def _cut(self, data: bytes, task: Task, options: Options, share: _Share) -> CutImage:
         grid = self.grid.limited(task, options.min_pixels, options.max_pixels)
 
-        def wanted_size(width: int, height: int) -> tuple[int, int]:
+        def resized_size(width: int, height: int) -> tuple[int, int]:
             return grid.resized_size(*upscaled_size(task, width, height))
 
         with self.timer(Stage.DECODE):
-            image = decode_image(data, share.limits(), wanted_size if self.scaled_jpeg else None, share.elsewhere)
+            image = decode_image(data, share.limits(), resized_size if self.scaled_jpeg else None, share.elsewhere)
         pixels = image.pixels
         if (upscaled := upscaled_size(task, *image.size)) != image.size:
             # two resizes, with these filters, because that is what the model was given in training (PaddleX)
             pixels = np.array(Image.fromarray(pixels).resize(upscaled, Image.Resampling.LANCZOS))
-        width, height = wanted_size(*image.size)
+        width, height = resized_size(*image.size)
         tokens = width * height // grid.factor**2
         if self.max_tokens is not None and tokens >= self.max_tokens:
             raise InvalidArgument(
@@ -146,5 +146,5 @@ def _task_per_image(tasks: Sequence[Task], count: int) -> Sequence[Task]:
     if len(tasks) == 1:
         return tuple(tasks) * count
     if len(tasks) != count:
-        raise InvalidArgument(f"{len(tasks)} tasks for {count} images: one for all or one for each is wanted")
+        raise InvalidArgument(f"{len(tasks)} tasks for {count} images: expected one for all or one for each")
     return tasks

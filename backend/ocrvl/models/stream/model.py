@@ -9,7 +9,7 @@ from ocrvl.control_channel.address import channel_folder
 from ocrvl.control_channel.client import ControlClient
 from ocrvl.metrics.definitions import StreamMetrics
 from ocrvl.metrics.mirror import FamilyFactory
-from ocrvl.models.background import end_with_server, look_after_callers, publish_metrics
+from ocrvl.models.background import end_with_server, publish_metrics, watch_callers
 from ocrvl.models.stream.dispatcher import StreamDispatcher
 from ocrvl.models.stream.request import StreamRequest
 from ocrvl.settings import StreamSettings, parse_parameters
@@ -41,7 +41,7 @@ class StreamModel:
         self._dispatcher.channel = self._channel
         end_with_server()
         self._loop.run(self._channel.start())
-        self._stop_looking = look_after_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
+        self._stop_watching = watch_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
         self._publisher = publish_metrics(
             self._metrics,
             context.replica,
@@ -57,7 +57,7 @@ class StreamModel:
     def stop(self) -> None:
         """Wait for the requests that are running, then stop everything."""
         self._loop.drain()
-        self._stop_looking()
+        self._stop_watching()
         self._publisher.stop()
         self._loop.run(self._channel.stop())
         self._loop.stop()

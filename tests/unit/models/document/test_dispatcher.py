@@ -464,7 +464,7 @@ def test_a_document_that_is_ended_ends_its_blocks(pipeline: PaddlePipeline, how:
     [
         (Call(b"hello"), "neither a PDF nor an image"),
         (Call(b""), "no bytes"),
-        (Call(tiff(DRAWN[:1]), pages="7"), "'7' is not there"),
+        (Call(tiff(DRAWN[:1]), pages="7"), "'7' not found"),
         (Call(tiff(DRAWN[:1]), page=1), "unknown key 'page'"),
         (Call(bytes(2000)), "at most 1000 are taken"),
     ],

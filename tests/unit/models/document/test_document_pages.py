@@ -175,7 +175,7 @@ def test_pages_are_chosen_by_ranges(pages: str | None, count: int, chosen: list[
 
 @pytest.mark.parametrize(
     ("pages", "reason"),
-    [("4", "'4' is not there, the file has 3 pages"), ("3-2", "ends before it begins"), (None, "at most 2 are read")],
+    [("4", "'4' not found, the file has 3 pages"), ("3-2", "ends before it begins"), (None, "at most 2 are read")],
 )
 def test_pages_that_can_not_be_read_are_refused(pages: str | None, reason: str) -> None:
     with pytest.raises(InvalidArgument, match=reason):

@@ -82,7 +82,7 @@ def test_an_engine_that_fails_a_read_is_looked_at_without_delay() -> None:
 
     async def scenario() -> None:
         workshop = Workshop([first, second])
-        async with workshop.supervisor(Policy(), look_seconds=FOR_EVER) as supervisor:
+        async with workshop.supervisor(Policy(), check_seconds=FOR_EVER) as supervisor:
             with pytest.raises(Unavailable, match="EngineDeadError"):
                 await read(supervisor)
             await until(lambda: workshop.starts == 2)
@@ -345,7 +345,7 @@ def test_nothing_is_said_of_the_memory_of_an_engine_that_has_died() -> None:
 
     async def scenario() -> None:
         workshop = Workshop([engine])
-        async with workshop.supervisor(Policy(), look_seconds=60) as supervisor:
+        async with workshop.supervisor(Policy(), check_seconds=60) as supervisor:
             engine.is_dying = True
             await supervisor.trim_memory()
         assert engine.trims == 1
