@@ -20,12 +20,13 @@ from rich.console import Console
 from ocrvl_client import AsyncClient
 from perf.bench.cores import ENVIRONMENT, share_cores
 from perf.bench.measure import Sample, take_in_turn, take_sample
-from perf.bench.open import SERVED_NAME, Images, chat_bodies, open_ours, open_vllm
+from perf.bench.open import Images, chat_bodies, open_ours, open_vllm
 from perf.bench.systems import HttpSystem, ServerSystem, System, TritonSystem
 from perf.bench.workload import NANO, THIN, Benchmark, Size, SystemName, draw_images
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Json, Save, keep, new_figures, span
 from perf.harness.http_server import run_http_server
+from perf.harness.vllm_server import SERVED_NAME
 
 _IN_FLIGHT: Final = 32
 _BENCHMARKS: Final = {benchmark.name: benchmark for benchmark in (THIN, NANO)}

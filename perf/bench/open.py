@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from ocrvl.launcher.interfaces import Interface
 from ocrvl.prompts import TASK_PROMPTS
@@ -22,11 +22,9 @@ from perf.harness.http_server import run_http_server
 from perf.harness.repository import copy_repository
 from perf.harness.server import server_options, start_server
 from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
+from perf.harness.vllm_server import build_command, encode_chat
 
 Images: TypeAlias = Mapping[Size, Sequence[bytes]]
-
-SERVED_NAME: Final = "ocr"
-"""Of the model, where a server has one."""
 
 _PROMPT: Final = TASK_PROMPTS[Task.OCR]
 _BASE64_VLLM: Final = Path(__file__).parents[1] / "baselines/base64_vllm"
@@ -84,8 +82,8 @@ def open_base64(benchmark: Benchmark, checkpoint: Path, images: Images, folder: 
 @contextmanager
 def open_vllm(benchmark: Benchmark, checkpoint: Path, images: Images, folder: Path) -> Iterator[System]:
     """VLLM's own server."""
-    arguments = {**benchmark.engine_args(checkpoint), "served_model_name": SERVED_NAME, "uvicorn_log_level": "warning"}
-    command = ["-m", "vllm.entrypoints.openai.api_server", *_flags(arguments)]
+    arguments = {**benchmark.engine_args(checkpoint), "uvicorn_log_level": "warning"}
+    command = ["-m", *build_command(arguments)]
     with run_http_server(command, folder, {**ENVIRONMENT, "VLLM_PLUGINS": ""}) as (root, url):
         yield HttpSystem(SystemName.VLLM, root, f"{url}/v1/chat/completions", chat_bodies(benchmark, images))
 
@@ -114,43 +112,8 @@ def open_engine(benchmark: Benchmark, checkpoint: Path, images: Images, folder: 
 
 
 def chat_bodies(benchmark: Benchmark, images: Images) -> dict[Size, list[bytes]]:
-    """The images as chat completions of OpenAI's."""
-    return {
-        size: [
-            json.dumps(
-                {
-                    "model": SERVED_NAME,
-                    "temperature": 0,
-                    "max_tokens": benchmark.max_tokens[size],
-                    "messages": [{"role": "user", "content": [_data_url(file), {"type": "text", "text": _PROMPT}]}],
-                }
-            ).encode()
-            for file in files
-        ]
-        for size, files in images.items()
-    }
-
-
-def _data_url(file: bytes) -> dict[str, Any]:
-    kind = "jpeg" if file.startswith(b"\xff\xd8") else "png"
-    url = f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-def _flags(arguments: Mapping[str, Any]) -> list[str]:
-    """Engine arguments as the command line has them.
-
-    >>> _flags({"max_num_seqs": 8, "enforce_eager": True, "enable_prefix_caching": False, "x": {"image": 1}})
-    ['--max-num-seqs=8', '--enforce-eager', '--no-enable-prefix-caching', '--x={"image": 1}']
-    """
-    flags = []
-    for key, value in arguments.items():
-        name = key.replace("_", "-")
-        if isinstance(value, bool):
-            flags.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            flags.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
-    return flags
+    """The images as chat completions."""
+    return {size: [encode_chat(file, benchmark.max_tokens[size]) for file in files] for size, files in images.items()}
 
 
 OPEN: Final[Mapping[SystemName, Callable[[Benchmark, Path, Images, Path], AbstractContextManager[System]]]] = {

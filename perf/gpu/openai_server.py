@@ -1,13 +1,8 @@
-"""VLLM's own server as a process, and requests to it over HTTP.
-
-`api_server_count` among the engine arguments makes it as many processes of its front end, which only vLLM's `serve`
-command can start.
-"""
+"""VLLM's own server as a process, and requests to it over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import subprocess
@@ -22,8 +17,8 @@ import aiohttp
 
 from ocrvl.launcher.ports import find_free_port
 from perf.gpu.load import Answer, PrepareSize, Send
+from perf.harness.vllm_server import build_command, encode_chat
 
-_MODEL: Final = "PaddleOCR-VL"
 _STOP_SECONDS: Final = 30.0
 _ENVIRONMENT: Final = {
     "HF_HUB_OFFLINE": "1",
@@ -31,42 +26,6 @@ _ENVIRONMENT: Final = {
     # GiB, on a CPU alone
     "VLLM_CPU_KVCACHE_SPACE": "1",
 }
-
-
-def to_arguments(engine_args: Mapping[str, Any]) -> list[str]:
-    """Engine arguments as the server's command line has them.
-
-    >>> to_arguments({"max_num_seqs": 8, "enforce_eager": True, "limit_mm_per_prompt": {"image": 1}})
-    ['--max-num-seqs=8', '--enforce-eager', '--limit-mm-per-prompt={"image": 1}']
-    >>> to_arguments({"enable_prefix_caching": False, "disable_log_stats": False})
-    ['--no-enable-prefix-caching']
-    """
-    arguments = []
-    for key, value in engine_args.items():
-        option = key.replace("_", "-")
-        if value is False and key.startswith("disable"):
-            continue
-        if isinstance(value, bool):
-            arguments.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            arguments.append(f"--{option}={json.dumps(value) if isinstance(value, dict) else value}")
-    return arguments
-
-
-def build_command(engine_args: Mapping[str, Any]) -> list[str]:
-    """The server's module and its arguments, without host and port.
-
-    >>> build_command({"model": "/m", "api_server_count": 2})[:4]
-    ['vllm.entrypoints.cli.main', 'serve', '/m', '--api-server-count=2']
-    >>> build_command({"model": "/m"})[:2]
-    ['vllm.entrypoints.openai.api_server', '--model=/m']
-    """
-    arguments = {**engine_args, "served_model_name": _MODEL}
-    command = ["vllm.entrypoints.openai.api_server"]
-    if "api_server_count" in arguments:
-        command = ["vllm.entrypoints.cli.main", "serve", arguments.pop("model")]
-    # a line of its log for each request would cost it time
-    return [*command, *to_arguments(arguments), "--disable-uvicorn-access-log"]
 
 
 async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitStack) -> PrepareSize:
@@ -91,7 +50,7 @@ async def open_openai_server(engine_args: Mapping[str, Any], stack: AsyncExitSta
 
 def _prepare(session: aiohttp.ClientSession, files: list[bytes], tokens: list[int]) -> Send:
     bodies = {
-        stream: [encode_request(file, length, stream=stream) for file, length in zip(files, tokens, strict=True)]
+        stream: [encode_chat(file, length, stream=stream) for file, length in zip(files, tokens, strict=True)]
         for stream in (False, True)
     }
 
@@ -121,22 +80,6 @@ async def _read_events(lines: AsyncIterable[bytes]) -> AsyncIterator[dict[str, A
         # the last is not JSON: [DONE]
         if line.startswith(b"data: {"):
             yield json.loads(line.removeprefix(b"data: "))
-
-
-def encode_request(file: bytes, tokens: int, *, stream: bool) -> bytes:
-    """The body of a chat completion that asks for so many tokens of a JPEG file's text."""
-    url = f"data:image/jpeg;base64,{base64.b64encode(file).decode()}"
-    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "OCR:"}]
-    body: dict[str, Any] = {
-        "model": _MODEL,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": tokens,
-        "temperature": 0,
-        "stream": stream,
-    }
-    if stream:
-        body["stream_options"] = {"include_usage": True}
-    return json.dumps(body).encode()
 
 
 async def _is_ready(session: aiohttp.ClientSession) -> bool:

@@ -17,7 +17,7 @@ from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import ServerFailed
 from ocrvl.wire import Model
 from perf.harness.server import server_options, start_server
-from perf.parity.figures import Comparison, Figure, summarize
+from perf.parity.comparison import Check, Comparison, summarize
 from perf.parity.images import draw_samples
 from perf.parity.run import compare_samples
 
@@ -47,10 +47,10 @@ def main(
         raise typer.Exit(1) from None
     if details:
         console.print(_image_table(comparisons))
-    figures = summarize(comparisons)
-    console.print(_figure_table(figures))
+    checks = summarize(comparisons)
+    console.print(_check_table(checks))
     _print_differences(console, comparisons)
-    raise typer.Exit(0 if all(figure.holds for figure in figures) else 1)
+    raise typer.Exit(0 if all(check.holds for check in checks) else 1)
 
 
 def _quieten() -> None:
@@ -61,11 +61,11 @@ def _quieten() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def _figure_table(figures: Sequence[Figure]) -> Table:
-    table = Table("figure", "measured", "bound", "", title="ours against transformers, float32")
-    for figure in figures:
-        mark = "" if not figure.bound else "[green]holds" if figure.holds else "[red]broken"
-        table.add_row(figure.name, figure.measured, figure.bound, mark)
+def _check_table(checks: Sequence[Check]) -> Table:
+    table = Table("check", "measured", "bound", "", title="ours against transformers, float32")
+    for check in checks:
+        mark = "" if not check.bound else "[green]holds" if check.holds else "[red]broken"
+        table.add_row(check.name, check.measured, check.bound, mark)
     return table
 
 

@@ -12,8 +12,8 @@ from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
 from ocrvl.wire import Task
 from ocrvl_client import Client, Reading
+from perf.parity.comparison import Comparison, compare
 from perf.parity.engine import EngineProbe, EngineView
-from perf.parity.figures import Comparison, compare
 from perf.parity.images import Sample
 from perf.parity.reference import Reference, ReferenceReading
 

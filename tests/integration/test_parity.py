@@ -1,4 +1,4 @@
-"""What is served is what transformers says, to float32 rounding; `make parity` shows the figures."""
+"""What is served is what transformers says, to float32 rounding; `python -m perf parity` shows the differences."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from ocrvl.launcher.server import TritonServer
 from ocrvl.messages import PackedImage
 from ocrvl.wire import FinishReason, Model, Task
 from ocrvl_client import Reading
-from perf.parity.engine import EngineView
-from perf.parity.figures import (
+from perf.parity.comparison import (
     FEATURE_BOUND,
     LOGPROB_BOUND,
     PATCH_BOUND,
@@ -25,6 +24,7 @@ from perf.parity.figures import (
     find_difference,
     summarize,
 )
+from perf.parity.engine import EngineView
 from perf.parity.images import draw_samples
 from perf.parity.reference import ReferenceReading
 from perf.parity.run import compare_samples
@@ -86,7 +86,7 @@ def compare_one(
 
 
 def broken(comparison: Comparison) -> list[str]:
-    return [figure.name for figure in summarize([comparison]) if not figure.holds]
+    return [check.name for check in summarize([comparison]) if not check.holds]
 
 
 @pytest.mark.parametrize(

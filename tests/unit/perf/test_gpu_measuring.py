@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ocrvl.repository.options import Parallel
 from perf.figures.table import render
-from perf.gpu import arithmetic, curves, figures, load, openai_server, report, systems, variants
+from perf.gpu import arithmetic, curves, figures, load, report, systems, variants
+from perf.harness.vllm_server import encode_chat
 
 TINY = arithmetic.Shape(
     vision_hidden=32,
@@ -223,7 +224,7 @@ def test_a_load_keeps_as_many_requests_in_flight_as_it_says_and_counts_tokens() 
 
 
 def test_a_request_to_vllm_s_server_asks_for_the_length_and_in_a_stream_for_the_usage() -> None:
-    unary, stream = (json.loads(openai_server.encode_request(b"jpeg", 30, stream=stream)) for stream in (False, True))
+    unary, stream = (json.loads(encode_chat(b"jpeg", 30, stream=stream)) for stream in (False, True))
     assert (unary["max_tokens"], unary["temperature"]) == (30, 0)
     assert "stream_options" not in unary
     assert stream["stream_options"] == {"include_usage": True}

@@ -68,7 +68,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Check:
     """A line of the report: what was measured, what it may be (empty where it is only told), whether it is."""
 
     name: str
@@ -128,18 +128,18 @@ def _complete(text: str) -> str:
     return text.rstrip("\N{REPLACEMENT CHARACTER}")
 
 
-def summarize(comparisons: Sequence[Comparison]) -> list[Figure]:
+def summarize(comparisons: Sequence[Comparison]) -> list[Check]:
     """The report's lines over all images; of differences the largest."""
     count = len(comparisons)
 
-    def all_of(name: str, holds: Sequence[bool]) -> Figure:
-        return Figure(name, f"{sum(holds)} of {count}", "all", all(holds))
+    def all_of(name: str, holds: Sequence[bool]) -> Check:
+        return Check(name, f"{sum(holds)} of {count}", "all", all(holds))
 
-    def largest(name: str, values: Sequence[float], bound: float) -> Figure:
-        return Figure(name, f"{max(values):.1e}", f"{bound:.0e}", max(values) <= bound)
+    def largest(name: str, values: Sequence[float], bound: float) -> Check:
+        return Check(name, f"{max(values):.1e}", f"{bound:.0e}", max(values) <= bound)
 
-    def told(name: str, measured: str) -> Figure:
-        return Figure(name, measured, "", True)
+    def told(name: str, measured: str) -> Check:
+        return Check(name, measured, "", True)
 
     texts = [one.text is None or one.text.is_near_tie for one in comparisons]
     equal = sum(one.text is None for one in comparisons)
@@ -152,7 +152,7 @@ def summarize(comparisons: Sequence[Comparison]) -> list[Figure]:
         told("largest feature", f"{max(one.feature_scale for one in comparisons):.3g}"),
         largest("log-probabilities", [one.logprobs for one in comparisons], LOGPROB_BOUND),
         told("tokens that have one", f"{sum(one.tokens for one in comparisons)}"),
-        Figure("equal texts", f"{equal} of {count}", "all but near ties", all(texts)),
+        Check("equal texts", f"{equal} of {count}", "all but near ties", all(texts)),
         told("near ties", f"{sum(texts) - equal}"),
         all_of("equal token counts", [one.same_counts for one in comparisons]),
     ]
