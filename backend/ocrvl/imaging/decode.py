@@ -20,10 +20,10 @@ from ocrvl.files import decode_file, describe_unknown
 from ocrvl.imaging.headers import Header, read_header, tiff
 
 Pixels = npt.NDArray[np.uint8]
-WantedSize = Callable[[int, int], tuple[int, int]]
+TargetSize = Callable[[int, int], tuple[int, int]]
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-"""Formats that are read, by Pillow's names; nothing else is even tried, whatever Pillow could do."""
+"""Formats that are read, by Pillow's names; no other is tried, whatever Pillow could do."""
 
 _BAND_PIXELS: Final = 1 << 20
 
@@ -61,25 +61,25 @@ class DecodedImage:
     warning: str = ""
 
 
-class Elsewhere(Protocol):
-    """Decodes an image whose cost nobody knows beforehand, where that can be ended."""
+class IsolatedDecoder(Protocol):
+    """Decodes an image whose cost is not known beforehand, in a process that can be ended."""
 
-    def __call__(self, data: bytes, limits: ImageLimits, wanted_size: WantedSize | None) -> DecodedImage:
+    def __call__(self, data: bytes, limits: ImageLimits, target_size: TargetSize | None) -> DecodedImage:
         """As `ImageFile`. Raises `InvalidArgument`, also past `limits.max_seconds`."""
 
 
 def decode_image(
-    data: bytes, limits: ImageLimits, wanted_size: WantedSize | None = None, elsewhere: Elsewhere | None = None
+    data: bytes, limits: ImageLimits, target_size: TargetSize | None = None, isolated: IsolatedDecoder | None = None
 ) -> DecodedImage:
     """Decode one image, apply its EXIF orientation and bring it to 8-bit RGB; transparency goes onto white.
 
-    `wanted_size` tells from the upright width and height which ones are enough: a JPEG is then decoded at the smallest
-    scale that still has as many pixels (DCT scaling), which takes a fraction of the time. `elsewhere` decodes what is
-    not plain (`ocrvl.imaging.headers`); without it everything is decoded here, however long it takes.
+    `target_size` returns, for the upright width and height, those that are enough: a JPEG is then decoded at the
+    smallest scale that still has as many pixels (DCT scaling), which takes a fraction of the time. `isolated` decodes
+    what is not plain (`ocrvl.imaging.headers`); without it everything is decoded here, however long it takes.
 
     Raw bytes in one of `FORMATS`, or the same as base64 text (with or without a `data:` prefix). Of a file with
     several frames the first is read, which `warning` says. Raises `InvalidArgument` with the reason, before
-    decoding where the header already tells.
+    decoding where the header is enough for it.
     """
     if not data:
         raise InvalidArgument("it has no bytes")
@@ -90,9 +90,9 @@ def decode_image(
     except ValueError as error:
         raise InvalidArgument(str(error)) from None
     header = check_header(data, limits)
-    if elsewhere is not None and header is not None and not header.is_plain:
-        return elsewhere(data, limits, wanted_size)
-    return ImageFile(data, limits).decode(wanted_size)
+    if isolated is not None and header is not None and not header.is_plain:
+        return isolated(data, limits, target_size)
+    return ImageFile(data, limits).decode(target_size)
 
 
 def check_header(data: bytes, limits: ImageLimits) -> Header | None:
@@ -106,7 +106,7 @@ def check_header(data: bytes, limits: ImageLimits) -> Header | None:
 class ImageFile:
     """An image file that has been opened, but not decoded. Raises `InvalidArgument` with the reason.
 
-    `data` is raw bytes. `size` is the upright width and height that `wanted_size` is asked about, `None` for formats
+    `data` is raw bytes. `size` is the upright width and height that `target_size` is called with, `None` for formats
     that are always decoded whole.
     """
 
@@ -119,14 +119,14 @@ class ImageFile:
             self._orientation = _orientation(self._image)
             self.size = self._upright(self._image.size)
 
-    def decode(self, wanted_size: WantedSize | None = None) -> DecodedImage:
+    def decode(self, target_size: TargetSize | None = None) -> DecodedImage:
         """Its pixels, see `decode_image`."""
         frames = _count_frames(self._data, self._image)
         notes = [f"the first of its {frames} frames was read"] if frames > 1 else []
         pixels = None
         if isinstance(self._image, JpegImageFile):
-            if wanted_size is not None and self.size is not None:
-                self._image.draft(None, self._upright(wanted_size(*self.size)))
+            if target_size is not None and self.size is not None:
+                self._image.draft(None, self._upright(target_size(*self.size)))
             if self._orientation == 1:
                 pixels = _decode_plain_jpeg(self._data, self._image)
         if pixels is None:
@@ -135,7 +135,7 @@ class ImageFile:
         return DecodedImage(pixels, self.size or (width, height), "; ".join(notes))
 
     def _upright(self, size: tuple[int, int]) -> tuple[int, int]:
-        """A size as it lies in the file as it is upright, and the other way round."""
+        """A size in the file as the upright size, and the reverse."""
         return size[::-1] if self._orientation in _SWAPPED_SIDES else size
 
 
@@ -157,7 +157,7 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def _decode_plain_jpeg(data: bytes, image: JpegImageFile) -> Pixels | None:
-    """A gray or RGB JPEG at the scale that `image` is set to; `None` where Pillow is wanted.
+    """A gray or RGB JPEG at the scale that `image` is set to; `None` where Pillow has to decode it.
 
     The library is Pillow's own (libjpeg-turbo) and so are the pixels, without the copies that Pillow makes.
     """
@@ -197,9 +197,9 @@ def _open(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        wanted = ", ".join(FORMATS)
+        formats = ", ".join(FORMATS)
         raise InvalidArgument(
-            f"it is not an image in a format that is read ({wanted}){describe_unknown(data)}"
+            f"it is not an image in a format that is read ({formats}){describe_unknown(data)}"
         ) from None
     except Image.DecompressionBombError:
         raise InvalidArgument("its header promises more pixels than can be read") from None

@@ -1,6 +1,6 @@
-"""Images whose cost their headers do not tell, decoded in a process of their own, which can be ended.
+"""Decodes images whose headers do not show their cost, in a process that can be ended.
 
-Decoders are native code that nothing interrupts. What is plain (`ocrvl.imaging.headers`) does not come here.
+Decoders are native code that cannot be interrupted. What is plain (`ocrvl.imaging.headers`) does not come here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from ocrvl.errors import InvalidArgument, Unavailable
-from ocrvl.imaging.decode import DecodedImage, ImageLimits, WantedSize
+from ocrvl.imaging.decode import DecodedImage, ImageLimits, TargetSize
 from ocrvl.imaging.decoder_process import MEMORY_BYTES
 from ocrvl.imaging.framing import receive, send
 
@@ -46,13 +46,13 @@ class DecoderProcess:
         self,
         data: bytes,
         limits: ImageLimits,
-        wanted_size: WantedSize | None,
-        look: Callable[[], None] = lambda: None,
+        target_size: TargetSize | None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> DecodedImage:
-        """As `decode_image`. Raises `InvalidArgument`, `Unavailable` where memory is short, and what `look` raises.
+        """As `decode_image`. Raises `InvalidArgument`, `Unavailable` where memory is short, and what `on_wait` raises.
 
-        `look` is called several times a second meanwhile, and may raise to end it. A process that fails is ended, and
-        the next image has a new one.
+        `on_wait` is called several times a second meanwhile, and may raise to end it. A process that fails is ended,
+        and the next image has a new one.
         """
         connection = self._connection or self._start()
         assert self._process is not None
@@ -60,7 +60,7 @@ class DecoderProcess:
         began, began_seconds = time.monotonic(), _processor_seconds(pid)
 
         def wait() -> None:
-            look()
+            on_wait()
             seconds, wall = _processor_seconds(pid) - began_seconds, time.monotonic() - began
             if seconds > limits.max_seconds or wall > _WALL_FACTOR * limits.max_seconds:
                 raise InvalidArgument(
@@ -69,7 +69,7 @@ class DecoderProcess:
 
         is_well = False
         try:
-            image = self._ask(connection, data, limits, wanted_size, wait)
+            image = self._exchange(connection, data, limits, target_size, wait)
             is_well = True
         except _Refusal as refusal:
             is_well = True
@@ -104,21 +104,21 @@ class DecoderProcess:
         return ours
 
     @staticmethod
-    def _ask(
+    def _exchange(
         connection: socket.socket,
         data: bytes,
         limits: ImageLimits,
-        wanted_size: WantedSize | None,
+        target_size: TargetSize | None,
         wait: Callable[[], None],
     ) -> DecodedImage:
         send(connection, dataclasses.asdict(limits), data, wait)
         size = _answer(receive(connection, wait)[0])["size"]
         try:
-            wanted = None if wanted_size is None or size is None else wanted_size(*size)
+            target = None if target_size is None or size is None else target_size(*size)
         except InvalidArgument as error:
-            send(connection, {"size": None, "is_wanted": False}, b"", wait)
+            send(connection, {"size": None, "proceed": False}, b"", wait)
             raise _Refusal(error) from None
-        send(connection, {"size": wanted, "is_wanted": True}, b"", wait)
+        send(connection, {"size": target, "proceed": True}, b"", wait)
         message, pixels = receive(connection, wait)
         answer = _answer(message)
         shape = tuple(answer["shape"])

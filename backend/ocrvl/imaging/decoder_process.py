@@ -1,7 +1,7 @@
 """The program that decodes images for a `DecoderProcess`: `python -m ocrvl.imaging.decoder_process FD`.
 
-One image after another. Questions and answers are JSON, with bytes behind them; nothing is unpickled on either side,
-so that an answer is never more than that.
+One image after another. Messages are JSON, with bytes behind them; neither side unpickles, so a message is never more
+than data.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def serve(connection: socket.socket) -> None:
 
 
 def _decode(connection: socket.socket, file: ImageFile) -> None:
-    """Say the size of a file, be told which one is wanted, send its pixels."""
+    """Send the size of a file, receive the target size, send the pixels."""
     send(connection, {"size": file.size})
-    wanted, _ = receive(connection)
-    if not wanted["is_wanted"]:
+    answer, _ = receive(connection)
+    if not answer["proceed"]:
         return
-    size = wanted["size"]
+    size = answer["size"]
     image = file.decode(None if size is None else lambda _width, _height: (size[0], size[1]))
-    answer = {"shape": image.pixels.shape, "size": image.size, "warning": image.warning}
-    send(connection, answer, image.pixels.data.cast("B"))
+    header = {"shape": image.pixels.shape, "size": image.size, "warning": image.warning}
+    send(connection, header, image.pixels.data.cast("B"))
 
 
 def main() -> None:

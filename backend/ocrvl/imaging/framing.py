@@ -14,7 +14,7 @@ _LENGTHS: Final = struct.Struct(">IQ")
 _MOST_BYTES: Final = 2**31
 
 Wait = Callable[[], None]
-"""Called whenever nothing has come for a while; raises to give up."""
+"""Called on each timeout of the socket; raises to end the wait."""
 
 
 def send(
@@ -34,7 +34,7 @@ def send(
 
 
 def receive(connection: socket.socket, wait: Wait | None = None) -> tuple[Any, bytearray]:
-    """The next message. Raises `EOFError` where the other end has gone or says nonsense, and what `wait` raises."""
+    """The next message. Raises `EOFError` where the other end has gone or sends no message, and what `wait` raises."""
     sizes = bytearray(_LENGTHS.size)
     _fill(connection, sizes, wait)
     head_bytes, payload_bytes = _LENGTHS.unpack(sizes)

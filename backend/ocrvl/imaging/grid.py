@@ -58,7 +58,7 @@ class PixelGrid:
         """This grid with the limits of a task, where the request does not set its own.
 
         Raises `InvalidArgument` for limits that exclude each other, and where images would be enlarged beyond the
-        most that the task reads otherwise: nothing is seen better by it, and a few bytes become any number of them.
+        most that the task reads otherwise: that shows no more detail, and lets a few bytes become any number of pixels.
         """
         upper = self.max_pixels
         if task is Task.SPOTTING:

@@ -121,7 +121,7 @@ def test_a_jpeg_is_decoded_no_smaller_than_wanted(wanted: tuple[int, int], decod
     assert (_size(turned), turned.size) == (decoded, (600, 800))
 
 
-def test_what_is_wanted_is_asked_of_the_upright_size() -> None:
+def test_the_target_size_is_computed_from_the_upright_size() -> None:
     asked: list[tuple[int, int]] = []
 
     def wanted(width: int, height: int) -> tuple[int, int]:

@@ -57,13 +57,13 @@ def test_every_file_is_the_same_image_in_a_process_of_its_own(decoder: DecoderPr
 
 def test_a_plain_image_needs_no_process(decoder: DecoderProcess) -> None:
     for kind in ("PNG", "JPEG", "WEBP", "BMP"):
-        decode_image(images.encode(images.plain(), kind), LIMITS, elsewhere=decoder.decode)
+        decode_image(images.encode(images.plain(), kind), LIMITS, isolated=decoder.decode)
     assert not running()
-    decode_image(TIFF, LIMITS, elsewhere=decoder.decode)
+    decode_image(TIFF, LIMITS, isolated=decoder.decode)
     assert len(running()) == 1
 
 
-def test_a_jpeg_of_many_scans_is_decoded_at_the_size_that_is_wanted(decoder: DecoderProcess) -> None:
+def test_a_jpeg_of_many_scans_is_decoded_at_its_target_size(decoder: DecoderProcess) -> None:
     image = decoder.decode(jpeg_of_scans(50), LIMITS, lambda width, height: (width // 2, height // 2))
     assert (image.pixels.shape, image.size) == ((32, 32, 3), (64, 64))
 

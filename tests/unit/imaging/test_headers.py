@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.imaging.headers import PLAIN_WORK, Header, bmp, jpeg, png, read_header, tiff, webp
+from ocrvl.imaging.headers import PLAIN_PASSES, Header, bmp, jpeg, png, read_header, tiff, webp
 from stress.fuzz.bombs import GRAY, bmp_of, chunk, jpeg_of, png_of, tiff_of, webp_of
 from tests.support import images
 
@@ -78,7 +78,7 @@ def test_what_costs_more_than_its_pixels_is_not_plain(make: Callable[[], bytes])
 
 
 def test_many_pixels_or_many_passes_are_not_plain() -> None:
-    side = int(PLAIN_WORK**0.5)
+    side = int(PLAIN_PASSES**0.5)
     few = [Image.new("L", (side, side)), Image.new("L", (side, side + 2)), Image.new("LA", (side, side))]
     assert [read_header(images.encode(image)).is_plain for image in few] == [True, False, False]  # type: ignore[union-attr]
     progressive = read_header(images.encode(GRAY, "JPEG", progressive=True))
@@ -127,4 +127,4 @@ def test_the_last_page_of_a_file_that_breaks_off_behind_its_directory_is_a_page(
 
 
 def test_run_lengths_that_are_let_in_are_few() -> None:
-    assert bmp.MAX_RUN_LENGTH_PIXELS < PLAIN_WORK
+    assert bmp.MAX_RUN_LENGTH_PIXELS < PLAIN_PASSES

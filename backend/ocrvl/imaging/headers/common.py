@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-PLAIN_WORK: Final = 32_000_000
+PLAIN_PASSES: Final = 32_000_000
 """Pixels, times the passes over them, that are decoded where their request is: two seconds at the worst (25 megapixels
 of 32-bit PNG; on one core of a Xeon)."""
 
@@ -31,4 +31,4 @@ class Header:
     def is_plain(self) -> bool:
         """Whether decoding it takes a known, short time."""
         width, height = self.size
-        return self.is_bounded and width * height * self.passes <= PLAIN_WORK
+        return self.is_bounded and width * height * self.passes <= PLAIN_PASSES

@@ -20,7 +20,7 @@ _READERS: Final[Mapping[bytes, Callable[[bytes], Header | None]]] = {
 
 
 def read_header(data: bytes) -> Header | None:
-    """The header of an image file; `None` where it has none of the formats or is damaged, which a decoder tells.
+    """The header of an image file; `None` where it has none of the formats or is damaged, which a decoder reports.
 
     Raises `InvalidArgument` for what no honest file has.
     """

@@ -17,7 +17,7 @@ _IMAGES: Final = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF", b"ICCP")
 
 
 def read_header(data: bytes) -> Header | None:
-    """Its header; `None` where it is another RIFF file or its first chunk is not one that tells the size."""
+    """Its header; `None` where it is another RIFF file or its first chunk is not one that has the size."""
     if data[8:12] != b"WEBP":
         return None
     position, chunks, other_bytes = 12, 0, 0

@@ -85,7 +85,7 @@ class LayoutModel:
         if (pixels is None) == (image is None):
             raise InvalidArgument(f"expected either {Tensor.IMAGE} or {Tensor.PIXELS}")
         if image is not None:
-            return decode_image(image.item(), self._limits, elsewhere=self._decoder.decode).pixels
+            return decode_image(image.item(), self._limits, isolated=self._decoder.decode).pixels
         assert pixels is not None
         if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[3] != 3 or not all(pixels.shape):
             raise InvalidArgument(f"{Tensor.PIXELS}: shape {list(pixels.shape)}, expected [1, height, width, 3]")

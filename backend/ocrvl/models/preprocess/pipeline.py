@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ocrvl.errors import InvalidArgument
-from ocrvl.imaging.decode import Elsewhere, ImageLimits, decode_image
+from ocrvl.imaging.decode import ImageLimits, IsolatedDecoder, decode_image
 from ocrvl.imaging.decoder import DecoderProcess
 from ocrvl.imaging.grid import PixelGrid, upscaled_size
 from ocrvl.imaging.patches import cut_patches, resize
@@ -58,7 +58,7 @@ class Preprocessor:
         `tasks` has one task for all images or one an image. Raises `InvalidArgument` naming the image, or,
         with `on_error: keep`, notes it in `PackedImages.errors` and goes on; a request without a single good
         image is returned as well, the errors are then all it has. `check` is called before each image, and now and
-        then while one is decoded elsewhere; what it raises ends the request.
+        then while one is decoded in another process; what it raises ends the request.
         """
         tasks = _task_per_image(tasks, len(images))
         share = _Share(self.limits, self.decoder, check)
@@ -84,7 +84,7 @@ class Preprocessor:
             return grid.resized_size(*upscaled_size(task, width, height))
 
         with self.timer(Stage.DECODE):
-            image = decode_image(data, share.limits(), resized_size if self.scaled_jpeg else None, share.elsewhere)
+            image = decode_image(data, share.limits(), resized_size if self.scaled_jpeg else None, share.isolated)
         pixels = image.pixels
         if (upscaled := upscaled_size(task, *image.size)) != image.size:
             # two resizes, with these filters, because that is what the model was given in training (PaddleX)
@@ -113,7 +113,7 @@ class _Share:
 
     def __init__(self, limits: ImageLimits, decoder: DecoderProcess | None, check: Callable[[], None]) -> None:
         self.bytes_left = limits.max_patch_bytes
-        self.elsewhere: Elsewhere | None = None if decoder is None else partial(decoder.decode, look=check)
+        self.isolated: IsolatedDecoder | None = None if decoder is None else partial(decoder.decode, on_wait=check)
         self._seconds_left = limits.max_request_seconds
         self._limits = limits
         self._decoder = decoder
