@@ -1,0 +1,113 @@
+"""Runs of `ocrvl read` with a client of a few lines, and what they have written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ocrvl.wire import FinishReason
+from ocrvl_cli.reading.batch import Limits
+from ocrvl_cli.reading.connection import ReadingClient, Server
+from ocrvl_cli.reading.errors import Exit
+from ocrvl_cli.reading.read_plan import Format, ReadPlan
+from ocrvl_cli.reading.run import read_all
+from ocrvl_client import Document, Page, Reading
+
+PDF = b"%PDF-1.7 "
+LIMITS = Limits(jobs=4, documents=2, retry_timeout=0.05)
+TEXTS = ReadPlan(to_files=True, formats=(Format.TEXT,))
+
+
+@dataclass
+class Scripted:
+    """A client: the text of an image is its bytes, a document has two pages.
+
+    `fail` is called before a request is answered, `away` counts down the looks at a server that is not ready.
+    """
+
+    fail: Callable[[bytes], None] = lambda _data: None
+    away: int = 0
+    requests: list[tuple[bytes, Mapping[str, Any]]] = field(default_factory=list)
+    inside: int = 0
+    most_inside: int = 0
+    ended: list[bytes] = field(default_factory=list)
+    page_error: str = ""
+    block_error: str = ""
+
+    async def read(self, image: bytes, **options: Any) -> Reading:
+        await self._take(image, options)
+        return Reading(image.decode(), FinishReason.STOP, 5, 2, warning="one frame of 2" if b"two" in image else "")
+
+    async def document_stream(self, file: bytes, **options: Any) -> AsyncGenerator[Page | Document, None]:
+        await self._take(file, options)
+        for page in self._pages():
+            yield page
+        yield Document("# Title")
+
+    async def is_ready(self) -> bool:
+        self.away -= 1
+        return self.away < 0
+
+    def _pages(self) -> Iterator[Page]:
+        for index in range(2):
+            block = {"block_label": "text", "block_bbox": [0, 0, 1, 1], "block_content": "Tea"}
+            block |= {"error": self.block_error} if self.block_error and index else {}
+            error = self.page_error if index else ""
+            images = {f"page_{index + 1:04d}.jpg": b"jpeg"}
+            yield Page(index, "", {"parsing_res_list": [block]}, images, error, "", index + 1, 2)
+
+    async def _take(self, data: bytes, options: Mapping[str, Any]) -> None:
+        self.requests.append((data, options))
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            await asyncio.sleep(0.001)
+            self.fail(data)
+        except asyncio.CancelledError:
+            self.ended.append(data)
+            raise
+        finally:
+            self.inside -= 1
+
+
+def refuse(words: bytes, error: Exception) -> Callable[[bytes], None]:
+    def fail(data: bytes) -> None:
+        if words in data:
+            raise error
+
+    return fail
+
+
+@dataclass(frozen=True)
+class ScriptedServer(Server):
+    client: Scripted = field(default_factory=Scripted)
+
+    def connect(self) -> AbstractAsyncContextManager[ReadingClient]:
+        @asynccontextmanager
+        async def connected() -> AsyncGenerator[ReadingClient, None]:
+            yield self.client
+
+        return connected()
+
+
+def read(
+    client: Scripted,
+    *paths: Path | str,
+    plan: ReadPlan = TEXTS,
+    output: Path | None = None,
+    limits: Limits = LIMITS,
+    force: bool = False,
+) -> Exit:
+    server = ScriptedServer("127.0.0.1:9", client=client)
+    return read_all([str(path) for path in paths], server, plan, limits, output, force=force)
+
+
+def written(out: Path) -> dict[str, str]:
+    return {str(path.relative_to(out)): path.read_text() for path in sorted(out.rglob("*.txt"))}
+
+
+ALL = {f"{number}.txt": f"text {number}" for number in range(20)}
