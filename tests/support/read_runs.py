@@ -18,7 +18,7 @@ from ocrvl_cli.reading.run import read_all
 from ocrvl_client import Document, Page, Reading
 
 PDF = b"%PDF-1.7 "
-LIMITS = Limits(jobs=4, documents=2, retry_timeout=0.05)
+LIMITS = Limits(jobs=4, documents=2, retry_timeout=0.05, poll=0.01)
 TEXTS = ReadPlan(to_files=True, formats=(Format.TEXT,))
 
 

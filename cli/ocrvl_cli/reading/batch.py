@@ -22,7 +22,6 @@ T = TypeVar("T")
 _LOOKAHEAD: Final = 4
 """Times `jobs`: so many inputs may be done and wait for one before them."""
 
-_POLL_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 10.0
 
 
@@ -31,7 +30,7 @@ class Limits:
     """`jobs` inputs at a time, of these `documents` whole documents, which keep many blocks of their own in flight.
 
     Seconds: `start_retry_timeout` for a server that is not ready at the start, `retry_timeout` for one that went away
-    in the middle, `download` for a URL.
+    in the middle, `poll` between two looks at it, `download` for a URL.
     """
 
     jobs: int = 32
@@ -39,6 +38,7 @@ class Limits:
     start_retry_timeout: float = 0.0
     retry_timeout: float = 60.0
     download: float = 60.0
+    poll: float = 1.0
 
 
 class Batch:
@@ -122,7 +122,7 @@ class Batch:
                     return
                 if time.monotonic() >= deadline:
                     raise await asyncio.to_thread(self._explain)
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(self._limits.poll)
 
     async def _retry(self, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` gives, retried while the server is away. Raises `ServerLost` when it stays away."""
@@ -144,7 +144,7 @@ class Batch:
     async def _comes_back(self, deadline: float) -> bool:
         """Wait until the server takes requests again; whether it does by that time."""
         while self._lost is None and (left := deadline - time.monotonic()) > 0:
-            await asyncio.sleep(min(_POLL_SECONDS, left))
+            await asyncio.sleep(min(self._limits.poll, left))
             if await self._is_ready():
                 return True
         return False

@@ -63,7 +63,10 @@ def test_a_server_that_comes_back_is_waited_for(scans: Path, out: Path) -> None:
             raise ServerUnavailable("the connection broke")
 
     client = Scripted(fail, away=2)
-    assert read(client, scans, output=out, limits=Limits(jobs=4, start_retry_timeout=30, retry_timeout=30)) is Exit.READ
+    assert (
+        read(client, scans, output=out, limits=Limits(jobs=4, start_retry_timeout=30, retry_timeout=30, poll=0.01))
+        is Exit.READ
+    )
     assert written(out) == ALL
     assert len(client.requests) == 21
 
@@ -101,7 +104,7 @@ def test_without_a_server_no_input_is_read(scans: Path, out: Path, capsys: pytes
 
 
 def test_a_server_that_is_loading_is_waited_for_with_the_option_wait(scans: Path) -> None:
-    limits = Limits(start_retry_timeout=30)
+    limits = Limits(start_retry_timeout=30, poll=0.01)
     assert read(Scripted(away=1), scans / "1.png", plan=ReadPlan(), limits=limits) is Exit.READ
 
 
