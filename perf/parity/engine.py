@@ -82,7 +82,7 @@ class EngineProbe:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         request_id = uuid.uuid4().hex
-        engine_input = self._engine.render_input(image, None, request_id)
+        engine_input = self._engine.inputs.render(image, None, request_id)
         prompt = list(engine_input["prompt_token_ids"])
         engine_input["prompt_token_ids"] = prompt + tokens
         # 0: the log-probability of the token that is there, and of no other

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from ocrvl import engine_settings
-from ocrvl.models.engine import vllm_engine
+from ocrvl.models.engine.vllm_engine import arguments
 from ocrvl.settings import (
     DocumentSettings,
     EngineModelSettings,
@@ -117,7 +117,7 @@ def test_every_variable_that_is_set_is_in_the_table_with_its_value_and_no_other(
         literal(variable): "" if value == "(empty)" else literal(value)
         for variable, value, _ in rows(section("Environment variables"))
     }
-    assert documented == vllm_engine._ENVIRONMENT
+    assert documented == arguments.ENVIRONMENT
 
 
 @pytest.mark.parametrize(("key", "value"), [("gather", GatherSettings()), ("encoder_graphs", EncoderGraphSettings())])

@@ -1,4 +1,4 @@
-"""The edge to Triton: `backend` (the one module that knows the Python backend), `loop` (coroutines beside it).
+"""Triton's API: `backend` (the one module that knows its Python backend), and what models see of it (`context`).
 
-`lines` are those for its log, `context` is what it tells a model.
+`loop` runs coroutines beside its threads, `log_writer` writes to its log, `shared_memory` is what answers go through.
 """

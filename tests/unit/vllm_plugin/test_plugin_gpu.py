@@ -14,7 +14,7 @@ from vllm.platforms import current_platform
 from vllm.v1.worker.gpu_worker import Worker
 
 from ocrvl import vllm_plugin as plugin
-from ocrvl.models.engine import vllm_engine
+from ocrvl.models.engine.vllm_engine import arguments
 from ocrvl.vllm_plugin import gpu_worker
 from ocrvl.vllm_plugin.encoder_graphs import SEQUENCES, EncoderGraphs, EncoderInput, bounds_of
 from ocrvl.vllm_plugin.worker import WORKER
@@ -106,9 +106,9 @@ def test_the_newer_model_runner_is_for_this_model_on_a_gpu_where_vllm_asks(monke
 
 def test_the_plugins_worker_is_taken_on_a_gpu_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     plugin.register()
-    assert vllm_engine._worker("auto") == "auto"
+    assert arguments.default_worker("auto") == "auto"
     monkeypatch.setattr(type(current_platform), "is_cuda", lambda _self: True)
-    assert vllm_engine._worker("auto") == WORKER
-    assert vllm_engine._worker("my.Worker") == "my.Worker"
+    assert arguments.default_worker("auto") == WORKER
+    assert arguments.default_worker("my.Worker") == "my.Worker"
     module, _, name = WORKER.rpartition(".")
     assert getattr(importlib.import_module(module), name) is gpu_worker.EncoderWorker

@@ -15,52 +15,52 @@ from vllm.v1.executor import Executor
 
 from ocrvl import vllm_plugin as plugin
 from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
-from ocrvl.models.engine import vllm_engine
-from ocrvl.models.engine.vllm_engine import DeviceMemory
+from ocrvl.models.engine.vllm_engine import arguments, inputs, memory, outcomes
+from ocrvl.models.engine.vllm_engine.memory import DeviceMemory
 from ocrvl.vllm_plugin.scheduler import SCHEDULER, make_scheduler
 from ocrvl.wire import FinishReason
 
 
 def test_vllm_knows_every_variable_that_is_set_for_it() -> None:
-    ours = {name for name in vllm_engine._ENVIRONMENT if name.startswith("VLLM_")}
+    ours = {name for name in arguments.ENVIRONMENT if name.startswith("VLLM_")}
     assert ours <= set(vllm.envs.environment_variables)
 
 
 def test_the_model_s_class_says_how_its_tensors_are_batched() -> None:
-    assert set(vllm_engine._image_fields()) == {"pixel_values", "image_grid_thw"}
+    assert set(inputs.image_fields()) == {"pixel_values", "image_grid_thw"}
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "repetition"])
 def test_reasons_keep_their_names(reason: str) -> None:
-    assert vllm_engine._finish_reason(reason) == FinishReason(reason)
+    assert outcomes.finish_reason(reason) == FinishReason(reason)
 
 
 @pytest.mark.parametrize(("reason", "expected"), [("abort", Cancelled), ("error", Unavailable), (None, Unavailable)])
 def test_reasons_that_mean_no_result_are_errors(reason: str | None, expected: type[Exception]) -> None:
     with pytest.raises(expected):
-        vllm_engine._finish_reason(reason)
+        outcomes.finish_reason(reason)
 
 
 def test_what_vllm_refuses_is_the_caller_s_to_change() -> None:
     with pytest.raises(Exception, match="structured outputs") as caught:
         SamplingParams(structured_outputs=StructuredOutputsParams(json={}, regex="a"))
-    assert type(vllm_engine._translate(caught.value)) is InvalidArgument
+    assert type(outcomes.translate_error(caught.value)) is InvalidArgument
 
 
 def test_a_dead_engine_is_unavailable_and_what_is_not_foreseen_is_left_to_the_edge() -> None:
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    assert type(vllm_engine._translate(EngineDeadError())) is Unavailable
-    assert vllm_engine._translate(ZeroDivisionError("x")) is None
+    assert type(outcomes.translate_error(EngineDeadError())) is Unavailable
+    assert outcomes.translate_error(ZeroDivisionError("x")) is None
 
 
 def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND", raising=False)
-    path = vllm_engine._executor_on_a_cpu({})["distributed_executor_backend"]
+    path = arguments.default_executor({})["distributed_executor_backend"]
     assert issubclass(resolve_obj_by_qualname(path), Executor)
-    assert vllm_engine._executor_on_a_cpu({"tensor_parallel_size": 2}) == {}
+    assert arguments.default_executor({"tensor_parallel_size": 2}) == {}
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
-    assert vllm_engine._executor_on_a_cpu({}) == {}
+    assert arguments.default_executor({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_images_gather_on_a_gpu_that_reads_them_together(
 ) -> None:
     monkeypatch.setattr(type(vllm.platforms.current_platform), "is_cpu", lambda _platform: on_cpu)
     monkeypatch.setattr(plugin, "is_registered", lambda: is_packed)
-    assert vllm_engine._scheduler() == scheduler
+    assert arguments.default_scheduler() == scheduler
 
 
 def test_vllm_finds_the_scheduler_by_its_name() -> None:
@@ -81,9 +81,9 @@ def test_vllm_finds_the_scheduler_by_its_name() -> None:
 @pytest.fixture(autouse=True)
 def _forget_the_library() -> Iterator[None]:
     """Which is opened once in a process."""
-    vllm_engine._open_nvml.cache_clear()
+    memory._open_nvml.cache_clear()
     yield
-    vllm_engine._open_nvml.cache_clear()
+    memory._open_nvml.cache_clear()
 
 
 class Nvml(ModuleType):
@@ -136,17 +136,17 @@ def test_the_memory_is_that_of_the_devices_that_the_process_may_use_by_the_names
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert vllm_engine.gpu_memory() == {name: DeviceMemory(bytes_used, 80) for name, bytes_used in used.items()}
+    assert memory.gpu_memory() == {name: DeviceMemory(bytes_used, 80) for name, bytes_used in used.items()}
 
 
 def test_there_is_no_memory_to_tell_of_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm.third_party, "pynvml", Nvml())
-    assert vllm_engine.gpu_memory() == {}
+    assert memory.gpu_memory() == {}
 
 
 @pytest.mark.parametrize("uuids", [("GPU-aa",), ()])
 def test_the_library_is_looked_for_once(monkeypatch: pytest.MonkeyPatch, uuids: Sequence[str]) -> None:
     nvml = Nvml(*uuids)
     monkeypatch.setattr(vllm.third_party, "pynvml", nvml)
-    assert vllm_engine.gpu_memory() == vllm_engine.gpu_memory()
+    assert memory.gpu_memory() == memory.gpu_memory()
     assert nvml.opened == 1
