@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.imaging.grid import PixelGrid
-from ocrvl.validation import find_problems
+from ocrvl.validation import find_field_errors
 from ocrvl.vllm_plugin.scheduler import GatherSettings
 from ocrvl.vllm_plugin.settings import EncoderGraphSettings
 from ocrvl.vllm_plugin.worker import EXTENSION
@@ -150,5 +150,5 @@ def _check_arguments(args: Mapping[str, Any], source: Path) -> None:
     try:
         _Arguments.model_validate(args)
     except ValidationError as error:
-        problems = (problem.describe(with_value=True) for problem in find_problems(error))
+        problems = (problem.describe(with_value=True) for problem in find_field_errors(error))
         raise ValueError("\n".join(f"{source}: {problem}" for problem in problems)) from None

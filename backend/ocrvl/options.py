@@ -19,7 +19,7 @@ from pydantic import (
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.structured_output import MAX_CHARACTERS, check_pattern, check_schema
-from ocrvl.validation import find_problems
+from ocrvl.validation import find_field_errors
 
 MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
@@ -129,7 +129,7 @@ def parse_object(kind: type[T], raw: bytes | None) -> T:
 
 def _describe(error: ValidationError, kind: type[BaseModel]) -> str:
     """One clause a problem, each beginning with the key."""
-    problems = find_problems(error)
+    problems = find_field_errors(error)
     clauses = [problem.describe(kind.model_fields) for problem in problems[:_PROBLEMS_TOLD]]
     if (untold := len(problems) - _PROBLEMS_TOLD) > 0:
         clauses.append(f"and {untold} more")

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ocrvl.validation import find_problems
+from ocrvl.validation import find_field_errors
 
 _MAX_STREAM_CALLS: Final = 30
 """Of 32 threads: a call that ends needs one for its last response."""
@@ -207,5 +207,5 @@ def parse_parameters(cls: type[T], parameters: Mapping[str, str], source: Path) 
     try:
         return cls.model_validate(dict(parameters))
     except ValidationError as error:
-        problems = (problem.describe(cls.model_fields, with_value=True) for problem in find_problems(error))
+        problems = (problem.describe(cls.model_fields, with_value=True) for problem in find_field_errors(error))
         raise ValueError("\n".join(f"{source}: parameters: {problem}" for problem in problems)) from None

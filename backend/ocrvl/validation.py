@@ -14,7 +14,7 @@ _QUOTED_CHARACTERS: Final = 100
 
 
 @dataclass(frozen=True)
-class Problem:
+class FieldError:
     """One problem: where it is, pydantic's name for its kind, what is allowed instead, and what stood there."""
 
     path: tuple[str | int, ...]
@@ -23,7 +23,7 @@ class Problem:
     value: Any
 
     @classmethod
-    def from_details(cls, details: Mapping[str, Any]) -> Problem:
+    def from_details(cls, details: Mapping[str, Any]) -> FieldError:
         """From one of pydantic's `errors()`, which FastAPI's errors have as well."""
         message = details["msg"].removeprefix("Value error, ")
         return cls(tuple(details["loc"]), details["type"], message, details.get("input"))
@@ -41,9 +41,9 @@ class Problem:
     def describe(self, known: Collection[str] = (), *, with_value: bool = False) -> str:
         """The key and what is wrong with it; `known` are the keys that an unknown one is told.
 
-        >>> Problem(("a", 0), "int_type", "Input should be a valid integer", "x").describe(with_value=True)
+        >>> FieldError(("a", 0), "int_type", "Input should be a valid integer", "x").describe(with_value=True)
         'a.0: "x": Input should be a valid integer'
-        >>> Problem(("b",), "extra_forbidden", "", 1).describe(["a"])
+        >>> FieldError(("b",), "extra_forbidden", "", 1).describe(["a"])
         "unknown key 'b' (known: a)"
         """
         if known and self.is_unknown_key:
@@ -52,9 +52,9 @@ class Problem:
         return ": ".join(filter(None, parts))
 
 
-def find_problems(error: ValidationError) -> list[Problem]:
+def find_field_errors(error: ValidationError) -> list[FieldError]:
     """All problems of an object."""
-    return [Problem.from_details(details) for details in error.errors(include_url=False)]
+    return [FieldError.from_details(details) for details in error.errors(include_url=False)]
 
 
 def shorten(value: object) -> str:

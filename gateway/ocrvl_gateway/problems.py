@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from ocrvl.validation import Problem as FieldError
+from ocrvl.validation import FieldError
 from ocrvl_client import (
     InvalidRequest,
     OcrvlError,

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ocrvl.validation import Problem, find_problems
+from ocrvl.validation import FieldError, find_field_errors
 
 PREFIX: Final = "OCRVL_GATEWAY_"
 
@@ -151,7 +151,7 @@ def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] 
     try:
         settings: GatewaySettings = parse(_cli_parse_args=list(arguments), _cli_prog_name="ocrvl gateway")
     except ValidationError as error:
-        raise InvalidSettings("\n".join(_describe(problem) for problem in find_problems(error))) from None
+        raise InvalidSettings("\n".join(_describe(problem) for problem in find_field_errors(error))) from None
     if settings.max_total_body_bytes < settings.max_body_bytes:
         raise InvalidSettings("--max-total-body-bytes: less than --max-body-bytes, so the longest could never come")
     if (settings.certificate is None) != (settings.key is None):
@@ -161,6 +161,6 @@ def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] 
     return settings
 
 
-def _describe(problem: Problem) -> str:
+def _describe(problem: FieldError) -> str:
     name = str(problem.path[0]) if problem.path else ""
     return f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {problem.message}"

@@ -1,4 +1,4 @@
-r"""Regular expressions that a caller sends: what they may contain, and how much work they may make.
+r"""Regular expressions that a caller sends: what they may contain, and how much they may cost.
 
 They are written as for Python's `re`. vLLM matches them with llguidance, token by token, in the loop that serves every
 request; what the two do not understand alike is refused here.
@@ -22,7 +22,7 @@ from typing import Final
 
 from llguidance import LLMatcher, grammar_from
 
-from ocrvl.structured_output.regex_cost import REPEATS, Part, bodies, estimate_ambiguity, most_repeats
+from ocrvl.structured_output.regex_cost import REPEATS, Part, bodies, estimate_cost, most_repeats
 
 MAX_CHARACTERS: Final = 4096
 """Length of a pattern."""
@@ -33,8 +33,8 @@ MAX_REPETITION: Final = 10_000
 MAX_NESTING: Final = 32
 """Groups and repetitions inside one another."""
 
-MAX_AMBIGUITY: Final = 100
-"""Places in a pattern where a text may be at once (`estimate_ambiguity`)."""
+MAX_COST: Final = 100
+"""Places in a pattern where a text may be at once (`estimate_cost`)."""
 
 _REFUSED: Final = {
     sre.ASSERT: "looking ahead or behind is not supported: describe the whole text",
@@ -70,9 +70,9 @@ def check_pattern(pattern: str) -> None:
     if tree.state.flags != re.UNICODE.value:
         raise ValueError("flags like (?i) are not supported: write [Aa]")
     _check_parts(tree, 1, MAX_NESTING)
-    if (ambiguity := estimate_ambiguity(tree)) > MAX_AMBIGUITY:
+    if (cost := estimate_cost(tree)) > MAX_COST:
         raise ValueError(
-            f"too ambiguous ({ambiguity}, at most {MAX_AMBIGUITY} is taken): let what follows a repetition begin with "
+            f"too costly to match ({cost}, at most {MAX_COST} is taken): let what follows a repetition begin with "
             "a character that the repeated part cannot begin with, or repeat less often"
         )
     if problem := LLMatcher.validate_grammar(grammar_from("regex", pattern)):

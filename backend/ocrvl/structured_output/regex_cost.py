@@ -44,7 +44,7 @@ def bodies(operator: Any, argument: Any) -> list[Sequence[Part]]:
     return list(argument[1]) if operator is sre.BRANCH else []
 
 
-def estimate_ambiguity(parts: Sequence[Part]) -> int:
+def estimate_cost(parts: Sequence[Part]) -> int:
     """An estimate from above of the places that a text can be in at once, in addition to one.
 
     A repetition is ambiguous where a character could begin another round as well as what follows. It then counts as
@@ -53,7 +53,7 @@ def estimate_ambiguity(parts: Sequence[Part]) -> int:
     inside a repetition.
 
     >>> from re import _parser
-    >>> [estimate_ambiguity(_parser.parse(pattern)) for pattern in ("[a-z]{1,50},", "[a-z]{1,50}[0-9]", "[a-z]{1,50}x")]
+    >>> [estimate_cost(_parser.parse(pattern)) for pattern in ("[a-z]{1,50},", "[a-z]{1,50}[0-9]", "[a-z]{1,50}x")]
     [0, 0, 50]
     """
     estimate = _Estimate(parts)

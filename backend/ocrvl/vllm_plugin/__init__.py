@@ -1,7 +1,7 @@
 """A plugin for vLLM (`vllm.general_plugins`): PaddleOCR-VL with a packed vision encoder.
 
 VLLM calls `register` in each of its processes. On a vLLM without the classes that it builds on the stock class stays,
-and that is said once.
+and a warning says so once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The vision encoder in CUDA graphs: one launch for some 350 kernels, whose launches cost more than they do.
 
 A graph holds for one number of patches, its budget. Images go into buffers that stay where they are; what they leave
-of a budget is filled by sequences of their own, which nothing reads. Above the largest budget the GPU is busy anyway.
+of a budget is filled by padding sequences, whose output is not read. Above the largest budget the GPU is busy anyway.
 """
 
 from __future__ import annotations

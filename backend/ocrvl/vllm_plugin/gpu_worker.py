@@ -37,11 +37,11 @@ class EncoderWorker(Worker):  # type: ignore[misc, unused-ignore]
         return available if self.cache_config.kv_cache_memory_bytes else available - taken
 
 
-def _measure(work: Any) -> int:
-    """Bytes of the device that are taken after `work` and were free before."""
+def _measure(capture: Any) -> int:
+    """Bytes of the device that are taken after `capture` and were free before."""
     torch.cuda.empty_cache()
     before, _ = torch.cuda.mem_get_info()
-    work()
+    capture()
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     after, _ = torch.cuda.mem_get_info()

@@ -49,7 +49,7 @@ class PatchItems(ModalityDataItems[Mapping[str, Any], Mapping[str, Any]]):  # ty
         return {name: values[index] for name, values in self.data.items()}
 
     def get_processor_data(self) -> Mapping[str, object]:
-        """Nothing is left to do for the processor of the checkpoint."""
+        """None: the processor of the checkpoint has no part in it."""
         return {}
 
     def get_passthrough_data(self) -> Mapping[str, object]:
@@ -58,7 +58,7 @@ class PatchItems(ModalityDataItems[Mapping[str, Any], Mapping[str, Any]]):  # ty
 
 
 class PatchParser(MultiModalDataParser):  # type: ignore[misc, unused-ignore]
-    """Tells patches from images."""
+    """Takes patches where they are, else images."""
 
     def __init__(self, merge_size: int, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -85,7 +85,7 @@ class PatchProcessor(PaddleOCRVLMultiModalProcessor):  # type: ignore[misc, unus
     def _hf_processor_applies_updates(self, prompt_text: str, mm_items: MultiModalDataItems, **arguments: Any) -> bool:
         """Whether a prompt of text comes back from the checkpoint's processor with a place for each patch.
 
-        VLLM 0.28 asks; 0.32 does not, and finds out by itself.
+        VLLM 0.28 calls it; 0.32 finds out by itself.
         """
         if isinstance(mm_items.get("image"), PatchItems):
             return False

@@ -6,8 +6,8 @@ step after its arrival, so of many that come apart each costs that much, and all
 while texts are being generated, the first to come waits for others: until as much waits as is worth such a step, or
 until a short time has passed.
 
-VLLM 0.24 to 0.32 have what this takes: a step that begins nothing, with which ranks of data parallelism begin prompts
-at the same time. With a vLLM that lacks it nothing waits, and that is said once.
+VLLM 0.24 to 0.32 have what this takes: a step that begins no prompt, with which ranks of data parallelism begin prompts
+at the same time. With a vLLM that lacks it no image waits, and a warning says so once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Gathering:
     """Decides before each step whether what waits goes on waiting. Times are in seconds of one clock.
 
     The first to come waits for `seconds` at most, and until prompts of `tokens` wait, those of images included.
-    Nothing waits unless the last four came so close to each other that one more is to be expected in time.
+    No image waits unless the last four came so close to each other that one more is to be expected in time.
     """
 
     def __init__(self, settings: GatherSettings) -> None:
@@ -55,7 +55,7 @@ class Gathering:
         self._arrivals.append(now)
 
     def holds(self, now: float, tokens: int) -> bool:
-        """Whether the next step begins nothing, where prompts of so many tokens wait for texts in progress."""
+        """Whether the next step begins no prompt, where prompts of so many tokens wait for texts in progress."""
         if tokens == 0:
             self._since = None
             return False
@@ -87,7 +87,7 @@ def make_scheduler(*args: Any, **kwargs: Any) -> Any:
 
 
 def can_hold(scheduler: type) -> bool:
-    """Whether a step of this scheduler can be told to begin nothing."""
+    """Whether a step of this scheduler can begin no prompt."""
     return "throttle_prefills" in inspect.signature(scheduler.schedule).parameters  # type: ignore[attr-defined]
 
 
@@ -114,7 +114,7 @@ def _gathering(own: Any) -> Any:
         def schedule(self, throttle_prefills: bool = False) -> Any:
             holds = self._gathering.holds(time.monotonic(), self._held_tokens())
             if holds:
-                # vLLM has nothing held back while more wait than its last step could begin: always, with more in
+                # vLLM holds none back while more wait than its last step could begin: always, with more in
                 # flight than `max_num_seqs`, while places become free one by one as texts end
                 self.prefill_capacity_bound = False
             return super().schedule(throttle_prefills or holds)
@@ -125,7 +125,7 @@ def _gathering(own: Any) -> Any:
             0 where no text is in progress; what is half read is not interrupted.
             """
             places = self.max_num_running_reqs - len(self.running)
-            # mostly nothing can begin, and then the step looks at no request for it
+            # mostly none can begin, and then the step looks at no request for it
             if not self.waiting or not self.running or places <= 0:
                 return 0
             if any(request.is_prefill_chunk for request in self.running):

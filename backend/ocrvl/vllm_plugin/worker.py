@@ -1,4 +1,4 @@
-"""What the engine's own processes can be asked for beside readings: an extension of vLLM's workers.
+"""An extension of vLLM's workers: it returns freed memory to the system.
 
 VLLM mixes the class that `worker_extension_cls` names into its worker's, and `collective_rpc` calls its methods.
 """
@@ -25,7 +25,7 @@ class MemoryExtension:
         """Return memory that was freed to the system; whether there was any.
 
         The C library keeps freed memory for its process, and the blocks of an image's activations on a CPU, each of
-        another size, leave gaps in it that the next ones do not fit: the process grows though nothing is kept. What
+        another size, leave gaps in it that the next ones do not fit: the process grows though no block is in use. What
         `malloc_trim(3)` of glibc returns are the whole pages in those gaps. Other C libraries have no such function,
         and return none.
         """
