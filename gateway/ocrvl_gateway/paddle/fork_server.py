@@ -31,7 +31,7 @@ _REFUSED_EVENTS: Final = (
 )
 
 
-def forbid_network() -> None:
+def forbid_network_and_processes() -> None:
     """From here on a socket, a look-up of a name or the start of a program is a `PermissionError` in this process."""
 
     def refuse(event: str, _arguments: Any) -> None:
@@ -94,7 +94,7 @@ def _run_worker(connection: int, folder: str, request_id: str, timeout: float) -
 
         tempfile.tempdir = folder
         _set_limits(timeout)
-        forbid_network()
+        forbid_network_and_processes()
         with open(connection, "r+b", buffering=0) as stream:
             body = _read(stream, int.from_bytes(_read(stream, 8), "big"))
             _write(stream, answer(body, request_id))
