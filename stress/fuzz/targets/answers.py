@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ocrvl.wire import FinishReason, Tensor
-from ocrvl_client import OcrvlError, Reading
+from ocrvl_client import OcrvlError, Page, Reading
 from ocrvl_client._documents import decode_part
 from ocrvl_client._readings import decode_piece
 from ocrvl_client._tables import rows_of
@@ -30,7 +30,8 @@ def check(data: bytes) -> None:
                 tensors = decode_event(line)
                 found = None if tensors is None else decode(tensors)
                 for page in found if isinstance(found, list) else []:
-                    assert all(isinstance(block.rows, list) for block in page.blocks)
+                    if isinstance(page, Page):
+                        assert all(isinstance(block.rows, list) for block in page.blocks)
             except OcrvlError:
                 continue
 
