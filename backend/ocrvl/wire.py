@@ -1,7 +1,7 @@
 """The names on the wire: models, tensors, tasks, finish reasons, error codes.
 
 The one place where they are written in Python; a contract test holds every `config.pbtxt` to them. The client
-imports this module and nothing else of the server's, so it imports nothing heavy.
+imports this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations

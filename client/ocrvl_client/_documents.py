@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ocrvl.wire import Model, Tensor, untag_message
-from ocrvl_client._errors import decodes_answers
+from ocrvl_client._errors import decodes_responses
 from ocrvl_client._messages import CANCEL_TOKEN, Array, Request, Source, bytes_array, encode_options, load_file
 from ocrvl_client._tables import rows_of
 
@@ -67,7 +67,7 @@ class Page:
     total: int
 
     @property
-    @decodes_answers
+    @decodes_responses
     def blocks(self) -> list[Block]:
         """The blocks of the page, in the order of `content`."""
         return [_block(block) for block in self.content.get("parsing_res_list", [])]
@@ -94,13 +94,13 @@ def encode_document(file: Source, options: Mapping[str, Any], model: Model = Mod
     return Request(model, inputs, outputs, token, owns_token=CANCEL_TOKEN not in options)
 
 
-@decodes_answers
+@decodes_responses
 def decode_document(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> Document:
     """The answer of `document`."""
     return Document(_markdown(tensors), decode_pages(tensors), _docx(tensors), seconds)
 
 
-@decodes_answers
+@decodes_responses
 def decode_part(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[Page] | Document:
     """What an answer of `document_stream` carries: pages, or, the last, the document without them."""
     if Tensor.DOCUMENT_MARKDOWN in tensors:

@@ -23,8 +23,8 @@ T = TypeVar("T")
 class OcrvlError(Exception):
     """Every error that this package raises for a request."""
 
-    is_answer: bool = False
-    """Whether the server itself said so, and so has done with the request. Where it is False it may still be at it."""
+    from_server: bool = False
+    """Whether it is the server's own response. Where it is False, the server may still work on the request."""
 
 
 class InvalidRequest(OcrvlError):
@@ -86,15 +86,15 @@ def error_from_server(message: str, status: str | None) -> OcrvlError:
     """
     code, text = untag_message(message)
     if code is not None:
-        return answered(_BY_CODE[code](text))
+        return as_from_server(_BY_CODE[code](text))
     if NO_SHARED_MEMORY in text:
         return ServerUnavailable(text)
     return _BY_STATUS.get((status or "").removeprefix("StatusCode."), ServerError)(text)
 
 
-def answered(error: OcrvlError) -> OcrvlError:
-    """The error, marked as the server's own answer."""
-    error.is_answer = True
+def as_from_server(error: OcrvlError) -> OcrvlError:
+    """The error, marked as the server's own response."""
+    error.from_server = True
     return error
 
 
@@ -102,7 +102,7 @@ _MALFORMED: Final = (LookupError, ValueError, TypeError, AttributeError, Arithme
 """What decoding raises for an answer that has not the form it should have."""
 
 
-def decodes_answers(decode: Callable[P, T]) -> Callable[P, T]:
+def decodes_responses(decode: Callable[P, T]) -> Callable[P, T]:
     """Have `decode` raise `ServerError` for an answer that is not of this protocol, as a proxy may give one."""
 
     @wraps(decode)

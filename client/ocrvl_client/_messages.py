@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocrvl.wire import MAX_IMAGES, Model, Task, Tensor
-from ocrvl_client._errors import InvalidRequest, decodes_answers
+from ocrvl_client._errors import InvalidRequest, decodes_responses
 
 Array = npt.NDArray[Any]
 Source = bytes | str | PathLike[str]
@@ -101,7 +101,7 @@ def encode_options(options: Mapping[str, Any]) -> tuple[str, Array]:
     return token, bytes_array([text.encode()])
 
 
-@decodes_answers
+@decodes_responses
 def decode_cancel(tensors: Mapping[Tensor, Array]) -> int:
     """How many requests were cancelled."""
     return int(tensors[Tensor.CANCELLED].ravel()[0])

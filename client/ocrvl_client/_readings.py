@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ocrvl.wire import FinishReason, Tensor, untag_message
-from ocrvl_client._errors import InvalidRequest, OcrvlError, decodes_answers, error_from_server
+from ocrvl_client._errors import InvalidRequest, OcrvlError, decodes_responses, error_from_server
 from ocrvl_client._messages import READ_OUTPUTS, Array, Source
 from ocrvl_client._tables import rows_of
 
@@ -73,13 +73,13 @@ class Outcome:
         return self.reading
 
 
-@decodes_answers
+@decodes_responses
 def decode_read(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[Reading]:
     """The readings of an answer of `ocr`, one an image."""
     return _decode_readings(tensors, Tensor.TEXT, seconds)
 
 
-@decodes_answers
+@decodes_responses
 def decode_piece(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[str] | Reading:
     """What an answer of `ocr_stream` carries: pieces of a text, or, the last, its reading.
 

@@ -15,8 +15,8 @@ _LABEL: Final = re.compile(r'(?P<name>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*)"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
+class HttpResponse:
+    """An HTTP response: its status and its body as text."""
 
     status: int
     text: str
@@ -25,7 +25,7 @@ class Answer:
 class Fetch(Protocol):
     """Sends one HTTP request to a server."""
 
-    def __call__(self, path: str, timeout: float, body: bytes | None = None) -> Answer:
+    def __call__(self, path: str, timeout: float, body: bytes | None = None) -> HttpResponse:
         """GET the path, or POST a JSON body to it; `timeout` seconds bound each wait. Raises `OSError`."""
 
 
@@ -36,7 +36,7 @@ class HttpFetch:
         self._host = host
         self._port = port
 
-    def __call__(self, path: str, timeout: float, body: bytes | None = None) -> Answer:
+    def __call__(self, path: str, timeout: float, body: bytes | None = None) -> HttpResponse:
         """As `Fetch`. Raises `OSError`."""
         with closing(HTTPConnection(self._host, self._port, timeout=timeout)) as connection:
             try:
@@ -45,7 +45,7 @@ class HttpFetch:
                 else:
                     connection.request("POST", path, body, {"Content-Type": "application/json"})
                 response = connection.getresponse()
-                return Answer(response.status, response.read().decode("utf-8", "replace"))
+                return HttpResponse(response.status, response.read().decode("utf-8", "replace"))
             except HTTPException as error:
                 raise ConnectionError(f"no HTTP answer ({type(error).__name__}: {error})") from error
 

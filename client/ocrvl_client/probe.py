@@ -70,7 +70,7 @@ def probe_server(
 ) -> ProbeResult:
     """Check a server by its HTTP endpoint and its metrics, None where it has none; never raises.
 
-    >>> def refuse(path: str, timeout: float, body: bytes | None = None) -> Answer:
+    >>> def refuse(path: str, timeout: float, body: bytes | None = None) -> HttpResponse:
     ...     raise ConnectionRefusedError("refused")
     >>> probe_server(ProbeSettings(), refuse, None).reason
     'no server: refused'

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ocrvl_client.metrics import Answer
+from ocrvl_client.metrics import HttpResponse
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 NOW = 1_800_000_000.0
-OK = Answer(200, "")
-READ = Answer(200, '{"error":"","text":""}')
+OK = HttpResponse(200, "")
+READ = HttpResponse(200, '{"error":"","text":""}')
 REFUSED = ConnectionRefusedError(111, "Connection refused")
 
 
@@ -21,11 +21,11 @@ REFUSED = ConnectionRefusedError(111, "Connection refused")
 class FakeServer:
     """Answers by path; an exception is raised instead. Keeps what it was asked."""
 
-    answers: dict[str, Answer | OSError]
+    answers: dict[str, HttpResponse | OSError]
     asked: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
-    def __call__(self, path: str, timeout: float, body: bytes | None = None) -> Answer:
+    def __call__(self, path: str, timeout: float, body: bytes | None = None) -> HttpResponse:
         assert 0 < timeout <= 5
         self.asked.append(path)
         if body is not None:
@@ -36,7 +36,7 @@ class FakeServer:
         return answer
 
 
-def server(image: Answer | OSError = READ, health: Answer | OSError = OK) -> FakeServer:
+def server(image: HttpResponse | OSError = READ, health: HttpResponse | OSError = OK) -> FakeServer:
     return FakeServer({"/v2/health/ready": health, "/v2/health/live": health, "/v2/models/ocr/generate": image})
 
 
@@ -58,7 +58,7 @@ def heartbeat(replica: str, age: float) -> str:
 
 
 def metrics(*parts: str) -> FakeServer:
-    return FakeServer({"/metrics": Answer(200, "\n".join(["nv_inference_count 3", *parts]))})
+    return FakeServer({"/metrics": HttpResponse(200, "\n".join(["nv_inference_count 3", *parts]))})
 
 
 UNREACHABLE = FakeServer({"/metrics": REFUSED})

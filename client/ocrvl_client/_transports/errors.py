@@ -7,7 +7,7 @@ from typing import Final
 from tritonclient.utils import InferenceServerException
 
 from ocrvl.wire import UNAVAILABLE_MESSAGES, untag_message
-from ocrvl_client._errors import OcrvlError, RequestTimeout, ServerUnavailable, answered, error_from_server
+from ocrvl_client._errors import OcrvlError, RequestTimeout, ServerUnavailable, as_from_server, error_from_server
 
 _CONNECTION_LOST: Final = (
     *("Socket closed", "Stream removed", "RST_STREAM", "GOAWAY", "Connection reset", "Broken pipe", "recvmsg"),
@@ -26,7 +26,7 @@ def error_from_triton(error: InferenceServerException) -> OcrvlError:
     """The error of this package for one of tritonclient's, by the tag in its message, Triton's words, or its status."""
     message = error.message() or ""
     if _is_untagged(error) and any(words in message for words in UNAVAILABLE_MESSAGES):
-        return answered(ServerUnavailable(message))
+        return as_from_server(ServerUnavailable(message))
     return error_from_server(message, error.status())
 
 

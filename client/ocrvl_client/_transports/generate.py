@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ocrvl.wire import Model, Tensor
-from ocrvl_client._errors import OcrvlError, decodes_answers, error_from_server
+from ocrvl_client._errors import OcrvlError, decodes_responses, error_from_server
 from ocrvl_client._messages import Array, Request, bytes_array
 
 _EVENT: Final = b"data:"
@@ -38,7 +38,7 @@ def encode_body(request: Request) -> bytes:
     return json.dumps(body).encode()
 
 
-@decodes_answers
+@decodes_responses
 def decode_event(line: bytes) -> dict[Tensor, Array] | None:
     """The tensors of one line of the answer; None for a line that is no event. Raises `OcrvlError` for an error."""
     if not line.startswith(_EVENT):

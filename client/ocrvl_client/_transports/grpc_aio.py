@@ -16,7 +16,7 @@ from ocrvl_client._errors import OcrvlError
 from ocrvl_client._messages import Array, Request, encode_cancel
 from ocrvl_client._transports.endpoint import Endpoint
 from ocrvl_client._transports.errors import error_from_grpc, timeout_error
-from ocrvl_client._transports.grpc_base import GrpcBase, decode_answer, decode_metadata, is_last
+from ocrvl_client._transports.grpc_base import GrpcBase, decode_metadata, decode_response, is_last
 from ocrvl_client._transports.protocol import CANCEL_SECONDS, ServerMetadata
 from ocrvl_client._transports.tritonclient_calls import decode_outputs
 
@@ -50,7 +50,7 @@ class AsyncGrpcTransport(GrpcBase):
         reader = _StreamReader(self._client.stream_infer(requests(), headers=self._endpoint.headers))
         try:
             while (received := await self._receive(reader, timeout)) is not None:
-                if answer := decode_answer(received):
+                if answer := decode_response(received):
                     yield answer
         finally:
             if not reader.has_ended:

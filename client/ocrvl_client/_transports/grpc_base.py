@@ -77,7 +77,7 @@ class GrpcBase:
         return {"headers": self._endpoint.shared_memory_headers, "client_timeout": timeout}
 
 
-def decode_answer(result: Any) -> dict[Tensor, Array]:
+def decode_response(result: Any) -> dict[Tensor, Array]:
     """The tensors of one answer on a stream; none in the empty one that may end it."""
     return {Tensor(output.name): result.as_numpy(output.name) for output in result.get_response().outputs}
 

@@ -16,7 +16,7 @@ from ocrvl_client._errors import OcrvlError
 from ocrvl_client._messages import Array, Request, encode_cancel
 from ocrvl_client._transports.endpoint import Endpoint
 from ocrvl_client._transports.errors import error_from_grpc, timeout_error
-from ocrvl_client._transports.grpc_base import GrpcBase, decode_answer, decode_metadata, is_last
+from ocrvl_client._transports.grpc_base import GrpcBase, decode_metadata, decode_response, is_last
 from ocrvl_client._transports.protocol import CANCEL_SECONDS, ServerMetadata
 from ocrvl_client._transports.tritonclient_calls import decode_outputs
 
@@ -56,7 +56,7 @@ class GrpcTransport(GrpcBase):
                 is_answered = error is not None or is_last(result)
                 if error is not None:
                     raise error_from_grpc(error, self._endpoint.url, timeout) from error
-                if answer := decode_answer(result):
+                if answer := decode_response(result):
                     yield answer
         finally:
             self._end(client, request, is_answered)

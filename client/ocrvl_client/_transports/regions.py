@@ -134,7 +134,7 @@ class Regions:
         What the server refused it has answered. After a timeout or a lost connection it may still read the region.
         """
         is_answered = error is None or (
-            isinstance(error, OcrvlError) and (error.is_answer or isinstance(error, InvalidRequest))
+            isinstance(error, OcrvlError) and (error.from_server or isinstance(error, InvalidRequest))
         )
         with self._lock:
             if region not in self._all:

@@ -11,16 +11,16 @@ import grpc
 from tritonclient.grpc import service_pb2
 
 from ocrvl_cli.liveness import liveness_check
-from ocrvl_client.metrics import Answer
+from ocrvl_client.metrics import HttpResponse
 
 Stream = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
 
 
-def healthy(path: str, timeout: float, body: bytes | None = None) -> Answer:
-    return Answer(200, "")
+def healthy(path: str, timeout: float, body: bytes | None = None) -> HttpResponse:
+    return HttpResponse(200, "")
 
 
-def dead(path: str, timeout: float, body: bytes | None = None) -> Answer:
+def dead(path: str, timeout: float, body: bytes | None = None) -> HttpResponse:
     raise ConnectionRefusedError("refused")
 
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from ocrvl.wire import EngineState
-from ocrvl_client.metrics import Answer, HttpFetch, Sample, parse_samples, read_engine_states
+from ocrvl_client.metrics import HttpFetch, HttpResponse, Sample, parse_samples, read_engine_states
 from tests.support.servers import (
     BUSY,
     UNREACHABLE,
@@ -38,7 +38,7 @@ def test_samples_are_read_as_prometheus_writes_them() -> None:
         (metrics(engine("e_0_0", state=-1), engine("e_0_1")), {"e_0_0": EngineState.GAVE_UP, "e_0_1": 1}),
         (metrics(), {}),
         (UNREACHABLE, {}),
-        (FakeServer({"/metrics": Answer(500, BUSY)}), {}),
+        (FakeServer({"/metrics": HttpResponse(500, BUSY)}), {}),
     ],
 )
 def test_states_of_engines_are_read_and_none_where_metrics_are_off(fake: FakeServer, states: dict[str, float]) -> None:
@@ -54,8 +54,8 @@ def echo(request: BaseHTTPRequestHandler) -> None:
 def test_requests_are_sent_over_http() -> None:
     with listening(echo) as port:
         fetch = HttpFetch("127.0.0.1", port)
-        assert fetch("/metrics", 5) == Answer(418, "GET /metrics None ")
-        assert fetch("/x", 5, b"{}") == Answer(418, "POST /x application/json {}")
+        assert fetch("/metrics", 5) == HttpResponse(418, "GET /metrics None ")
+        assert fetch("/x", 5, b"{}") == HttpResponse(418, "POST /x application/json {}")
 
 
 def test_requests_bypass_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ocrvl.options import parse_options
-from ocrvl_client.metrics import Answer
+from ocrvl_client.metrics import HttpResponse
 from ocrvl_client.probe import ProbeResult, ProbeSettings, probe_server
 from tests.support.servers import (
     BUSY,
@@ -32,12 +32,12 @@ def result_of(
     return probe_server(settings, fake, metrics, wall_clock=lambda: NOW, clock=lambda: 7.0)
 
 
-FULL = Answer(503, '{"error":"Exceeds maximum queue size"}')
-FULL_IN_AN_ENSEMBLE = Answer(500, '{"error":"in ensemble \'ocr\', [request id: 1] Exceeds maximum queue size"}')
-ADMISSION_FULL = Answer(500, '{"error":"in ensemble \'ocr\', [UNAVAILABLE] the server is full"}')
-WAITED_TOO_LONG = Answer(500, '{"error":"Request timeout expired"}')
-DEAD_STUB = Answer(400, "{\"error\":\"in ensemble 'ocr', Stub process 'engine_0_0' is not healthy.\"}")
-UNKNOWN_MODEL = Answer(404, '{"error":"Request for unknown model"}')
+FULL = HttpResponse(503, '{"error":"Exceeds maximum queue size"}')
+FULL_IN_AN_ENSEMBLE = HttpResponse(500, '{"error":"in ensemble \'ocr\', [request id: 1] Exceeds maximum queue size"}')
+ADMISSION_FULL = HttpResponse(500, '{"error":"in ensemble \'ocr\', [UNAVAILABLE] the server is full"}')
+WAITED_TOO_LONG = HttpResponse(500, '{"error":"Request timeout expired"}')
+DEAD_STUB = HttpResponse(400, "{\"error\":\"in ensemble 'ocr', Stub process 'engine_0_0' is not healthy.\"}")
+UNKNOWN_MODEL = HttpResponse(404, '{"error":"Request for unknown model"}')
 
 TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     # what is so, the server, its metrics, ready, live, words of the readiness result
@@ -56,7 +56,7 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     ("it has no such model", server(UNKNOWN_MODEL), metrics(engine()), False, False, "failed: 404"),
     ("it is not there", server(health=REFUSED), UNREACHABLE, False, False, "no server: [Errno 111]"),
     ("its health hangs", server(health=TimeoutError()), UNREACHABLE, False, False, "no answer from /v2/health/ready"),
-    ("its health is bad", server(health=Answer(400, "")), metrics(engine()), False, False, "answers 400"),
+    ("its health is bad", server(health=HttpResponse(400, "")), metrics(engine()), False, False, "answers 400"),
     ("a process is silent", server(), metrics(engine(), heartbeat("pre_0_1", 34)), False, False, "pre_0_1 for 34 s"),
     ("its engine hangs", server(), metrics(engine(images=1, step=1, beat=11)), False, False, "engine_0_0 for 11 s"),
     ("a clock is ahead", server(), metrics(engine(beat=-5)), True, True, "was read"),
@@ -95,7 +95,7 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     ("its metrics cannot be had and it is full", server(FULL), UNREACHABLE, False, True, "refused"),
     ("its metrics cannot be had and it is dead", server(DEAD_STUB), UNREACHABLE, False, False, "not healthy"),
     ("its metrics are not ours", server(), metrics(), True, True, "was read"),
-    ("its metrics fail", server(), FakeServer({"/metrics": Answer(500, BUSY)}), True, True, "was read"),
+    ("its metrics fail", server(), FakeServer({"/metrics": HttpResponse(500, BUSY)}), True, True, "was read"),
     ("its metrics are not asked for", server(DEAD_STUB), None, False, False, "not healthy"),
 ]
 
@@ -112,7 +112,7 @@ def test_readiness_and_liveness(
 
 def test_liveness_asks_whether_the_server_lives_and_not_whether_its_models_are_ready() -> None:
     fake = server()
-    fake.answers["/v2/health/ready"] = Answer(400, "")
+    fake.answers["/v2/health/ready"] = HttpResponse(400, "")
     assert result_of(fake, metrics(engine()), live=True).healthy
     assert not result_of(fake, metrics(engine())).healthy
 
