@@ -1,21 +1,18 @@
-"""`ocrvl.models.layout`: reading order, options, and the embedded detector on pages whose blocks are known."""
+"""`ocrvl.models.layout.detectors`: the embedded detector on pages whose blocks are known."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ocrvl.errors import InvalidArgument
 from ocrvl.models.layout.detectors import _CDLA_LABELS, EmbeddedDetector, Pixels
 from ocrvl.models.layout.model import detect_each
-from ocrvl.models.layout.order import Box, order_regions, reading_order
+from ocrvl.models.layout.order import Box
 from ocrvl.models.layout_options import LayoutOptions
-from ocrvl.models.regions import LABELS, Region, decode_regions, encode_regions
-from ocrvl.options import parse_object
+from ocrvl.models.regions import LABELS, Region
 from ocrvl.wire import Tensor
 from perf.harness.documents import DrawnPage, draw_document
 
@@ -25,42 +22,6 @@ PAGES = draw_document(6)
 @pytest.fixture(scope="module")
 def detector() -> EmbeddedDetector:
     return EmbeddedDetector(threads=2)
-
-
-@pytest.mark.parametrize(
-    ("boxes", "order"),
-    [
-        ([], []),
-        ([(0, 0, 9, 9)], [0]),
-        # two columns whose paragraphs begin side by side, under a title
-        ([(0, 20, 45, 40), (55, 20, 100, 40), (0, 50, 45, 90), (55, 50, 100, 90), (0, 0, 100, 10)], [4, 0, 2, 1, 3]),
-        # a figure across both columns between them
-        (
-            [(0, 0, 45, 20), (55, 0, 100, 20), (0, 30, 100, 60), (0, 70, 45, 90), (55, 70, 100, 90)],
-            [0, 1, 2, 3, 4],
-        ),
-        # three columns
-        ([(70, 0, 100, 90), (0, 0, 30, 90), (35, 0, 65, 90)], [1, 2, 0]),
-        # boxes that touch a little, as those of detectors do
-        ([(0, 0, 52, 50), (50, 0, 100, 50), (0, 48, 52, 90)], [0, 2, 1]),
-        # one inside another
-        ([(10, 10, 20, 20), (0, 0, 100, 100)], [1, 0]),
-        # no size
-        ([(5, 5, 5, 5), (5, 5, 5, 5)], [0, 1]),
-    ],
-)
-def test_blocks_are_read_column_by_column(boxes: list[Box], order: list[int]) -> None:
-    assert reading_order(boxes) == order
-
-
-def test_a_page_s_number_between_its_columns_is_read_last() -> None:
-    regions = [
-        Region("number", 1, (46, 95, 54, 99)),
-        Region("text", 1, (55, 10, 100, 90)),
-        Region("text", 1, (0, 10, 45, 90)),
-        Region("header", 1, (40, 0, 60, 5)),
-    ]
-    assert [region.box[0] for region in order_regions(regions)] == [40, 0, 55, 46]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=range(len(PAGES)))
@@ -108,41 +69,6 @@ def test_options_are_the_detectors(detector: EmbeddedDetector) -> None:
 
 def test_a_white_page_has_no_blocks(detector: EmbeddedDetector) -> None:
     assert detector.detect([np.full((400, 300, 3), 255, np.uint8)], [LayoutOptions()]) == [[]]
-
-
-def test_regions_travel_as_they_are() -> None:
-    regions = [
-        Region("text", 0.5, (1.0, 2.0, 30.0, 40.0)),
-        Region("seal", 0.25, (0.0, 0.0, 9.0, 9.0), ((0.0, 0.0), (9.0, 0.0), (4.0, 9.0))),
-    ]
-    for sent in (regions, []):
-        tensors = encode_regions(sent)
-        assert decode_regions(lambda name: tensors[name]) == sent  # noqa: B023 - called in this very round
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"layout_treshold": 1}, "unknown key 'layout_treshold'"),
-        ({"layout_threshold": 1.5}, "layout_threshold"),
-        ({"layout_threshold": {"25": 0.5}}, "layout_threshold"),
-        ({"layout_merge_bboxes_mode": "biggest"}, "layout_merge_bboxes_mode"),
-        ({"layout_unclip_ratio": [1.0]}, "layout_unclip_ratio"),
-    ],
-)
-def test_options_that_can_not_be_are_refused_by_name(options: dict[str, Any], reason: str) -> None:
-    with pytest.raises(InvalidArgument, match=reason):
-        parse_object(LayoutOptions, json.dumps(options).encode())
-
-
-def test_options_are_read_from_json() -> None:
-    raw = {
-        "layout_threshold": {"0": 0.5},
-        "layout_unclip_ratio": [1.0, 1.1],
-        "layout_merge_bboxes_mode": {"3": "large"},
-    }
-    options = parse_object(LayoutOptions, json.dumps(raw).encode())
-    assert (options.layout_threshold, options.layout_unclip_ratio) == ({0: 0.5}, (1.0, 1.1))
 
 
 def _overlap(one: Box, other: Box) -> float:
