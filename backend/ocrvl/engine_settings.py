@@ -36,10 +36,10 @@ _OURS: Final[dict[str, Any]] = {
     "structured_outputs_config": {"backend": "guidance"},
     "max_num_seqs": 64,
     "gpu_memory_utilization": GPU_MEMORY,
-    # lets its processes be told to return memory that they have freed
+    # lets its processes return memory that they have freed
     "worker_extension_cls": EXTENSION,
 }
-"""What this project sets where `model.json` says nothing."""
+"""This project's defaults for `model.json`."""
 
 
 class _AdditionalConfig(BaseModel):
@@ -132,12 +132,12 @@ class EngineSettings:
 
     @property
     def measures_memory(self) -> bool:
-        """Whether vLLM finds out at its start how much memory there is for keys and values, as it does unless told."""
+        """Whether vLLM measures at its start how much memory there is for keys and values: unless the size is set."""
         return self.engine_args.get("kv_cache_memory_bytes") is None
 
     @property
     def can_trim_memory(self) -> bool:
-        """Whether the engine's processes can be told to return memory that they have freed."""
+        """Whether the engine's processes can return memory that they have freed."""
         return bool(self.engine_args["worker_extension_cls"] == EXTENSION)
 
     @property

@@ -1,6 +1,6 @@
 """Files as callers send them: which kind one is by how it begins, and base64 text as other tools write it.
 
-The one place for this: models, gateway and command line all take files. It imports nothing heavy.
+The one place for this: models, gateway and command line all take files. Its imports are light.
 """
 
 from __future__ import annotations

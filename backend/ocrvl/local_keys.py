@@ -1,6 +1,6 @@
 """Folders that are one user's alone, and the key to a server's shared memory, which callers of that user find there.
 
-Imports nothing heavy: the client reads keys, too.
+Its imports are light: the client reads keys, too.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 KEY_HEADER: Final = "ocrvl-shared-memory"
-"""The header that carries the key over HTTP; over gRPC Triton wants its own prefix before it."""
+"""The header that carries the key over HTTP; over gRPC with Triton's own prefix."""
 
 GRPC_PREFIX: Final = "triton-grpc-protocol-"
 
 
 def private_folder(name: str) -> Path:
-    """A folder of this user's for temporary files, made if it is not there.
+    """A folder of this user's for temporary files, created if missing.
 
     Raises `OSError` where it is not this user's alone.
     """

@@ -1,7 +1,7 @@
 r"""What is printed and what is markup: texts as Markdown and HTML that show every character of them.
 
 A model writes the print as it is, and formulas between `\(..\)` or `\[..\]`; PaddleOCR puts dollars in their place. A
-dollar that was printed is therefore told from them before that, and has a stand-in until a text is shown.
+printed dollar is therefore replaced by a stand-in before that, until a text is shown.
 """
 
 from __future__ import annotations

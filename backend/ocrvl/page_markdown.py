@@ -49,9 +49,9 @@ def to_json(result: Any) -> dict[str, Any]:
     """PaddleX's JSON of a page, its texts as they were printed; with `format_block_content` as in the Markdown."""
     whole: dict[str, Any] = result.json["res"]
     handlers = _handlers(result, pretty=True) if result["model_settings"].get("format_block_content") else {}
-    for block, told in zip(result["parsing_res_list"], whole["parsing_res_list"], strict=True):
+    for block, described in zip(result["parsing_res_list"], whole["parsing_res_list"], strict=True):
         handler = handlers.get(block.label)
-        told["block_content"] = handler(block) if handler else unmark(block.content)
+        described["block_content"] = handler(block) if handler else unmark(block.content)
     return whole
 
 

@@ -104,7 +104,7 @@ def is_quick(text: str, task: Task) -> bool:
 
 
 def _why_raw(text: str, task: Task, paddle: PaddleFunctions) -> str:
-    """Why the rules are not applied to a text: what it asks of them has no measure. Empty where they are."""
+    """Why the rules are not applied to a text: they would cost too much. Empty where they are."""
     if len(text) > MAX_CHARACTERS:
         return f"{len(text)} characters, at most {MAX_CHARACTERS} are post-processed: the text is as the model wrote it"
     if len(text) * sum(map(text.count, (r"\(", r"\["))) > _MAX_SEARCHED:

@@ -1,4 +1,4 @@
-"""Where the sockets of one Triton server are: in a folder that all its stubs, and nobody else, come upon."""
+"""The folder of one Triton server's sockets, which its stubs find and other processes do not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_PATH: Final = 107
 
 
 def channel_folder() -> Path:
-    """The folder of this server's sockets, made if it is not there.
+    """The folder of this server's sockets, created if missing.
 
     A stub is a child of its server, so the server's process id and start time name it; the time tells a process from
     an earlier one, or one of another container, with the same id. Raises `OSError` where the folder is not ours alone.

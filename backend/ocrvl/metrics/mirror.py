@@ -74,7 +74,7 @@ class Mirror:
     `labels` are put on every series. The engine's own label `engine` numbers the engines of one process: it is left
     out where it is 0, since `labels` tell processes apart. Not thread-safe: one thread publishes.
 
-    Where Triton was built without metrics, that is said once through `log` and nothing is published.
+    Where Triton was built without metrics, `log` says so once and no series is published.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Mirror:
                     self._publish_metric(metric)
 
     def close(self) -> None:
-        """Publish nothing any more. What was published stays: a later process of the same name goes on from there."""
+        """Stop publishing. What was published stays: a later process of the same name goes on from there."""
         self._is_off = True
 
     def _publish_metric(self, metric: Metric) -> None:

@@ -17,14 +17,14 @@ class Publishes(Protocol):
         """Publish what has changed; called from one thread alone."""
 
     def close(self) -> None:
-        """Publish nothing any more; called last, from the same thread."""
+        """Stop publishing; called last, from the same thread."""
 
 
 class Publisher:
     """Publishes every `interval` seconds, from `start` until `stop`, in a thread of its own.
 
     Each of `before_publish` is called first: to set gauges such as a heartbeat. What they or the publication raise
-    is logged, once for each message, and ends nothing.
+    is logged, once for each message, and does not stop the thread.
     """
 
     def __init__(

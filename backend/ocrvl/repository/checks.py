@@ -102,7 +102,7 @@ class Checkpoint:
 
     @classmethod
     def find(cls, name: str, base: Path) -> Checkpoint:
-        """Look for `nano`, a folder (relative ones under `base`) or a hub id; downloads nothing.
+        """Look for `nano`, a folder (relative ones under `base`) or a hub id, without a download.
 
         Raises `OptionRefused`.
         """

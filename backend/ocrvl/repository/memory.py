@@ -36,10 +36,10 @@ _SETTINGS: Final[Mapping[Model, type[ModelSettings]]] = {
 
 
 def request_bytes(repository: Path) -> dict[Model, int]:
-    """Bytes that requests may hold in each model of a repository that callers can ask.
+    """Bytes that requests may hold in each model of a repository that callers can call.
 
-    What waits, in queues of which every priority has its own, what instances work on, and images and pages while they
-    are decoded and as pixels. Not what the processes take themselves, engines above all, nor memory that they share.
+    Requests in queues (each priority has its own) and in instances, and images and pages while they are decoded and as
+    pixels. Not what the processes take themselves, engines above all, nor memory that they share.
     """
     configs = {
         model: text_format.Parse(path.read_text("utf-8"), ModelConfig())

@@ -18,8 +18,8 @@ from ocrvl.wire import Model
 CONFIG_FILE: Final = "config.pbtxt"
 
 _OF_DEFAULT_QUEUE: Final = 8
-"""Each priority has a queue of its own, and all of them what waits in memory: those that callers must ask for hold an
-eighth of the default one's."""
+"""Each priority has a queue of its own, and all of them hold memory: those of the other priorities take an eighth
+of the default one's."""
 
 Config = Any
 """A `ModelConfig`; protobuf's classes have no types."""

@@ -186,7 +186,7 @@ livenessProbe:
   env:
     {{- include "ocrvl.env" . | nindent 4 }}
     {{- if include "ocrvl.fromHub" .root }}
-    # fetched by now; the server asks no hub
+    # fetched by now; the server connects to no hub
     - {name: HF_HUB_OFFLINE, value: "1"}
     {{- end }}
   ports:
