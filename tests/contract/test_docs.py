@@ -87,7 +87,7 @@ def test_every_option_of_a_document_is_in_its_table_with_its_default_and_meaning
         ),
     ],
 )
-def test_every_tensor_of_a_door_is_in_its_table(model: Model, taken: set[Tensor], sent: set[Tensor]) -> None:
+def test_every_tensor_of_a_model_is_in_its_table(model: Model, taken: set[Tensor], sent: set[Tensor]) -> None:
     _, _, section = (REQUESTS + DOCUMENTS).partition(f"\n## `{model}`\n")
     section, _, _ = section.partition("\n## ")
     assert named_in_rows(section, r"\| in ") == taken
