@@ -26,13 +26,13 @@ def gateway(context: typer.Context) -> None:
         raise typer.Exit(1)
     from ocrvl_gateway.settings import InvalidSettings, read_settings
 
-    said = StringIO()
+    messages = StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(messages):
             settings = read_settings(context.args)
     except SystemExit:
         # argparse repeats what it does not know
-        console.print(said.getvalue(), end="")
+        console.print(messages.getvalue(), end="")
         raise
     except InvalidSettings as error:
         console.print(str(error), style="red")

@@ -42,7 +42,7 @@ def liveness_check(
 def watch_server(server: TritonServer, hang_timeout: float) -> Callable[[], str | None]:
     """A function that checks a server that is ready: its processes, its engines' states, and whether it answers.
 
-    It says what failed, None where nothing did. Raises `RecoveryFailed` where every engine has given up. A server that
+    It returns what failed, or None. Raises `RecoveryFailed` where every engine has failed too often. A server that
     does not answer for `hang_timeout` seconds hangs; 0 leaves that unchecked.
     """
     from ocrvl.launcher.hang import HangWatch

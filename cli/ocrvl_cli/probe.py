@@ -17,7 +17,7 @@ def probe(
         str, typer.Option(help="Host and port of its metrics; empty to do without.")
     ] = "localhost:8002",
     live: Annotated[
-        bool, typer.Option("--live", help="Ask whether only a restart helps, not whether requests are taken now.")
+        bool, typer.Option("--live", help="Liveness, whether only a restart helps, instead of readiness.")
     ] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that the whole probe may take.")] = 5.0,
     heartbeat_age: Annotated[

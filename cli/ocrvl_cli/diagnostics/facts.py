@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as the driver tells it; memory in MiB."""
+    """A GPU as its driver describes it; memory in MiB."""
 
     index: int
     name: str
@@ -83,7 +83,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Repository:
-    """A model repository: its folder, what of it is wrong, and what its engine's settings ask for."""
+    """A model repository: its folder, what of it is wrong, and what its engine's settings require."""
 
     folder: str
     problem: str = ""

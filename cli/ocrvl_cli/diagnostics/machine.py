@@ -126,7 +126,7 @@ def _undrawn_scripts() -> tuple[str, ...]:
 
 
 def _requirements(extras: set[str]) -> tuple[str, ...]:
-    """What these extras of this package ask for."""
+    """The requirements of these extras of this package."""
     try:
         required = requires("ocrvl") or []
     except PackageNotFoundError:

@@ -42,7 +42,7 @@ def check_checkpoint(facts: Facts) -> Finding | None:
 
 
 def check_server(facts: Facts) -> Finding | None:
-    """What `ocrvl probe` says of the server that was named."""
+    """The probe of the server that was named."""
     if facts.server is None:
         return None
     healthy, reason = facts.server

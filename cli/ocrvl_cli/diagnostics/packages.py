@@ -14,7 +14,7 @@ _SHOWN: Final = ("vllm", "torch", "transformers", "numpy", "paddlex", "tritoncli
 
 
 def check_python(facts: Facts) -> Finding:
-    """The interpreter; Triton's wheel has stubs for some versions alone, which `check_triton` tells."""
+    """The interpreter; Triton's wheel has stubs for some versions alone, which `check_triton` checks."""
     return ok("Python", facts.software.python)
 
 

@@ -76,13 +76,13 @@ def explain(url: str, protocol: str, *, tls: bool) -> ServerNotFound:
         )
     speaks_tls = _speaks_tls(host, port)
     if speaks_tls and not tls:
-        return ServerNotFound(f"{url} wants TLS: give --tls, or --ca with the certificate of its authority")
+        return ServerNotFound(f"{url} requires TLS: give --tls, or --ca with the certificate of its authority")
     if tls and not speaks_tls:
         return ServerNotFound(f"{url} does not speak TLS: leave out --tls, --ca, --certificate and --key")
     if tls:
         return ServerNotFound(
             f"{url} speaks TLS, but no connection came about: --ca must have signed its certificate, which must name "
-            f"{host}, and a server that asks for a certificate wants --certificate and --key"
+            f"{host}, and a server that requires a client certificate needs --certificate and --key"
         )
     speaks = "http" if heard.startswith(b"HTTP/1") else "grpc" if b"\x00" in heard else ""
     if speaks == other:
@@ -91,12 +91,14 @@ def explain(url: str, protocol: str, *, tls: bool) -> ServerNotFound:
             f"(usually {usual[protocol]})"
         )
     if not speaks:
-        return ServerNotFound(f"something listens at {url}, but it is no Triton server: look at --url")
+        return ServerNotFound(f"something listens at {url}, but not a Triton server: look at --url")
     if heard.startswith(b"HTTP/1") and b" 200 " not in heard.partition(b"\r\n")[0]:
         return ServerNotFound(
-            f"the server at {url} is there, but not ready: it is still loading. Wait with: --wait 120"
+            f"the server at {url} is reachable, but not ready: it is still loading. Wait with: --wait 120"
         )
-    return ServerNotFound(f"the server at {url} is there, but takes no requests; `ocrvl probe` says more about it")
+    return ServerNotFound(
+        f"the server at {url} is reachable, but accepts no requests; `ocrvl probe` says more about it"
+    )
 
 
 _NAMES = {"grpc": "gRPC", "http": "HTTP"}

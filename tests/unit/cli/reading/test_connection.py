@@ -60,31 +60,31 @@ def tls() -> ssl.SSLContext:
     [
         (HTTP % b"200 OK", "grpc", "speaks HTTP, not gRPC: give --protocol http, or the other port"),
         (HTTP % b"400 Bad Request", "http", "it is still loading"),
-        (HTTP % b"200 OK", "http", "takes no requests"),
-        (b"220 mail.example.org\r\n", "grpc", "it is no Triton server"),
-        (b"", "grpc", "it is no Triton server"),
+        (HTTP % b"200 OK", "http", "accepts no requests"),
+        (b"220 mail.example.org\r\n", "grpc", "not a Triton server"),
+        (b"", "grpc", "not a Triton server"),
     ],
 )
-def test_what_listens_there_is_told_by_what_it_says(answer: bytes, protocol: str, words: str) -> None:
+def test_what_listens_there_is_known_by_its_response(answer: bytes, protocol: str, words: str) -> None:
     with listening(answer) as url:
         assert words in str(explain(url, protocol, tls=False))
 
 
-def test_a_grpc_port_is_told_from_an_http_port() -> None:
+def test_a_grpc_port_is_distinguished_from_an_http_port() -> None:
     with grpc_server() as url:
         assert "speaks gRPC, not HTTP: give --protocol grpc" in str(explain(url, "http", tls=False))
         assert "ocrvl probe" in str(explain(url, "grpc", tls=False))
 
 
-def test_who_wants_tls_and_who_does_not_is_told(tls: ssl.SSLContext) -> None:
+def test_a_server_with_tls_is_distinguished_from_one_without(tls: ssl.SSLContext) -> None:
     with listening(b"", tls) as url:
-        assert "wants TLS: give --tls, or --ca" in str(explain(url, "grpc", tls=False))
+        assert "requires TLS: give --tls, or --ca" in str(explain(url, "grpc", tls=False))
         assert "no connection came about" in str(explain(url, "grpc", tls=True))
     with grpc_server() as url:
         assert "does not speak TLS" in str(explain(url, "grpc", tls=True))
 
 
-def test_a_server_that_wants_a_certificate_speaks_tls_as_well(tls: ssl.SSLContext) -> None:
+def test_a_server_that_requires_a_certificate_speaks_tls_as_well(tls: ssl.SSLContext) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority = trustme.CA()
     authority.issue_cert("localhost").configure_cert(context)
@@ -98,5 +98,5 @@ def test_a_server_that_wants_a_certificate_speaks_tls_as_well(tls: ssl.SSLContex
     ("url", "words"),
     [("no-such-host.invalid:8001", "no-such-host.invalid is not known"), ("127.0.0.1:9", "nothing listens there")],
 )
-def test_an_unknown_host_is_told_from_a_closed_port(url: str, words: str) -> None:
+def test_an_unknown_host_is_distinguished_from_a_closed_port(url: str, words: str) -> None:
     assert words in str(explain(url, "grpc", tls=False))
