@@ -55,7 +55,7 @@ def main(
 ) -> None:
     """Build in a temporary folder, and remove it."""
     if os.geteuid() != 0:
-        raise typer.BadParameter("root is wanted, for chroot and mounts")
+        raise typer.BadParameter("expected root, for chroot and mounts")
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         stage = build(dockerfile, base, Path(folder), given or [])
         stage.user = stage.user if serve else "10001:10001"

@@ -94,7 +94,7 @@ def read_pins(requirements: str) -> dict[str, str]:
 
 
 def download(requirements: Path, wheels: Path) -> None:
-    """Fetch the wheels that are not there yet."""
+    """Fetch the wheels that are missing."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--python-version", _PYTHON, "--implementation", "cp"]
     for platform in _PLATFORMS:

@@ -225,7 +225,7 @@ ATTACKS: Final = (
     Attack(
         "malformed protobuf", "the same over gRPC; odd ids, parameters, shared memory; no protobuf", _malformed_grpc
     ),
-    Attack("unknown models", "names and versions that are not there, paths out of the repository", _unknown_models),
+    Attack("unknown models", "names and versions that do not exist, paths out of the repository", _unknown_models),
     Attack(
         "classification",
         "an output of texts requested by classes, over HTTP and gRPC",

@@ -132,7 +132,7 @@ def test_a_higher_priority_goes_first(server: TritonServer, png: bytes) -> None:
     with ThreadPoolExecutor(low + high) as pool:
         with full_engine(server, png):
             asked = [pool.submit(_ask, server, png, 3, "low", order) for _ in range(low)]
-            # all but one at each instance of `preprocess` and one at the engine's door
+            # all but one at each instance of `preprocess` and one at the engine
             wait_for(lambda: _queued(server) >= low - 3)
             asked += [pool.submit(_ask, server, png, 1, "high", order) for _ in range(high)]
             wait_for(lambda: _queued(server) >= low + high - 3)
@@ -145,7 +145,7 @@ def test_a_higher_priority_goes_first(server: TritonServer, png: bytes) -> None:
 
 
 def _queued(server: TritonServer) -> float:
-    """Requests in Triton's queues. Before the engine's are those that were decoded until its door was heard to shut."""
+    """Requests in Triton's queues. Before the engine's are those that were decoded before it was full."""
     return sum(
         metric(server, "nv_inference_pending_request_count", model=model) for model in (Model.PREPROCESS, Model.ENGINE)
     )
@@ -172,7 +172,7 @@ def test_the_time_limit_counts_while_a_request_waits(server: TritonServer, png: 
         client.read(png, timeout_ms=300)
 
 
-def test_a_token_ends_a_request_that_waits_at_the_engine_s_door(server: TritonServer, png: bytes) -> None:
+def test_a_token_ends_a_request_that_waits_before_the_engine(server: TritonServer, png: bytes) -> None:
     token = uuid.uuid4().hex
     with full_engine(server, png), Client(server.grpc_url) as client, ThreadPoolExecutor() as pool:
         waiting: list[Future[Any]] = [pool.submit(client.read, png, cancel_token=token, max_tokens=1)]

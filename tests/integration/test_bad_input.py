@@ -136,7 +136,7 @@ def test_the_time_limit_ends_a_request(server: TritonServer, protocol: str) -> N
         (changed(Tensor.CHECKED_OPTIONS, lambda _: encode_texts(["[]"])[None]), "expected a JSON object"),
     ],
 )
-def test_a_hostile_caller_of_the_model_behind_the_door_is_refused(
+def test_a_hostile_caller_of_the_engine_s_own_model_is_refused(
     server: TritonServer, protocol: str, tensors: dict[Tensor, Any], reason: str
 ) -> None:
     with pytest.raises(InferenceServerException) as caught:

@@ -101,7 +101,7 @@ def test_the_layout_model_answers_for_itself(server: TritonServer, pages: Sequen
     ],
     ids=["damaged", "text", "no such page", "no number"],
 )
-def test_what_can_not_be_read_is_refused_with_the_reason(
+def test_what_cannot_be_read_is_refused_with_the_reason(
     server: TritonServer, pdf: bytes, file: bytes | None, options: dict[str, Any], reason: str
 ) -> None:
     with Client(server.grpc_url) as client:

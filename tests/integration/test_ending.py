@@ -1,4 +1,4 @@
-"""Work that is ended early ends in the engine, at every door that can end it."""
+"""A request that is ended early ends in the engine, wherever it can be ended."""
 
 from __future__ import annotations
 
@@ -127,10 +127,10 @@ def test_a_direct_call_to_the_engine_s_model_ends_with_its_caller(server: Triton
     """What Triton itself tells a model it tells of calls to that model alone, not of those inside an ensemble."""
     client = triton_grpc.InferenceServerClient(server.grpc_url)
     names = ["patches", "grid_thw", "source_size", "tasks", "image_error", "image_warning", "checked_options"]
-    hop = client.infer(Model.PREPROCESS.value, encode_inputs(image_tensors(png, **LONG)))
+    prepared = client.infer(Model.PREPROCESS.value, encode_inputs(image_tensors(png, **LONG)))
     direct = client.async_infer(
         Model.ENGINE.value,
-        encode_inputs({Tensor(name): hop.as_numpy(name) for name in names}),
+        encode_inputs({Tensor(name): prepared.as_numpy(name) for name in names}),
         lambda result, error: None,
     )
     wait_until_busy(server, 1)

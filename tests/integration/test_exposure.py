@@ -102,7 +102,7 @@ def test_what_the_server_shares_between_its_processes_is_its_user_s_alone(small:
     assert {stat.S_IMODE(region.stat().st_mode) for region in regions} == {0o600}
 
 
-def test_an_operator_opens_what_is_wanted_and_no_more() -> None:
+def test_an_operator_opens_what_is_named_and_no_more() -> None:
     with small_server(opened=(Endpoint.REPOSITORY,)) as running:
         assert http_status(running, "POST", "/v2/repository/index") == 200
         assert http_status(running, "GET", "/v2/logging") == 403

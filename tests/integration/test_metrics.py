@@ -66,7 +66,7 @@ def test_refusals_are_counted_by_reason(server: TritonServer) -> None:
     wait_for(lambda: metric(server, "ocrvl_refusals_total", reason="invalid") == before + 1, 5)
 
 
-def test_a_request_that_is_refused_has_one_line_in_the_log_and_can_not_forge_another(
+def test_a_request_that_is_refused_has_one_line_in_the_log_and_cannot_forge_another(
     server: TritonServer, server_log: list[str]
 ) -> None:
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:

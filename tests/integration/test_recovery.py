@@ -1,4 +1,4 @@
-"""Two engines side by side, on a server of their own: they share the load, die, stall, come back, and are given up.
+"""Two engines side by side, on a server of their own: they share the load, die, stall, come back, and stay failed.
 
 The tests build on one another, in their order: starting two engines takes a minute here.
 """

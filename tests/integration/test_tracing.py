@@ -1,4 +1,4 @@
-"""One trace from a caller through Triton to vLLM, at each door, on a server that sends its spans to a real receiver."""
+"""One trace from a caller through Triton to vLLM, at each endpoint, on a server that sends spans to a real receiver."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def trace(server: TritonServer, collector: Collector, send: Send, names: set[str
         if {span.name for span in spans} >= names:
             return {span.name: span for span in spans}
         assert server.describe_end() is None, server.describe_end()
-    raise AssertionError(f"{names} are wanted, {[span.name for span in spans]} have come")
+    raise AssertionError(f"expected {names}, got {[span.name for span in spans]}")
 
 
 def ancestors(spans: dict[str, Span], name: str) -> list[str]:
@@ -112,7 +112,7 @@ def test_over_http_it_is_the_same(traced: TritonServer, collector: Collector, pn
     assert ancestors(spans, ENGINE_SPAN) == [Model.ENGINE, Model.OCR, "InferRequest", CALLER]
 
 
-def test_a_stream_s_engine_hangs_below_the_door_that_it_came_by(
+def test_a_stream_s_engine_hangs_below_the_model_that_was_called(
     traced: TritonServer, collector: Collector, png: bytes
 ) -> None:
     def send(headers: dict[str, str]) -> None:

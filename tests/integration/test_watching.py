@@ -43,7 +43,7 @@ def test_every_series_and_label_of_a_query_is_published(
     assert not missing(read_query(query), samples, legend), where
 
 
-def test_a_series_that_is_not_there_is_noticed(samples: list[tuple[str, Labels]]) -> None:
+def test_a_series_that_is_missing_is_noticed(samples: list[tuple[str, Labels]]) -> None:
     query = 'sum by (colour) (rate(ocrvl_requests_total{outcome="lost"}[5m])) / ocrvl_images_total'
     found = missing(read_query(query), samples, "{{replica}} {{mood}}")
     assert found == ['ocrvl_requests_total{outcome="lost"}', "colour", "mood"]

@@ -46,7 +46,7 @@ class Stream:
             yield {Tensor(output.name): result.as_numpy(output.name)[0] for output in answer.outputs}
 
     def close(self) -> None:
-        """Close it, whatever is under way."""
+        """Close it, whatever is in progress."""
         self._client.stop_stream(cancel_requests=True)
         self._client.close()
 

@@ -34,7 +34,7 @@ class Split(Enum):
 def read_words(split: Split, path: Path = Path("/usr/share/dict/words")) -> list[str]:
     """English words of 2 to 14 letters; one in twenty, by its checksum, is held out."""
     if not path.is_file():
-        raise WordsMissing(f"{path} is not there: apt-get install wamerican")
+        raise WordsMissing(f"{path} not found: apt-get install wamerican")
     words = [word for word in path.read_text("utf-8").split() if re.fullmatch(r"[A-Za-zéèüöäñç]{2,14}", word)]
     held_out = split is Split.HELD_OUT
     return [word for word in words if (zlib.crc32(word.lower().encode()) % 20 == 0) is held_out]

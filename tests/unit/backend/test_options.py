@@ -22,7 +22,7 @@ def test_options_are_what_was_asked_for() -> None:
     assert (options.on_error, options.raw) == ("keep", True)
 
 
-def test_options_survive_the_hop_between_models() -> None:
+def test_options_survive_between_models() -> None:
     options = parse_options(
         b'{"json_schema": {"type": "object"}, "timeout_ms": 50, "cancel_token": "0aZ._~-89abcdefg", '
         b'"stop_repetition": false}'

@@ -130,14 +130,14 @@ def test_a_text_that_is_too_long_stays_as_it_is(paddle: PaddleFunctions) -> None
     ["a\n" + "<|TEXT_START|>" * 5000, "<|TEXT_END|>\n" + "<|LOC_BEGIN|>" * 5000, "a\n" + f"<|LOC_{'9' * 5000}|>" * 8],
     ids=["texts", "places", "digits"],
 )
-def test_spotting_that_can_not_be_made_out_stays_as_it_is(paddle: PaddleFunctions, text: str) -> None:
+def test_spotting_that_cannot_be_made_out_stays_as_it_is(paddle: PaddleFunctions, text: str) -> None:
     done, warning = postprocess_text(text, Task.SPOTTING, (10, 10), paddle)
     assert done == text
     assert "cannot be made out" in warning
 
 
 @pytest.mark.parametrize("text", ["\\)\n" + "\\(" * 5000, "$\\[a$" * 5000 + "\n\\]"], ids=["open", "dollars"])
-def test_formulas_that_can_not_be_made_out_stay_as_they_are(paddle: PaddleFunctions, text: str) -> None:
+def test_formulas_that_cannot_be_made_out_stay_as_they_are(paddle: PaddleFunctions, text: str) -> None:
     done, warning = postprocess_text(text, Task.FORMULA, (10, 10), paddle)
     assert done == text
     assert "formulas cannot be made out" in warning

@@ -122,7 +122,7 @@ def test_settings_without_a_model_are_refused(tmp_path: Path, settings: object) 
         EngineSettings.from_file(write(tmp_path, settings))
 
 
-def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_checkpoint_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"model\.json: model: no checkpoint at .*weights/v9"):
         EngineSettings.from_file(write(tmp_path, {"model": "./weights/v9"}))
 

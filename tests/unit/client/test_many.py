@@ -92,8 +92,8 @@ def test_closing_ends_what_is_in_flight_by_its_token() -> None:
         time.sleep(0.005)
     outcomes.close()
     assert ended.is_set()
-    under_way = [request for request in transport.sent if request.inputs[Tensor.IMAGE].item() != b"0"]
-    assert transport.cancelled == [request.token for request in under_way]
+    pending = [request for request in transport.sent if request.inputs[Tensor.IMAGE].item() != b"0"]
+    assert transport.cancelled == [request.token for request in pending]
 
 
 def test_one_that_takes_too_long_is_ended_and_the_others_are_not() -> None:

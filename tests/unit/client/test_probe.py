@@ -54,7 +54,7 @@ TABLE: list[tuple[str, FakeServer, FakeServer | None, bool, bool, str]] = [
     ("it does not answer", server(TimeoutError()), metrics(engine()), False, False, "was not read within 5.0 s"),
     ("it hangs up", server(ConnectionResetError("reset")), metrics(engine()), False, False, "not read: reset"),
     ("it has no such model", server(UNKNOWN_MODEL), metrics(engine()), False, False, "failed: 404"),
-    ("it is not there", server(health=REFUSED), UNREACHABLE, False, False, "no server: [Errno 111]"),
+    ("no server", server(health=REFUSED), UNREACHABLE, False, False, "no server: [Errno 111]"),
     ("its health hangs", server(health=TimeoutError()), UNREACHABLE, False, False, "no answer from /v2/health/ready"),
     ("its health is bad", server(health=HttpResponse(400, "")), metrics(engine()), False, False, "answers 400"),
     ("a process is silent", server(), metrics(engine(), heartbeat("pre_0_1", 34)), False, False, "pre_0_1 for 34 s"),

@@ -92,7 +92,7 @@ async def running_client(folder: Path) -> AsyncIterator[ListeningClient]:
         await client.stop()
 
 
-def test_a_face_is_told_the_door_at_once_and_whenever_it_changes(tmp_path: Path) -> None:
+def test_a_client_is_told_the_availability_at_once_and_whenever_it_changes(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running_engine(tmp_path) as engine, running_client(tmp_path) as client:
             await until(lambda: client.heard)
@@ -110,7 +110,7 @@ def test_a_face_is_told_the_door_at_once_and_whenever_it_changes(tmp_path: Path)
     asyncio.run(scenario())
 
 
-def test_text_reaches_the_face_it_is_addressed_to_and_no_other(tmp_path: Path) -> None:
+def test_text_reaches_the_client_it_is_addressed_to_and_no_other(tmp_path: Path) -> None:
     messages: list[Message] = [
         Taken("s"),
         Delta("s", 0, "line\r\nend\u2028\x00\U0001f372"),
@@ -225,7 +225,7 @@ def test_what_a_killed_engine_leaves_does_no_harm(tmp_path: Path) -> None:
     ],
     ids=lambda rubbish: str(rubbish[:24]),
 )
-def test_a_face_that_sends_rubbish_loses_its_connection_and_no_other_does(tmp_path: Path, rubbish: bytes) -> None:
+def test_a_client_that_sends_rubbish_loses_its_connection_and_no_other_does(tmp_path: Path, rubbish: bytes) -> None:
     async def scenario() -> None:
         async with running_engine(tmp_path) as engine, running_client(tmp_path) as client:
             reader, writer = await asyncio.open_unix_connection(socket_path(tmp_path, "e"))
@@ -241,7 +241,7 @@ def test_a_face_that_sends_rubbish_loses_its_connection_and_no_other_does(tmp_pa
     asyncio.run(scenario())
 
 
-def test_a_face_that_does_not_read_is_cut_off_before_its_text_fills_the_memory(
+def test_a_client_that_does_not_read_is_cut_off_before_its_text_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the channel takes no setting for it, and 64 MiB are much for a unit test

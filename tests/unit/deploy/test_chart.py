@@ -327,7 +327,7 @@ def test_no_peer_but_the_named_ones_reaches_a_port() -> None:
         assert {port["port"] for port in rule["ports"]} <= {"http", "grpc", "metrics"}
 
 
-def test_with_tls_plain_http_leaves_the_pod_by_no_door() -> None:
+def test_with_tls_plain_http_leaves_the_pod_nowhere() -> None:
     manifests = render({"tls": {"secretName": "certificate", "mutual": True}})
     spec = find(manifests, "Deployment")["spec"]["template"]["spec"]
     (server,) = spec["containers"]

@@ -66,7 +66,7 @@ def test_a_page_comes_back_in_the_services_form(reader: ScriptedReader, client: 
     assert result.inputImage == b64(b"plain")
     assert result.prunedResult["parsing_res_list"][1]["block_content"] == "Two cups."
     assert parsed.result.dataInfo.model_dump() == {"width": 100, "height": 60, "type": "image"}
-    # as the service, without what is not there
+    # as the service, without what is missing
     assert "exports" not in answer.json()["result"]["layoutParsingResults"][0]
 
 

@@ -141,7 +141,7 @@ def test_a_jpeg_decoded_smaller_has_nearly_the_same_pixels() -> None:
     assert np.abs(difference).mean() < 1
 
 
-def test_formats_that_can_not_be_scaled_are_decoded_whole() -> None:
+def test_formats_that_cannot_be_scaled_are_decoded_whole() -> None:
     image = decode_image(images.encode(Image.new("RGB", (64, 48))), LIMITS, lambda width, height: (8, 6))
     assert _size(image) == (64, 48)
 

@@ -86,7 +86,7 @@ def test_an_image_that_takes_too_much_memory_is_refused(decoder: DecoderProcess)
         decoder.decode(large, LIMITS, None)
 
 
-def test_what_can_not_be_read_is_refused_without_a_new_process(decoder: DecoderProcess) -> None:
+def test_what_cannot_be_read_is_refused_without_a_new_process(decoder: DecoderProcess) -> None:
     for data, reason in ((TIFF[:60], "TIFF|header"), (b"hello", "not an image")):
         with pytest.raises(InvalidArgument, match=reason):
             decoder.decode(data, LIMITS, None)

@@ -371,7 +371,7 @@ def test_errors_are_logged_once_each_and_end_nothing() -> None:
     assert log == ["metrics: ValueError: a", "metrics: ValueError: b", "metrics: KeyError: 'a'"]
 
 
-def test_a_gauge_that_can_not_be_set_does_not_keep_the_others_back() -> None:
+def test_a_gauge_that_cannot_be_set_does_not_keep_the_others_back() -> None:
     counting, log = Counting(), list[str]()
 
     def fail() -> None:

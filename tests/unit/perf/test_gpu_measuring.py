@@ -134,11 +134,11 @@ def test_decoding_is_bound_by_the_slower_of_reading_and_computing() -> None:
         "openai:enforce_eager=true",
     ],
 )
-def test_a_contender_is_written_as_it_is_read(name: str) -> None:
+def test_a_variant_is_written_as_it_is_read(name: str) -> None:
     assert variants.parse_variant(name).name == name
 
 
-def test_a_contender_s_settings_are_the_common_ones_and_its_own(tmp_path: Path) -> None:
+def test_a_variant_s_settings_are_the_common_ones_and_its_own(tmp_path: Path) -> None:
     variant = variants.parse_variant("ready:max_num_seqs=32")
     settings = json.loads(variants.write_settings(variant, tmp_path, tiny=False).read_text())
     assert (settings["max_num_seqs"], settings["max_num_batched_tokens"]) == (32, 16384)
@@ -181,7 +181,7 @@ def test_a_load_is_named_as_it_is_read() -> None:
     assert [load.parse_load(f"{name}*3", seconds=1, waves=1).name for name in names] == names
 
 
-def test_a_bare_contender_differs_from_the_engine_s_model_in_that_model_alone(tmp_path: Path) -> None:
+def test_a_bare_variant_differs_from_the_engine_s_model_in_that_model_alone(tmp_path: Path) -> None:
     options = {}
     for system in ("engine", "bare"):
         variant = variants.parse_variant(system)
@@ -277,7 +277,7 @@ def test_curves_are_of_all_rounds_by_requests_in_flight(tmp_path: Path) -> None:
     assert all(text in svg for text in ("lines", "pages", "first text, p50", "on a sheet of paper"))
 
 
-def test_curves_of_a_contender_that_was_not_measured_are_refused(tmp_path: Path) -> None:
+def test_curves_of_a_variant_that_was_not_measured_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     file.write_text(json.dumps(measured("served", 0, 1)), "utf-8")
     with pytest.raises(typer.BadParameter, match="no measurement of openai"):

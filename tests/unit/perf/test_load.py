@@ -134,12 +134,12 @@ GOOD = "#: images line\n#: concurrency 1\n-m ocr\n-i grpc\n"
         (GOOD + "#: image line\n", "unknown directive image"),
     ],
 )
-def test_a_profile_that_can_not_be_run_is_refused_by_name(text: str, reason: str) -> None:
+def test_a_profile_that_cannot_be_run_is_refused_by_name(text: str, reason: str) -> None:
     with pytest.raises(ProfileInvalid, match=reason):
         parse_run("x", text)
 
 
-def test_a_profile_that_is_not_there_is_answered_with_those_that_are() -> None:
+def test_a_profile_that_does_not_exist_is_answered_with_those_that_are() -> None:
     with pytest.raises(ProfileInvalid, match="grpc, http, poisson, smoke"):
         load_profile("nope")
 
@@ -274,7 +274,7 @@ def test_images_differ_and_a_seed_draws_them_again(
     assert size in (None, image.size)
 
 
-def test_a_document_is_sent_to_its_own_door() -> None:
+def test_a_document_is_sent_to_its_own_model() -> None:
     data = next(draw_files(SizeClass.DOCUMENT, seed=1))
     assert next(draw_files(SizeClass.DOCUMENT, seed=1)) == data != next(draw_files(SizeClass.DOCUMENT, seed=2))
     sent = json.loads(json.dumps(image_request(data, max_tokens=5)))

@@ -325,7 +325,7 @@ def test_every_size_that_is_written_comes_with_its_reason() -> None:
 # Files
 
 
-def test_each_face_has_its_models_and_all_need_those_of_unary() -> None:
+def test_each_interface_has_its_models_and_all_need_those_of_unary() -> None:
     unary = {Model.OCR, Model.PREPROCESS, Model.ENGINE, Model.CANCEL}
     assert set(models_of([Interface.UNARY])) == unary
     assert set(models_of([Interface.STREAM])) == unary | {Model.STREAM}
@@ -391,7 +391,7 @@ def test_the_real_checkpoint_is_split_over_powers_of_two(text_key: str | None, t
         ("text_config.vocab_size", 373, 7, r"7 does not divide the 384 entries .*vocab_size: 373"),
     ],
 )
-def test_what_vllm_can_not_split_evenly_is_named(name: str, value: int, size: int, reason: str) -> None:
+def test_what_vllm_cannot_split_evenly_is_named(name: str, value: int, size: int, reason: str) -> None:
     shape = CheckpointShape(MappingProxyType({name: value}))
     with pytest.raises(OptionRefused, match=rf"^--parallel: tensor over {size} devices \(--gpus\): {reason}") as caught:
         plan(gpus=tuple(range(size)), parallel=Parallel.TENSOR, checkpoint=Checkpoint("x", shape))
@@ -494,12 +494,12 @@ def test_a_broken_config_is_named(content: str, reason: str, tmp_path: Path) -> 
         (["--checkpoint", "a b/c"], "--checkpoint: "),
     ],
 )
-def test_what_can_not_be_met_is_refused_by_its_option(arguments: list[str], message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_met_is_refused_by_its_option(arguments: list[str], message: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "out", *arguments).startswith(message)
     assert not (tmp_path / "out").exists()
 
 
-def test_no_gpu_and_no_face_are_refused_where_they_are_given_in_code() -> None:
+def test_no_gpu_and_no_interface_are_refused_where_they_are_given_in_code() -> None:
     with pytest.raises(OptionRefused, match=r"^--gpus: name one GPU or more"):
         RepositoryOptions("nano", gpus=())
     with pytest.raises(OptionRefused, match=r"^--interface: name one or more of unary, stream"):
@@ -580,7 +580,7 @@ def test_force_refuses_where_something_was_added(foreign: str, tmp_path: Path) -
     assert sorted(out.rglob("*")) == before
 
 
-def test_force_refuses_a_marker_that_can_not_be_read(tmp_path: Path) -> None:
+def test_force_refuses_a_marker_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / MARKER).write_text("[]", "utf-8")
     assert "cannot be read" in refusal(tmp_path, "--force")
     assert (tmp_path / MARKER).read_text("utf-8") == "[]"
@@ -597,7 +597,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     assert "is a file: name a folder" in refusal(tmp_path / "out", "--force")
 
 
-def test_a_folder_that_can_not_be_written_is_told_without_a_traceback(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run(tmp_path / "file/out")
     assert done.exit_code == 1

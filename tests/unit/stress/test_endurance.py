@@ -98,7 +98,7 @@ def test_a_journal_that_contradicts_itself_is_not_counted(events: tuple[Event, .
     [
         (CallerKind.GRPC_ONCE, Outcome.UNAVAILABLE, 0.1, Verdict.REFUSED),
         (CallerKind.STREAM, Outcome.UNAVAILABLE, 0.1, Verdict.REFUSED),
-        # it was under way when the server went
+        # it was in progress when the server went
         (CallerKind.STREAM, Outcome.UNAVAILABLE, 12.0, Verdict.FAILED),
         # a caller that asks again is not refused at once
         (CallerKind.HTTP, Outcome.UNAVAILABLE, 0.1, Verdict.FAILED),
@@ -285,7 +285,7 @@ def test_a_process_holds_if_it_is_the_same_and_grew_by_no_more_than_a_twentieth(
     assert growths == {steady: True, grown: False, restarted: False, again: False}
 
 
-def test_errands_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
+def test_requests_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
     images = [ReferenceImage(f"line {number}", b"x", "x") for number in range(5)]
     plans = plan_requests(images, 300, Random(7))
     assert plans == plan_requests(images, 300, Random(7))
@@ -294,7 +294,7 @@ def test_errands_are_of_every_kind_and_the_same_for_the_same_seed() -> None:
     assert all(len(plan.images) > 1 for plan in plans if plan.kind is RequestKind.SEVERAL)
 
 
-def test_errands_may_be_of_some_kinds_alone() -> None:
+def test_requests_may_be_of_some_kinds_alone() -> None:
     images = [ReferenceImage("line", b"x", "x")]
     plans = plan_requests(images, 100, Random(7), {RequestKind.STREAM, RequestKind.BAD})
     assert {plan.kind for plan in plans} == {RequestKind.STREAM, RequestKind.BAD}

@@ -272,13 +272,13 @@ def test_vllm_takes_what_is_accepted_here() -> None:
 
 
 @pytest.mark.parametrize(("pattern", "reason"), REFUSED_PATTERNS)
-def test_patterns_that_can_not_guide_generation_are_refused(pattern: str, reason: str) -> None:
+def test_patterns_that_cannot_guide_generation_are_refused(pattern: str, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         check_pattern(pattern)
 
 
 @pytest.mark.parametrize(("schema", "reason"), REFUSED_SCHEMAS)
-def test_schemas_that_can_not_guide_generation_are_refused_with_the_place(schema: Schema, reason: str) -> None:
+def test_schemas_that_cannot_guide_generation_are_refused_with_the_place(schema: Schema, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         check_schema(schema)
     assert len(str(caught.value)) < 500

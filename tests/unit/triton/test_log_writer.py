@@ -110,7 +110,7 @@ def test_memory_is_bounded_where_the_log_stands_still(monkeypatch: pytest.Monkey
     assert written == list("01234")
 
 
-def test_a_line_that_can_not_be_written_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_line_that_cannot_be_written_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
     written: list[str] = []
     spread = LogWriter(threading.Lock())
     spread.add(partial(int, base=10), "no number")

@@ -177,7 +177,7 @@ def test_grids_are_kept_and_the_least_used_go(model: Any, monkeypatch: pytest.Mo
 def test_a_vllm_without_the_classes_keeps_its_own(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # what importing it does where a class that it builds on is not there
+    # what importing it does where a class that it builds on is missing
     monkeypatch.setitem(sys.modules, "ocrvl.vllm_plugin.model", None)
     monkeypatch.setattr(ModelRegistry, "models", {})
     with caplog.at_level(logging.WARNING, "vllm.ocrvl"):

@@ -80,7 +80,7 @@ def test_the_installed_vllm_s_steps_can_be_told_to_begin_nothing(own: type) -> N
     assert can_hold(own)
 
 
-def test_a_vllm_that_can_not_hold_has_its_own_scheduler_and_that_is_said(
+def test_a_vllm_that_cannot_hold_has_its_own_scheduler_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Unknown:

@@ -25,7 +25,7 @@ def test_memory_that_was_freed_is_returned_to_the_system() -> None:
     assert returned < full - blocks * 9 // 10
 
 
-def test_a_c_library_that_can_not_return_memory_trims_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_c_library_that_cannot_return_memory_trims_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     assert not MemoryExtension().trim_memory()
 

@@ -15,7 +15,7 @@ from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER
 class EngineRequest(Request[Call]):
     """A request for the texts of its `packed` images, of which `readings` has those that are done.
 
-    No other request has its `name`. Where its text is wanted as it is generated, `stream` is its name on the control
+    No other request has its `name`. Where its text is sent as it is generated, `stream` is its name on the control
     channel and `stream_client` the client that has asked for it; else both are empty. A request that `is_part` belongs
     to one that has a line of its own, as blocks belong to a document.
     """

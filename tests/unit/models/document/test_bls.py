@@ -33,7 +33,7 @@ def test_an_engine_that_restarts_is_told_as_such_and_not_as_a_group_of_errors() 
     assert models.asked
 
 
-def test_a_block_that_an_engine_left_is_asked_for_again_and_one_that_can_not_be_read_is_not() -> None:
+def test_a_block_that_an_engine_left_is_asked_for_again_and_one_that_cannot_be_read_is_not() -> None:
     bad = "[INVALID_ARG] image 0: its aspect ratio is 300"
     assert [block.error for block in to_blocks(["a", ""], ["", bad])] == ["", bad]
     with pytest.raises(Unavailable, match="image 1: the engine has stopped"):

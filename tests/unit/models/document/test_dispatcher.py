@@ -470,9 +470,7 @@ def test_a_document_that_is_ended_ends_its_blocks(pipeline: PaddlePipeline, how:
     ],
     ids=["text", "nothing", "no such page", "unknown option", "too large"],
 )
-def test_what_can_not_be_read_is_refused_and_the_next_is_read(
-    pipeline: PaddlePipeline, call: Call, reason: str
-) -> None:
+def test_what_cannot_be_read_is_refused_and_the_next_is_read(pipeline: PaddlePipeline, call: Call, reason: str) -> None:
     limits = DocumentSettings(max_documents=1, max_file_bytes=1000 if "1000" in reason else 10**9)
     with running(Scripted(DRAWN), pipeline, settings=limits) as host:
         assert reason in str(host.ask(call).wait().error)

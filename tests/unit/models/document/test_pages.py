@@ -135,7 +135,7 @@ def encrypted() -> bytes:
         (b"hello", "neither a PDF nor an image"),
     ],
 )
-def test_a_file_that_can_not_be_read_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(InvalidArgument, match=reason):
         open_pages(data, 144, LIMITS, DRAWERS)
 
@@ -177,7 +177,7 @@ def test_pages_are_chosen_by_ranges(pages: str | None, count: int, chosen: list[
     ("pages", "reason"),
     [("4", "'4' not found, the file has 3 pages"), ("3-2", "ends before it begins"), (None, "at most 2 are read")],
 )
-def test_pages_that_can_not_be_read_are_refused(pages: str | None, reason: str) -> None:
+def test_pages_that_cannot_be_read_are_refused(pages: str | None, reason: str) -> None:
     with pytest.raises(InvalidArgument, match=reason):
         choose_pages(pages, 3, 2)
 
@@ -208,7 +208,7 @@ def test_pages_are_counted_and_not_listed_where_they_are_too_many() -> None:
         ({"output_formats": ["pdf"]}, "output_formats"),
     ],
 )
-def test_options_that_can_not_be_are_refused_by_name(options: dict[str, Any], reason: str) -> None:
+def test_options_that_cannot_be_are_refused_by_name(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(InvalidArgument, match=reason):
         parse_document_options(json.dumps(options).encode())
 

@@ -171,7 +171,7 @@ def test_it_is_announced_down_while_the_engine_is_and_whatever_becomes_of_those_
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(1, 5), st.sampled_from(["leave", "up", "down"])), max_size=30))
-def test_a_request_that_can_not_wait_enters_exactly_when_it_fits_and_the_engine_is_up(
+def test_a_request_that_cannot_wait_enters_exactly_when_it_fits_and_the_engine_is_up(
     steps: list[int | str],
 ) -> None:
     admission = EngineAdmission(4, 0.0, lambda _availability: None)

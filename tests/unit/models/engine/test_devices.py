@@ -50,7 +50,7 @@ def test_an_engine_has_the_cores_of_its_instance_or_all_of_the_only_one(
 
 
 @pytest.mark.parametrize(("device", "gpus"), [(2, None), (0, "0,2"), (0, "7")])
-def test_a_device_that_is_not_there_is_refused_by_its_number(device: int, gpus: str | None) -> None:
+def test_a_device_that_does_not_exist_is_refused_by_its_number(device: int, gpus: str | None) -> None:
     with pytest.raises(ValueError, match=r"GPU \d not found: CUDA_VISIBLE_DEVICES=4,5 has 2 devices"):
         device_environment("GPU", device, "paddleocr_vl_0_gpu0", gpus, None, {_DEVICES: "4,5"})
 

@@ -258,7 +258,7 @@ def test_a_time_limit_that_runs_out_over_postprocessing_is_named(tmp_path: Path)
     assert bench.request().cancelled_by is CancelReason.TIMEOUT
 
 
-def test_a_request_whose_parameters_can_not_be_read_has_an_answer(tmp_path: Path) -> None:
+def test_a_request_whose_parameters_cannot_be_read_has_an_answer(tmp_path: Path) -> None:
     class BadCall(MemoryCall):
         @property
         def parameters(self) -> Any:

@@ -242,7 +242,7 @@ def test_an_engine_that_was_stopped_is_not_started_again() -> None:
     asyncio.run(scenario())
 
 
-def test_stopping_ends_a_restart_that_is_under_way() -> None:
+def test_stopping_ends_a_restart_that_is_pending() -> None:
     async def scenario() -> None:
         first = ScriptedEngine()
         workshop = Workshop([first, ScriptedEngine()])
@@ -322,7 +322,7 @@ def test_memory_is_returned_by_the_engine_that_is_there() -> None:
     asyncio.run(scenario())
 
 
-def test_an_engine_that_can_not_return_memory_is_asked_once_and_goes_on() -> None:
+def test_an_engine_that_cannot_return_memory_is_asked_once_and_goes_on() -> None:
     engine = ScriptedEngine("Soup")
     engine.keeps = AttributeError("no such method")
 

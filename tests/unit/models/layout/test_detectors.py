@@ -79,7 +79,7 @@ def _overlap(one: Box, other: Box) -> float:
     return shared / (area - shared)
 
 
-def test_a_page_that_the_detector_can_not_look_at_fails_alone() -> None:
+def test_a_page_that_the_detector_cannot_look_at_fails_alone() -> None:
     class Picky:
         def detect(self, pages: Sequence[Pixels], options: Sequence[LayoutOptions]) -> list[list[Region]]:
             if any(page.shape[0] == 1 for page in pages):

@@ -224,7 +224,7 @@ def test_files_that_are_missing_are_named(tmp_path: Path, missing: str, reason: 
         ("inference.yml", b"Global: {model_name: PP-DocLayoutV3}", "KeyError: 'Preprocess'"),
     ],
 )
-def test_files_that_can_not_be_used_are_refused_in_one_line(
+def test_files_that_cannot_be_used_are_refused_in_one_line(
     tmp_path: Path, file: str, content: bytes, reason: str
 ) -> None:
     copy = write_model(tmp_path / "copy", FOUND)
@@ -246,7 +246,7 @@ def test_onnx_runtime_without_cuda_is_refused_on_a_gpu(folder: Path) -> None:
         load(folder, device="gpu:0")
 
 
-def test_hubs_that_can_not_be_reached_are_said_with_the_setting_that_does_without(tmp_path: Path) -> None:
+def test_hubs_that_cannot_be_reached_are_said_with_the_setting_that_does_without(tmp_path: Path) -> None:
     """In a process of its own: PaddleX reads where its hubs and its files are when it is imported."""
     program = (
         "from ocrvl.models.layout.paddle import PaddleDetector\n"

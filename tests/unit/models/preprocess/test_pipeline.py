@@ -63,7 +63,7 @@ def test_a_bad_image_fails_alone_where_that_is_asked(preprocessor: Preprocessor)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, (_, reason) in images.bad_files().items() if "aspect" in reason])
-def test_shapes_that_the_model_can_not_take_are_refused(preprocessor: Preprocessor, kind: str) -> None:
+def test_shapes_that_the_model_cannot_take_are_refused(preprocessor: Preprocessor, kind: str) -> None:
     data, reason = images.bad_files()[kind]
     with pytest.raises(InvalidArgument, match=reason):
         preprocessor.preprocess([data], [Task.OCR], Options())

@@ -31,7 +31,7 @@ def _open_nvml() -> Any:
     """NVIDIA's management library, open until the process ends; None where there is none.
 
     Once in a process, though the metrics want it every second: opening it takes its time on a GPU, and to look for a
-    library that is not there holds Python's lock, in which requests wait.
+    library that is missing holds Python's lock, in which requests wait.
     """
     from vllm.third_party import pynvml
 
