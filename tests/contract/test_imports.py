@@ -219,7 +219,7 @@ def test_a_circle_is_found_between_modules_and_between_packages(tmp_path: Path) 
         assert broken.startswith("a circle: ")
 
 
-def test_a_module_of_no_layer_is_asked_for(tmp_path: Path) -> None:
+def test_a_module_of_no_layer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "backend/ocrvl").mkdir(parents=True)
     (tmp_path / "backend/ocrvl/novelty.py").write_text("import ocrvl.wire")
     with pytest.raises(ValueError, match=r"ocrvl\.novelty: put it in LAYERS"):

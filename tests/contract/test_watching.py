@@ -47,7 +47,7 @@ def test_every_query_can_be_read_and_names_a_metric(where: str, query: str, _: s
 
 
 @pytest.mark.parametrize(("where", "query", "_"), list_queries())
-def test_every_metric_that_is_asked_for_is_explained(where: str, query: str, _: str) -> None:
+def test_every_metric_that_is_queried_is_explained(where: str, query: str, _: str) -> None:
     explained = set(re.findall(r"`((?:ocrvl_|vllm:|nv_)\w+)`", (DOCS / "metrics.md").read_text("utf-8")))
     parts = re.compile(r"_(bucket|sum|count)$")  # of a histogram, which is explained as a whole
     unexplained = {name for name in read_query(query).names if not {name, parts.sub("", name)} & explained}

@@ -103,11 +103,11 @@ def test_schemas_under_the_keywords_of_another_dialect_are_checked(schema: dict[
     assert reason in str(caught.value)
 
 
-def test_of_many_problems_a_few_are_told() -> None:
+def test_of_many_problems_a_few_are_listed() -> None:
     with pytest.raises(InvalidArgument, match=r"unknown key 'k0' .* and 19997 more$"):
         parse_options(json.dumps(dict.fromkeys([f"k{number}" for number in range(20_000)], 1)).encode())
 
 
-def test_a_long_key_is_told_in_part() -> None:
+def test_a_long_key_is_quoted_in_part() -> None:
     with pytest.raises(InvalidArgument, match=r"unknown key 'kkk+…' \(known: "):
         parse_options(json.dumps({"k" * 100_000: 1}).encode())

@@ -92,7 +92,7 @@ async def running_client(folder: Path) -> AsyncIterator[ListeningClient]:
         await client.stop()
 
 
-def test_a_client_is_told_the_availability_at_once_and_whenever_it_changes(tmp_path: Path) -> None:
+def test_a_client_gets_the_availability_at_once_and_whenever_it_changes(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running_engine(tmp_path) as engine, running_client(tmp_path) as client:
             await until(lambda: client.heard)

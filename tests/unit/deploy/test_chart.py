@@ -288,7 +288,7 @@ def test_a_server_that_dies_is_started_again_by_kubernetes_alone() -> None:
     assert "--no-recovery" in arguments({}, "server")
 
 
-def test_gpus_are_asked_for_and_engines_put_on_them() -> None:
+def test_gpus_are_requested_and_engines_put_on_them() -> None:
     values = {"gpus": 4, "gpuResource": "nvidia.com/mig-3g.40gb"}
     (server,) = server_of(values)["containers"]
     assert server["resources"]["limits"]["nvidia.com/mig-3g.40gb"] == 4

@@ -35,7 +35,7 @@ def test_every_lossy_kind_gives_nearly_the_same_pixels(kind: str) -> None:
     assert np.abs(difference).mean() < 12
 
 
-def test_a_damaged_exif_block_is_told_not_fatal() -> None:
+def test_a_damaged_exif_block_is_a_warning_and_not_fatal() -> None:
     image = decode_image(images.lossy_files()["damaged EXIF"], LIMITS)
     assert image.warning == "its EXIF block is damaged, it was read as it lies"
 
@@ -114,7 +114,7 @@ def jpeg(width: int, height: int, orientation: int = 1) -> bytes:
         ((1200, 1600), (600, 800)),
     ],
 )
-def test_a_jpeg_is_decoded_no_smaller_than_wanted(wanted: tuple[int, int], decoded: tuple[int, int]) -> None:
+def test_a_jpeg_is_decoded_no_smaller_than_its_target(wanted: tuple[int, int], decoded: tuple[int, int]) -> None:
     image = decode_image(jpeg(600, 800), LIMITS, lambda width, height: wanted)
     assert (_size(image), image.size) == (decoded, (600, 800))
     turned = decode_image(jpeg(800, 600, orientation=6), LIMITS, lambda width, height: wanted)

@@ -36,7 +36,7 @@ class Watched:
         return None
 
 
-def test_a_server_that_works_is_asked_a_few_times_within_the_timeout() -> None:
+def test_a_server_that_works_is_checked_a_few_times_within_the_timeout() -> None:
     server = Watched()
     assert server.look_for(10 * TIMEOUT) is None
     assert 38 <= server.checks <= 42

@@ -54,14 +54,14 @@ def test_each_failed_model_has_one_line_with_its_root_cause() -> None:
     ]
 
 
-def test_without_a_failed_model_the_server_s_own_error_is_told() -> None:
+def test_without_a_failed_model_the_server_s_own_error_is_printed() -> None:
     log = read(
         'E1123 14:28:24.34 77 grpc_server.cc:2558] "failed to start"\nerror: creating server: Internal - no port'
     )
     assert log.causes() == ["failed to start", "creating server: Internal - no port"]
 
 
-def test_without_any_error_the_last_lines_are_told() -> None:
+def test_without_any_error_the_last_lines_are_printed() -> None:
     assert read("first\nsecond").causes() == ["first", "second"]
 
 
@@ -131,7 +131,7 @@ def test_a_cause_that_says_what_to_change_gets_no_hint() -> None:
     assert not any("hint" in line for line in read(LOG + ENGINE_LOG).causes())
 
 
-def test_a_python_model_s_error_is_told_without_its_traceback() -> None:
+def test_a_python_model_s_error_is_printed_without_its_traceback() -> None:
     line = (
         "E1123 17:41:47.1 77 model_lifecycle.cc:654] \"failed to load 'preprocess' version 1: Internal: ImportError: "
         r'no module x\n\nAt:\n  /r/preprocess/1/model.py(11): <module>\n  <frozen importlib._bootstrap>(241): _call\n"'
@@ -169,7 +169,7 @@ def test_endpoints_that_change_the_server_are_closed_by_a_key_that_differs_each_
     assert set(first).isdisjoint(second)
 
 
-def test_shared_memory_is_opened_by_the_key_that_is_told_and_nothing_else_is() -> None:
+def test_shared_memory_is_opened_by_the_key_that_is_shared_and_nothing_else_is() -> None:
     options = ServerOptions(Path())
     words = build_command(options, Path("tritonserver"), Path("backends"), "ocrvl-", shared_memory_key="told")
     with_key = [word for word in words if "told" in word]
@@ -258,7 +258,7 @@ def stub(tmp_path: Path) -> Path:
     return link
 
 
-def test_triton_is_told_to_keep_less_freed_memory_and_its_models_are_not(stub: Path) -> None:
+def test_triton_is_made_to_keep_less_freed_memory_and_its_models_are_not(stub: Path) -> None:
     environment = keep_less_freed_memory(stub, {"PATH": os.environ["PATH"]})
     assert "arena_max=1" in environment["GLIBC_TUNABLES"]
     assert subprocess.check_output([stub, "a b"], env=environment, text=True) == "a b nothing\n"
@@ -277,7 +277,9 @@ def test_models_start_where_nothing_may_be_started_from_the_temporary_folder(
     assert stub.is_symlink()
 
 
-def test_a_machine_without_triton_is_told_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_without_triton_is_refused_with_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(locate, "_CONTAINER", tmp_path)
     monkeypatch.setattr(locate, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -285,13 +287,13 @@ def test_a_machine_without_triton_is_told_how_to_get_one(monkeypatch: pytest.Mon
         find_triton()
 
 
-def test_a_numpy_that_breaks_the_wheel_s_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_numpy_that_breaks_the_wheel_s_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locate, "version", lambda name: "2.4.1")
     with pytest.raises(TritonNotFound, match=r"NumPy 2\.4\.1 is installed.* pip install 'numpy<2'"):
         find_triton()
 
 
-def test_a_python_without_its_library_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_python_without_its_library_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: str(tmp_path))
     monkeypatch.setattr(locate, "find_library", lambda name: None)
     with pytest.raises(TritonNotFound, match=r"this Python has no shared library \(libpython3\.\d+\.so\.1\.0\)"):

@@ -100,7 +100,7 @@ def test_a_daemon_that_is_there_is_used_and_stays(tmp_path: Path, repository: Pa
 
 
 @pytest.mark.parametrize(("script", "why"), [(None, "not found"), ("#!/bin/sh\nexit 1\n", "did not start")])
-def test_without_a_daemon_engines_take_turns_and_the_log_says_so(
+def test_without_a_daemon_engines_alternate_and_the_log_says_so(
     tmp_path: Path, repository: Path, folder: Path, script: str | None, why: str
 ) -> None:
     said: list[str] = []

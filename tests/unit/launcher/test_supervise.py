@@ -137,7 +137,7 @@ def stop_after(world: World, supervisor: Supervisor[ScriptedServer], *seconds: f
     world.alarms += [(world.now + after, supervisor.request_stop) for after in seconds]
 
 
-def test_a_server_that_is_asked_to_stop_finishes_and_is_not_started_again() -> None:
+def test_a_server_that_is_stopped_finishes_and_is_not_started_again() -> None:
     world = World()
     supervisor = supervise(world, [ScriptedServer(world)])
     stop_after(world, supervisor, 20)
@@ -146,7 +146,7 @@ def test_a_server_that_is_asked_to_stop_finishes_and_is_not_started_again() -> N
 
 
 @pytest.mark.parametrize("ends", [False, True])
-def test_a_stub_or_a_server_that_dies_is_told_stopped_within_bounds_and_started_again(ends: bool) -> None:
+def test_a_stub_or_a_server_that_dies_is_reported_stopped_within_bounds_and_started_again(ends: bool) -> None:
     world = World()
     failed = ScriptedServer(world, breaks_after=7, ends=ends, stopping=60)
     supervisor = supervise(world, [failed, ScriptedServer(world)], RecoveryPolicy(drain_seconds=5))

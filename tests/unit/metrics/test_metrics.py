@@ -152,7 +152,7 @@ def test_a_source_that_counts_from_zero_again_never_makes_a_series_fall() -> Non
     assert triton.value("vllm:prompt_tokens_total") == 107
 
 
-def test_a_restarted_histogram_is_told_by_any_of_its_series() -> None:
+def test_a_restarted_histogram_is_known_by_any_of_its_series() -> None:
     triton, registry = FakeTriton(), CollectorRegistry()
     old = Histogram("vllm:e2e", "d", buckets=[1], registry=registry)
     published = mirror(triton, registry)
@@ -235,7 +235,7 @@ def test_a_gauge_without_a_value_is_no_fault() -> None:
     assert math.isnan(triton.value("ocrvl_depth"))
 
 
-def test_a_triton_without_metrics_is_told_once_and_then_left_alone() -> None:
+def test_a_triton_without_metrics_is_logged_once_and_then_left_alone() -> None:
     asked: list[str] = []
 
     def refuse(name: str, description: str, kind: Kind) -> FakeFamily:

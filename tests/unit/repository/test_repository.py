@@ -115,7 +115,7 @@ def test_data_parallel_puts_one_engine_on_each_gpu(source: Path) -> None:
     assert "tensor_parallel_size" not in rendered.engine_args
 
 
-def test_tensor_parallel_is_one_instance_that_is_told_its_gpus(source: Path) -> None:
+def test_tensor_parallel_is_one_instance_that_is_given_its_gpus(source: Path) -> None:
     rendered = plan(gpus=(1, 3), parallel=Parallel.TENSOR)
     assert instances(rendered, Model.ENGINE, source) == [("KIND_MODEL", 1, [])]
     assert parameter(rendered, "gpus", source) == "1,3"
@@ -162,7 +162,7 @@ def test_ranks_on_a_cpu_share_its_cores_out(source: Path) -> None:
     assert rendered.engine_args["tensor_parallel_size"] == 2
 
 
-def test_cores_that_are_not_in_a_row_are_told_apart() -> None:
+def test_cores_that_are_not_in_a_row_are_listed_apart() -> None:
     options = RepositoryOptions("nano", device=Device.CPU, engines=2)
     assert Plan(options, NANO, (9, 0, 1, 3, 8)).cpu_cores == "0-1|3,8-9"
 
@@ -253,7 +253,7 @@ def test_the_queue_holds_twice_what_the_engines_read_at_a_time(source: Path) -> 
     assert queued(plan(queue_size=7)) == 7
 
 
-def test_the_queue_s_timeout_is_told_in_microseconds_and_absent_unless_given(source: Path) -> None:
+def test_the_queue_s_timeout_is_written_in_microseconds_and_absent_unless_given(source: Path) -> None:
     shipped = parse((source / "preprocess/config.pbtxt").read_bytes()).dynamic_batching.default_queue_policy
     rendered = config(plan(queue_timeout_seconds=2.5), Model.PREPROCESS, source).dynamic_batching.default_queue_policy
     unset = config(plan(), Model.PREPROCESS, source).dynamic_batching.default_queue_policy
@@ -597,7 +597,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     assert "is a file: name a folder" in refusal(tmp_path / "out", "--force")
 
 
-def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run(tmp_path / "file/out")
     assert done.exit_code == 1

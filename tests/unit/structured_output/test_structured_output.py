@@ -292,7 +292,7 @@ def test_schemas_that_cannot_guide_generation_are_refused_with_the_place(schema:
         ({"json_schema": {"$ref": "#/a"}, "raw": 1}, "json_schema: $.$ref: '#/a' not found; raw: Input should be"),
     ],
 )
-def test_the_caller_is_told_the_key_and_what_is_wrong(options: Schema, reason: str) -> None:
+def test_the_error_names_the_key_and_what_is_wrong(options: Schema, reason: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_options(json.dumps(options).encode())
     assert reason in str(caught.value)

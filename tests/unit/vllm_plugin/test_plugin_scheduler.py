@@ -76,7 +76,7 @@ def test_no_time_switches_it_off() -> None:
 
 
 @pytest.mark.parametrize("own", [Scheduler, AsyncScheduler])
-def test_the_installed_vllm_s_steps_can_be_told_to_begin_nothing(own: type) -> None:
+def test_the_installed_vllm_s_steps_can_begin_no_prompt(own: type) -> None:
     assert can_hold(own)
 
 
