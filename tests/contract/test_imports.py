@@ -170,6 +170,15 @@ def test_imports_run_one_way() -> None:
     assert broken_rules(Path()) == []
 
 
+def test_the_architecture_page_states_the_layers_that_are_enforced() -> None:
+    page = Path("docs/architecture.md").read_text("utf-8")
+    models, shared = LAYERS["ocrvl"][2:4]
+    lines = [", ".join(names) for names in LAYERS["ocrvl"]]
+    lines[2] = f"models/{{{', '.join(name.removeprefix('models.') for name in models)}}}"
+    lines[3] = f"what the models share ({shared[0]}/*.py)"
+    assert "\n".join(["```", *lines, "```"]) in page
+
+
 @pytest.mark.parametrize(
     ("file", "source"),
     [
