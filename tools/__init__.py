@@ -1,1 +1,1 @@
-"""One-off makers of what the repository ships; run from its root, as `python -m tools.<name>`."""
+"""Makers of what the repository ships, and its demo: from its root, `python -m tools.NAME --help`."""

@@ -39,3 +39,10 @@ def test_no_test_imports_another(path: Path) -> None:
 def test_a_folder_of_unit_tests_is_named_after_a_package(folder: Path) -> None:
     homes = [OTHERS[folder.name]] if folder.name in OTHERS else [source / folder.name for source in SOURCES]
     assert any(home.is_dir() for home in homes)
+
+
+def test_the_tests_that_run_with_several_versions_of_vllm_exist() -> None:
+    _, _, rest = Path("Makefile").read_text("utf-8").partition("ENGINE_TESTS := ")
+    words = rest.partition("\nSYSTEM_PACKAGES")[0].replace("\\\n", " ").split()
+    assert len(words) > 5
+    assert [word for word in words if not Path(word).exists()] == []

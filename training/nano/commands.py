@@ -30,7 +30,7 @@ def train_command(
     until: Annotated[float, typer.Option(help="End this part at so many seconds of the whole; resume later.")] = 1e9,
     seed: Annotated[int, typer.Option(help="Of the weights and of every drawing.")] = 0,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
-    work: Annotated[int, typer.Option(help="Patches and tokens in a batch; 6000 suits a CPU.")] = 96_000,
+    batch_tokens: Annotated[int, typer.Option(help="Patches and tokens in a batch; 6000 suits a CPU.")] = 96_000,
     workers: Annotated[int, typer.Option(help="Drawing processes; 0 for all cores but one.")] = 0,
     reuse: Annotated[int, typer.Option(help="How often a drawn batch may be used where drawing is slower.")] = 3,
     words: Annotated[Path, typer.Option(help="Word list (Debian's wamerican).")] = Path("/usr/share/dict/words"),
@@ -41,10 +41,10 @@ def train_command(
 ) -> None:
     """Train PaddleOCR-VL's architecture, made small, on drawn text.
 
-    On one H100 twenty minutes are enough. On a CPU (`--device cpu --work 6000 --seconds 40000 --score-seconds 1800`) it
-    is the same training, hours long. Stopped or ended early, the same command resumes it from the last save. The seed
-    fixes the first weights and what each worker draws; which batch comes when depends on the machine's speed, so that
-    two runs differ a little.
+    On one H100 twenty minutes are enough. On a CPU (`--device cpu --batch-tokens 6000 --seconds 40000
+    --score-seconds 1800`) it is the same training, hours long. Stopped or ended early, the same command resumes it from
+    the last save. The seed fixes the first weights and what each worker draws; which batch comes when depends on the
+    machine's speed, so that two runs differ a little.
     """
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log that can be followed
     plan = Plan(
@@ -53,7 +53,7 @@ def train_command(
         seconds=seconds,
         until=until,
         rate=rate,
-        work=work,
+        batch_tokens=batch_tokens,
         workers=workers or max(1, (os.cpu_count() or 2) - 1),
         reuse=reuse,
         words=words,

@@ -36,15 +36,22 @@ class _Drawn:
 class Feeder:
     """Keeps batches ready; each is given out up to `reuse` times before a new one replaces it.
 
-    Create it before CUDA is used: workers are forked. `work` as in `Shape.batch_size`.
+    Create it before CUDA is used: workers are forked. `batch_tokens` as in `Shape.batch_size`.
     """
 
     def __init__(
-        self, words: Sequence[str], seed: str, workers: int, slots: int, work: int, reuse: int, progress: float = 0.0
+        self,
+        words: Sequence[str],
+        seed: str,
+        workers: int,
+        slots: int,
+        batch_tokens: int,
+        reuse: int,
+        progress: float = 0.0,
     ) -> None:
         context = multiprocessing.get_context("fork")
-        self.work, self.reuse = work, reuse
-        self.slot_bytes = max(buffer_bytes(shape, shape.batch_size(work)) for shape in SHAPES)
+        self.batch_tokens, self.reuse = batch_tokens, reuse
+        self.slot_bytes = max(buffer_bytes(shape, shape.batch_size(batch_tokens)) for shape in SHAPES)
         self.memory = mmap.mmap(-1, self.slot_bytes * slots)
         self.drawn = 0
         self._rng = Random(seed)
@@ -99,7 +106,7 @@ class Feeder:
     def _batch(self, slot: int, shape: Shape) -> Batch:
         start = slot * self.slot_bytes
         buffer = memoryview(self.memory)[start : start + self.slot_bytes]
-        return Batch.in_buffer(shape, shape.batch_size(self.work), buffer)
+        return Batch.in_buffer(shape, shape.batch_size(self.batch_tokens), buffer)
 
     def _work(self, words: Sequence[str], seed: str) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

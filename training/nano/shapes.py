@@ -44,9 +44,9 @@ class Shape:
         """Tokens after the image: the rest of the prompt, the text, the end."""
         return len(tail_ids(OTHER_PROMPTS[1])) + self.capacity + 1
 
-    def batch_size(self, work: int) -> int:
-        """Images in a batch whose patches and tokens together are at most `work`: 1 to 256."""
-        return max(1, min(256, work // (self.patches + self.cells + self.tail)))
+    def batch_size(self, batch_tokens: int) -> int:
+        """Images in a batch whose patches and tokens together are at most `batch_tokens`: 1 to 256."""
+        return max(1, min(256, batch_tokens // (self.patches + self.cells + self.tail)))
 
 
 SHAPES = tuple(

@@ -25,7 +25,9 @@ def train(plan: Plan, checkpoint: Path, state: Path) -> None:
     clock = torch.load(state / "clock.pt", weights_only=True) if (state / "clock.pt").exists() else None
     resumed, elapsed = (int(clock["steps"]), float(clock["elapsed"])) if clock else (0, 0.0)
     slots = 96 if plan.device == "cuda" else 4
-    feeder = Feeder(words, f"{plan.seed}/{resumed}", plan.workers, slots, plan.work, plan.reuse, elapsed / plan.seconds)
+    feeder = Feeder(
+        words, f"{plan.seed}/{resumed}", plan.workers, slots, plan.batch_tokens, plan.reuse, elapsed / plan.seconds
+    )
     try:
         trainer = Trainer(plan)
         if clock:

@@ -30,7 +30,7 @@ _HELD_OUT_SHAPES = (Shape(1, 7), Shape(1, 16), Shape(2, 12), Shape(5, 8), Shape(
 class Plan:
     """One run.
 
-    `seconds` is the whole training's length, over all resumed parts; `until` ends this part. `work` as in
+    `seconds` is the whole training's length, over all resumed parts; `until` ends this part. `batch_tokens` as in
     `Shape.batch_size`; `rate` the highest learning rate; `muon` whether hidden matrices are trained by Muon.
     """
 
@@ -39,7 +39,7 @@ class Plan:
     seconds: float
     until: float
     rate: float
-    work: int
+    batch_tokens: int
     workers: int
     reuse: int
     words: Path
