@@ -1,4 +1,4 @@
-"""Takes a model's requests from Triton, and answers each exactly once."""
+"""The life of a request to a model: taken → admitted → running → answered, exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a request to a model: taken → admitted → running → answered, exactly once."""
+"""What is known of a request to a model: its deadline, its cancellation, its times, how it ended."""
 
 from __future__ import annotations
 
