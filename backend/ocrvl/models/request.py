@@ -7,6 +7,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ocrvl.errors import Cancelled
 from ocrvl.metrics.definitions import CancelReason, Outcome
 from ocrvl.models.cancel_scope import CancelScope
 from ocrvl.models.logfmt import logfmt
@@ -46,6 +47,8 @@ class Request(Generic[C]):
         """Raise `Cancelled` if it was ended or its deadline has passed."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self.scope.end(CancelReason.TIMEOUT)
+            if self.scope.reason is CancelReason.TIMEOUT and self.admitted_at is None:
+                raise Cancelled("timeout_ms has passed before the request was admitted")
         self.scope.check()
 
     async def run(self, work: Coroutine[Any, Any, None]) -> Exception | None:
