@@ -22,6 +22,7 @@ WORDS = {
     "ledger": "request audit",
     "contender": "system",
     "contenders": "systems",
+    "patience": "timeout, seconds",
     "side channel": "control channel",
     "is wanted": "expected",
     "are wanted": "expected",

@@ -28,7 +28,7 @@ from tests.support.streams import metric, wait_for
 from training.nano.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_images_in_flight"
-PATIENCE = 120.0
+WAIT_SECONDS = 120.0
 LONG: dict[str, Any] = {
     "response_format": {
         "type": "json_schema",
@@ -124,7 +124,7 @@ def test_a_client_that_disconnects_cancels_its_request_in_the_engine(
     wait_for(lambda: metric(server, IN_FLIGHT) == 0)
 
     async def leave() -> None:
-        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+        async with httpx.AsyncClient(timeout=WAIT_SECONDS) as http:
             body = chat("OCR:", url_of(png), stream=stream, **LONG)
 
             async def ask() -> None:
@@ -146,7 +146,7 @@ def test_layout_parsing_answers_as_the_official_service(gateway: str, pdf: bytes
     answer = httpx.post(
         f"{gateway}/layout-parsing",
         json={"file": base64.b64encode(pdf).decode(), "fileType": 0, "maxNewTokens": 40, "logId": "7"},
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
     assert answer.status_code == 200, answer.text
     parsed = AIStudioResultResponse[official.InferResult].model_validate(answer.json())
@@ -165,7 +165,7 @@ def test_layout_parsing_answers_as_the_official_service(gateway: str, pdf: bytes
 
     pages = [{"prunedResult": one.prunedResult, "markdownImages": one.markdown.images} for one in (first, second)]
     restructured = httpx.post(
-        f"{gateway}/restructure-pages", json={"pages": pages, "concatenatePages": True}, timeout=PATIENCE
+        f"{gateway}/restructure-pages", json={"pages": pages, "concatenatePages": True}, timeout=WAIT_SECONDS
     )
     assert restructured.status_code == 200, restructured.text
     whole = AIStudioResultResponse[official.RestructurePagesResult].model_validate(restructured.json())
@@ -177,7 +177,7 @@ def test_more_pages_than_the_gateway_takes_are_refused_before_they_are_read(gate
     typesetter = Typesetter(seed=1)
     three = write_pdf([typesetter.page(number) for number in (1, 2, 3)])
     body = {"file": base64.b64encode(three).decode(), "fileType": 0}
-    answer = httpx.post(f"{gateway}/layout-parsing", json=body, timeout=PATIENCE)
+    answer = httpx.post(f"{gateway}/layout-parsing", json=body, timeout=WAIT_SECONDS)
     assert answer.status_code == 422
     assert "3 pages, at most 2" in AIStudioNoResultResponse.model_validate(answer.json()).errorMsg
 
@@ -199,7 +199,7 @@ def test_the_page_reads_a_pdf_in_a_browser(gateway: str, pdf: bytes) -> None:
         web = browser.new_page(viewport={"width": 1280, "height": 860})
         web.goto(gateway)
         web.set_input_files("#file", {"name": "report.pdf", "mimeType": "application/pdf", "buffer": pdf})
-        expect(web.locator("#status")).to_contain_text("done: 2 pages", timeout=1000 * PATIENCE)
+        expect(web.locator("#status")).to_contain_text("done: 2 pages", timeout=1000 * WAIT_SECONDS)
         assert web.locator(".box").count() == web.locator(".block").count() > 10
         web.locator(".sheet").nth(1).locator(".box").nth(2).click()
         chosen = web.locator(".block.on")

@@ -17,7 +17,7 @@ import pytest
 from perf.bench.open import open_one_at_a_time
 from perf.bench.workload import NANO, THIN, Size, draw_images
 from perf.figures.data import load
-from tests.support.doubles import PATIENCE
+from tests.support.doubles import WAIT_SECONDS
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -59,7 +59,7 @@ def test_every_system_reads_every_class_of_images(tmp_path: Path, left: Callable
     # one token was asked for, and came from each
     assert all(sample["tokens"] == len(sample["latencies"]) for sample in samples)
     # Python's trackers of shared resources end by themselves
-    assert psutil.wait_procs(left(), timeout=PATIENCE)[1] == []
+    assert psutil.wait_procs(left(), timeout=WAIT_SECONDS)[1] == []
 
 
 def test_a_server_that_reads_one_at_a_time_reads_what_comes_at_once(tmp_path: Path) -> None:

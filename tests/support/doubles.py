@@ -18,7 +18,7 @@ from ocrvl.models.request import Request
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Task, Tensor
 
-PATIENCE = 20.0
+WAIT_SECONDS = 20.0
 """Seconds after which a test that waits for something has failed; far above what a busy machine needs."""
 
 GRID = PixelGrid(14, 2, 3_136, 401_408, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -28,7 +28,7 @@ Reply = str | Exception | None
 
 def wait_until(condition: Callable[[], object]) -> None:
     """Wait in a thread."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.002)
@@ -36,7 +36,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait on an event loop."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(0.002)
@@ -109,7 +109,7 @@ class MemoryCall:
 
     def wait(self) -> Mapping[Tensor, Array] | Exception | None:
         """The last response, once it is there."""
-        assert self._has_ended.wait(PATIENCE), "the call was never answered"
+        assert self._has_ended.wait(WAIT_SECONDS), "the call was never answered"
         return self.lasts[0]
 
     def texts(self) -> list[str]:

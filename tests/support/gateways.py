@@ -22,7 +22,7 @@ from ocrvl_gateway.app import create_app
 from ocrvl_gateway.fetch import Fetcher
 from ocrvl_gateway.paddle.restructure_pool import RestructurePool
 from ocrvl_gateway.settings import GatewaySettings
-from tests.support.doubles import PATIENCE
+from tests.support.doubles import WAIT_SECONDS
 
 IMAGE = b"\x89PNG an image"
 HALF_REQUEST = b"POST /api/document HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
@@ -105,7 +105,7 @@ class ScriptedReader:
 
     async def _hang(self) -> None:
         try:
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(WAIT_SECONDS)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -127,7 +127,7 @@ class SharedPool(RestructurePool):
         """Stay open for the next application."""
 
 
-_POOL = SharedPool(PATIENCE)
+_POOL = SharedPool(WAIT_SECONDS)
 
 
 def make_app(
@@ -178,20 +178,20 @@ def serve_app(app: FastAPI | Callable[[], FastAPI], http: Any = "auto") -> Itera
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + WAIT_SECONDS
             while not server.started:
                 assert time.monotonic() < end, "it did not start"
                 time.sleep(0.01)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(PATIENCE)
+            thread.join(WAIT_SECONDS)
 
 
 def connect(url: str) -> socket.socket:
     """A connection to this server."""
     parts = urlsplit(url)
-    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=WAIT_SECONDS)
 
 
 def is_in_progress(url: str) -> bool:

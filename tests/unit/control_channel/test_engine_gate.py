@@ -12,7 +12,7 @@ import pytest
 from ocrvl.control_channel.engine_gate import EngineGate
 from ocrvl.control_channel.messages import Availability, AvailabilityChanged, Delta, End, Message
 from ocrvl.errors import Cancelled, Unavailable
-from tests.support.doubles import PATIENCE
+from tests.support.doubles import WAIT_SECONDS
 
 _MOMENT = 0.05
 """Seconds that a request is seen to wait; one that is let in at once does not use them up."""
@@ -25,10 +25,10 @@ class Visitors:
         self._gate = gate
         self._pool = pool
 
-    def come(self, deadline: float | None = None, connect_timeout: float = PATIENCE) -> Future[None]:
+    def come(self, deadline: float | None = None, connect_timeout: float = WAIT_SECONDS) -> Future[None]:
         return self._pool.submit(self._gate.wait, deadline, connect_timeout)
 
-    def come_and_wait(self, connect_timeout: float = PATIENCE) -> Future[None]:
+    def come_and_wait(self, connect_timeout: float = WAIT_SECONDS) -> Future[None]:
         visitor = self.come(connect_timeout=connect_timeout)
         assert not is_done(visitor)
         return visitor
@@ -82,7 +82,7 @@ def test_full_engines_are_waited_for_beyond_all_timeouts(
     set_availabilities(gate, *availabilities)
     waiting = [visitors.come_and_wait(connect_timeout=0) for _ in range(3)]
     gate.update("engine 0", AvailabilityChanged(Availability.READY))
-    assert [visitor.result(PATIENCE) for visitor in waiting] == [None] * 3
+    assert [visitor.result(WAIT_SECONDS) for visitor in waiting] == [None] * 3
 
 
 @pytest.mark.parametrize("availabilities", [(Availability.DOWN,), (Availability.DOWN, Availability.DOWN)])
@@ -91,7 +91,7 @@ def test_requests_are_refused_at_once_where_every_engine_is_down(
 ) -> None:
     set_availabilities(gate, *availabilities)
     with pytest.raises(Unavailable, match="the engine is restarting"):
-        gate.wait(deadline=None, connect_timeout=PATIENCE)
+        gate.wait(deadline=None, connect_timeout=WAIT_SECONDS)
 
 
 def test_a_request_that_waits_is_refused_when_the_last_engine_goes_down(gate: EngineGate, visitors: Visitors) -> None:
@@ -101,7 +101,7 @@ def test_a_request_that_waits_is_refused_when_the_last_engine_goes_down(gate: En
     assert not is_done(waiting)
     gate.update("engine 1", AvailabilityChanged(Availability.DOWN))
     with pytest.raises(Unavailable, match="the engine is restarting"):
-        waiting.result(PATIENCE)
+        waiting.result(WAIT_SECONDS)
 
 
 def test_waiting_ends_where_no_engine_comes(gate: EngineGate) -> None:
@@ -112,7 +112,7 @@ def test_waiting_ends_where_no_engine_comes(gate: EngineGate) -> None:
 def test_an_engine_that_comes_in_time_lets_in(gate: EngineGate, visitors: Visitors) -> None:
     waiting = visitors.come_and_wait()
     gate.update("late", AvailabilityChanged(Availability.READY))
-    assert waiting.result(PATIENCE) is None
+    assert waiting.result(WAIT_SECONDS) is None
 
 
 def test_an_engine_that_is_lost_is_no_longer_counted(gate: EngineGate, visitors: Visitors) -> None:
@@ -120,7 +120,7 @@ def test_an_engine_that_is_lost_is_no_longer_counted(gate: EngineGate, visitors:
     waiting = visitors.come_and_wait()
     gate.lose("engine 0")
     with pytest.raises(Unavailable, match="the engine is restarting"):
-        waiting.result(PATIENCE)
+        waiting.result(WAIT_SECONDS)
     gate.lose("engine 1")
     gate.lose("one that never was")
     with pytest.raises(Unavailable, match="no engine is running"):
@@ -135,14 +135,14 @@ def test_a_request_that_waits_when_all_engines_are_lost_waits_for_one_to_come_ba
     gate.lose("engine 0")
     assert not is_done(waiting)
     gate.update("engine 0", AvailabilityChanged(Availability.READY))
-    assert waiting.result(PATIENCE) is None
+    assert waiting.result(WAIT_SECONDS) is None
 
 
 @pytest.mark.parametrize("availabilities", [(), (Availability.FULL,)])
 def test_a_deadline_ends_waiting(gate: EngineGate, availabilities: tuple[Availability, ...]) -> None:
     set_availabilities(gate, *availabilities)
     with pytest.raises(Cancelled, match="timeout_ms has passed"):
-        gate.wait(deadline=time.monotonic() + _MOMENT, connect_timeout=PATIENCE)
+        gate.wait(deadline=time.monotonic() + _MOMENT, connect_timeout=WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("message", [Delta("s", 0, "Soup"), End("s")])

@@ -14,7 +14,7 @@ import pytest
 from ocrvl_gateway.middleware.access import METADATA_ROUTES, PUBLIC_ROUTES
 from ocrvl_gateway.middleware.proxies import trust_proxies
 from ocrvl_gateway.protocol import BoundedProtocol
-from tests.support.doubles import PATIENCE, wait_until
+from tests.support.doubles import WAIT_SECONDS, wait_until
 from tests.support.gateways import IMAGE, GatewayClient, ScriptedReader, make_app, serve_app
 
 KEY = "a-key-of-some-length"
@@ -49,7 +49,7 @@ def spellings(path: str) -> Iterator[str]:
 def answers(url: str, headers: dict[str, str]) -> Iterator[tuple[str, str, int]]:
     """Each spelling of each path by GET and by POST over one connection: method, target, status."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=WAIT_SECONDS)
     for path in PATHS:
         for target in spellings(path):
             for method, body in (("GET", None), ("POST", b"{}")):
@@ -101,7 +101,7 @@ def test_no_spelling_of_an_inference_path_gets_past_a_limit(settings: dict[str, 
 @contextlib.contextmanager
 def first_request(url: str, reader: ScriptedReader) -> Iterator[None]:
     """A request that is answered, or stays in flight where the reader hangs."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=WAIT_SECONDS)
     connection.request("POST", "/api/document", IMAGE, KEYED)
     wait_until(lambda: reader.requests)
     yield

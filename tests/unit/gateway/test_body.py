@@ -11,7 +11,7 @@ import pytest
 
 from ocrvl_gateway.errors import BodyTimeout, ClientDisconnected, ContentTooLarge, Overloaded, Refusal
 from ocrvl_gateway.middleware.body import BodyLimiter
-from tests.support.doubles import PATIENCE, wait_until
+from tests.support.doubles import WAIT_SECONDS, wait_until
 from tests.support.gateways import (
     HALF_REQUEST,
     IMAGE,
@@ -24,7 +24,7 @@ from tests.support.gateways import (
 
 
 def read(url: str) -> int:
-    return httpx.post(url + "/api/document", content=IMAGE, timeout=PATIENCE).status_code
+    return httpx.post(url + "/api/document", content=IMAGE, timeout=WAIT_SECONDS).status_code
 
 
 def receive_from(*messages: dict[str, Any]) -> Callable[[], Any]:
@@ -33,7 +33,7 @@ def receive_from(*messages: dict[str, Any]) -> Callable[[], Any]:
 
     async def receive() -> dict[str, Any]:
         if not waiting:
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(WAIT_SECONDS)
         return waiting.pop(0)
 
     return receive

@@ -10,7 +10,7 @@ import pytest
 
 from ocrvl_gateway.json_body import MAX_FIELDS, MAX_VALUES
 from ocrvl_gateway.paddle.restructure_pool import RestructurePool
-from tests.support.doubles import PATIENCE
+from tests.support.doubles import WAIT_SECONDS
 from tests.support.gateways import (
     GatewayClient,
     ScriptedReader,
@@ -53,7 +53,7 @@ def test_a_refusal_is_short_whatever_was_sent(kind: str, path: str) -> None:
 def test_pages_of_very_many_values_reach_no_worker() -> None:
     body = b'{"pages": [' + b"{}," * 2_000_000 + b"{}]}"
     client = GatewayClient(
-        make_app(ScriptedReader(), restructure_pool=RestructurePool(PATIENCE, module="no.such.module"))
+        make_app(ScriptedReader(), restructure_pool=RestructurePool(WAIT_SECONDS, module="no.such.module"))
     )
     answer = client.post("/restructure-pages", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422

@@ -23,7 +23,7 @@ from PIL import Image
 
 from ocrvl_gateway.errors import BadRequest, Refusal
 from ocrvl_gateway.paddle.restructure_pool import RestructurePool
-from tests.support.doubles import PATIENCE, until
+from tests.support.doubles import WAIT_SECONDS, until
 from tests.support.gateways import GatewayClient, ScriptedReader, make_app
 
 RESTRUCTURE = "/restructure-pages"
@@ -233,7 +233,7 @@ def test_a_body_of_another_content_type_is_refused(kind: str, client: GatewayCli
     assert "application/json" in answer.json()["errorMsg"]
 
 
-def run_all(*bodies: str, timeout: float = PATIENCE) -> list[Any]:
+def run_all(*bodies: str, timeout: float = WAIT_SECONDS) -> list[Any]:
     """The answers of workers of `tests.support.forked` to these bodies, one after another, or their refusals."""
 
     async def run() -> list[Any]:
@@ -277,7 +277,7 @@ def test_the_worker_of_a_cancelled_request_is_killed_and_its_files_removed(tmp_p
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     async def leave() -> None:
-        pool = RestructurePool(PATIENCE, module="tests.support.forked")
+        pool = RestructurePool(WAIT_SECONDS, module="tests.support.forked")
         await pool.run(b"file", "id")
         pid_file = tmp_path / "pid"
         task = asyncio.create_task(pool.run(f"forever {pid_file}".encode(), "id"))
@@ -296,7 +296,7 @@ def test_the_worker_of_a_cancelled_request_is_killed_and_its_files_removed(tmp_p
 def test_where_paddlex_is_not_installed_the_client_is_told_what_is_missing(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "paddlex.py").write_text("raise ImportError('no', name='paddlex')\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    client = GatewayClient(make_app(ScriptedReader(), restructure_pool=RestructurePool(PATIENCE)))
+    client = GatewayClient(make_app(ScriptedReader(), restructure_pool=RestructurePool(WAIT_SECONDS)))
     answer = client.post(RESTRUCTURE, json={"pages": []})
     assert answer.status_code == 501
     assert "paddlex is not installed" in answer.json()["errorMsg"]

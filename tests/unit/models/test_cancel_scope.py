@@ -13,7 +13,7 @@ from ocrvl.errors import Cancelled
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.models.cancel_scope import CancelRegistry, CancelScope
 from ocrvl.triton.loop import LoopThread
-from tests.support.doubles import PATIENCE
+from tests.support.doubles import WAIT_SECONDS
 
 
 def test_a_request_is_ended_once_and_for_the_first_reason() -> None:
@@ -64,11 +64,11 @@ def test_ending_a_request_wakes_the_loop_of_its_task_and_cancels_it() -> None:
             is_cancelled.set()
 
     loop.submit(be_running())
-    assert is_attached.wait(PATIENCE)
+    assert is_attached.wait(WAIT_SECONDS)
     # by now the loop is asleep
     time.sleep(0.02)
     assert scope.end(CancelReason.TOKEN)
-    assert is_cancelled.wait(PATIENCE)
+    assert is_cancelled.wait(WAIT_SECONDS)
     loop.stop()
 
 

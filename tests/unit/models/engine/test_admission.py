@@ -19,7 +19,7 @@ from ocrvl.errors import Cancelled, InvalidArgument, Unavailable
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.models.engine.admission import EngineAdmission
 from ocrvl.models.request import Request
-from tests.support.doubles import PATIENCE, request_of, wait_until
+from tests.support.doubles import WAIT_SECONDS, request_of, wait_until
 
 _MOMENT = 0.1
 """Seconds that a request is seen to wait; one that is admitted at once does not use them up."""
@@ -30,7 +30,7 @@ class Entrance:
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.announced: list[Availability] = []
-        self.admission = EngineAdmission(4, PATIENCE, self.announced.append)
+        self.admission = EngineAdmission(4, WAIT_SECONDS, self.announced.append)
         self._pool = pool
 
     def come(self, request: Request[Any]) -> Future[None]:
@@ -59,13 +59,13 @@ def entrance() -> Iterator[Entrance]:
 
 def test_requests_enter_while_there_is_room_and_then_wait_for_it(entrance: Entrance) -> None:
     for images in (1, 3):
-        entrance.come(request_of(images)).result(PATIENCE)
+        entrance.come(request_of(images)).result(WAIT_SECONDS)
     assert entrance.admission.admitted == 4
     waiting = entrance.come_and_wait(request_of(2))
     entrance.admission.leave(request_of(1))
     assert not wait_for([waiting], timeout=_MOMENT).done
     entrance.admission.leave(request_of(3))
-    waiting.result(PATIENCE)
+    waiting.result(WAIT_SECONDS)
     assert entrance.admission.admitted == 2
 
 
@@ -96,29 +96,29 @@ def test_a_request_that_is_held_enters_when_the_engine_is_back(entrance: Entranc
     entrance.admission.set_up(False)
     held = entrance.come_and_wait(request_of(1))
     entrance.admission.set_up(True)
-    held.result(PATIENCE)
+    held.result(WAIT_SECONDS)
     assert entrance.admission.admitted == 1
 
 
 def test_room_that_is_left_while_the_engine_is_down_admits_nobody(entrance: Entrance) -> None:
-    entrance.come(request_of(4)).result(PATIENCE)
+    entrance.come(request_of(4)).result(WAIT_SECONDS)
     waiting = entrance.come_and_wait(request_of(1))
     entrance.admission.set_up(False)
     entrance.admission.leave(request_of(4))
     assert not wait_for([waiting], timeout=_MOMENT).done
     entrance.admission.set_up(True)
-    waiting.result(PATIENCE)
+    waiting.result(WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("is_up", [True, False])
 def test_a_request_that_is_ended_stops_waiting(entrance: Entrance, is_up: bool) -> None:
-    entrance.come(request_of(4)).result(PATIENCE)
+    entrance.come(request_of(4)).result(WAIT_SECONDS)
     entrance.admission.set_up(is_up)
     request = request_of(1)
     waiting = entrance.come_and_wait(request)
     request.scope.end(CancelReason.CALLER)
     with pytest.raises(Cancelled, match="its caller went away"):
-        waiting.result(PATIENCE)
+        waiting.result(WAIT_SECONDS)
     assert entrance.admission.admitted == 4
 
 
@@ -132,7 +132,7 @@ def test_a_request_that_was_ended_before_is_not_admitted_though_it_fits(entrance
 
 @pytest.mark.parametrize("is_up", [True, False])
 def test_a_deadline_ends_waiting(entrance: Entrance, is_up: bool) -> None:
-    entrance.come(request_of(4)).result(PATIENCE)
+    entrance.come(request_of(4)).result(WAIT_SECONDS)
     entrance.admission.set_up(is_up)
     with pytest.raises(Cancelled, match="timeout_ms has passed"):
         entrance.admission.enter(request_of(1, _MOMENT))
@@ -144,26 +144,26 @@ def told_last(entrance: Entrance, availability: Availability) -> bool:
 
 
 def test_it_is_announced_full_while_a_request_waits_and_ready_when_it_has_entered(entrance: Entrance) -> None:
-    entrance.come(request_of(4)).result(PATIENCE)
+    entrance.come(request_of(4)).result(WAIT_SECONDS)
     assert told_last(entrance, Availability.READY)
     waiting = entrance.come_and_wait(request_of(1))
     assert set(entrance.announced) == {Availability.FULL}
     entrance.admission.leave(request_of(1))
-    waiting.result(PATIENCE)
+    waiting.result(WAIT_SECONDS)
     assert told_last(entrance, Availability.READY)
 
 
 def test_it_is_announced_down_while_the_engine_is_and_whatever_becomes_of_those_who_wait(
     entrance: Entrance,
 ) -> None:
-    entrance.come(request_of(4)).result(PATIENCE)
+    entrance.come(request_of(4)).result(WAIT_SECONDS)
     entrance.admission.set_up(False)
     assert told_last(entrance, Availability.DOWN)
     request = request_of(1)
     waiting = entrance.come_and_wait(request)
     request.scope.end(CancelReason.CALLER)
     with pytest.raises(Cancelled):
-        waiting.result(PATIENCE)
+        waiting.result(WAIT_SECONDS)
     assert set(entrance.announced) == {Availability.DOWN}
     entrance.admission.set_up(True)
     assert told_last(entrance, Availability.READY)

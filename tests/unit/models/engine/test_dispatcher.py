@@ -20,7 +20,7 @@ from ocrvl.models.engine.request import EngineRequest
 from ocrvl.options import Options
 from ocrvl.wire import PART_PARAMETER, STREAM_PARAMETER, EngineState, FinishReason, Tensor
 from tests.support.benches import EngineBench
-from tests.support.doubles import GRID, PATIENCE, MemoryCall, NoPostprocessing, assert_failed, pack, wait_until
+from tests.support.doubles import GRID, WAIT_SECONDS, MemoryCall, NoPostprocessing, assert_failed, pack, wait_until
 
 _LIMIT = 3
 _TOKEN = "token-of-sixteen"
@@ -168,7 +168,7 @@ def test_a_request_that_is_ended_before_it_is_admitted_is_answered_and_was_never
     wait_until(lambda: Availability.FULL in bench.announced)
     end(bench, waiting)
     assert_failed(waiting, Cancelled, message)
-    execute.join(PATIENCE)
+    execute.join(WAIT_SECONDS)
     assert (bench.request().cancelled_by, bench.admission.admitted, admitted.lasts) == (reason, _LIMIT, [])
 
 

@@ -14,7 +14,7 @@ from ocrvl.messages import Reading, encode_delta, encode_done
 from ocrvl.metrics.definitions import CancelReason
 from ocrvl.wire import FinishReason
 from tests.support.benches import Ocr, running_ocr, wait_for_cancel, wait_for_permission
-from tests.support.doubles import PATIENCE, assert_failed, until, wait_until
+from tests.support.doubles import WAIT_SECONDS, assert_failed, until, wait_until
 
 _SOUP = Reading(0, "Soup", FinishReason.STOP, 5, 2)
 _BREAD = Reading(1, "Bread", FinishReason.LENGTH, 5, 1)
@@ -151,7 +151,7 @@ def test_taking_waits_for_room_and_goes_on_when_there_is_some() -> None:
         ocr.may_answer = True
         assert [call.wait() for call in calls] == [None] * 4
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(WAIT_SECONDS)
         assert len(ocr.asked) == 4
 
 
@@ -162,7 +162,7 @@ def test_a_caller_that_goes_away_while_it_waits_for_room_is_not_served() -> None
         waiting.is_gone = True
         wait_until(lambda: ocr.dispatcher.end_abandoned() and waiting.lasts)
         assert_failed(waiting, Cancelled, "its caller went away")
-        thread.join(PATIENCE)
+        thread.join(WAIT_SECONDS)
         ocr.may_answer = True
         assert first.wait() is None
         assert len(ocr.asked) == 1
