@@ -102,7 +102,6 @@ def _cost_table(sizes: Sequence[Size]) -> Table:
     for size in sizes:
         named = {
             "alone, p50": "p50_alone_ms",
-            "in flight, p50": "p50_ms",
             "front end": "front_end_ms",
             "engine": "engine_ms",
         }
