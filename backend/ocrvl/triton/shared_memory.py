@@ -39,4 +39,6 @@ def check_shared_memory(needed: int, folder: Path = _SHARED_MEMORY, region: Path
 @cache
 def _own_region() -> Path:
     arguments = Path("/proc/self/cmdline").read_bytes().split(b"\0")
-    return _SHARED_MEMORY / Path(os.fsdecode(b"".join(arguments[_REGION_ARGUMENT : _REGION_ARGUMENT + 1]))).name
+    name = Path(os.fsdecode(arguments[_REGION_ARGUMENT])).name if len(arguments) > _REGION_ARGUMENT else ""
+    # a process that is no stub, or one with a title, names none: then there is no such file
+    return _SHARED_MEMORY / (name or "no-region")

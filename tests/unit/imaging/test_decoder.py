@@ -140,8 +140,8 @@ def test_between_plain_images_the_caller_is_looked_at() -> None:
 
 def test_the_images_of_a_request_share_a_time(decoder: DecoderProcess) -> None:
     png = images.encode(images.plain())
-    packed = preprocessor(decoder, 0.2).preprocess([png, SLOW, png, png], [Task.OCR], Options(on_error="keep"))
+    packed = preprocessor(decoder, 0.01).preprocess([png, SLOW, png, png], [Task.OCR], Options(on_error="keep"))
     reasons = [error.partition(": ")[2] for error in packed.errors]
     assert reasons[0] == ""
     assert "to decode: save it again" in reasons[1]
-    assert all("those before it took the 0.2 s that a request may take" in reason for reason in reasons[2:])
+    assert all("those before it took the 0.01 s that a request may take" in reason for reason in reasons[2:])
