@@ -65,10 +65,11 @@ serve: install ## start a server and leave it running
 check: install lint unit ## what must hold before a commit: format, lint, types, unit tests
 
 unit: install
-	$(BIN)/pytest -q $(PARALLEL) tests/unit tests/contract
+	$(BIN)/pytest -q $(PARALLEL) --ignore=tests/integration
 
-test: install browser promtool lint ## everything that must hold
-	$(BIN)/pytest $(PARALLEL) --durations=30
+# Integration tests one after the other: engines beside each other on two cores overload Triton while it starts.
+test: browser promtool check ## everything that must hold
+	$(BIN)/pytest --durations=30 tests/integration
 
 coverage: install ## branches that unit tests and contracts cover, the least covered modules first
 	$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term tests/unit tests/contract

@@ -27,6 +27,10 @@ def wait_for_line(process: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Spawn]:
     """Starts a process with the command line of an instance's stub, as a child of this one."""
+    for child in psutil.Process().children():
+        # what other tests have left defunct
+        if child.status() == psutil.STATUS_ZOMBIE:
+            child.wait()
     started: list[subprocess.Popen[str]] = []
 
     def start(instance: str) -> subprocess.Popen[str]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pypdfium2
+from pypdfium2 import raw
 
 from ocrvl.files import is_pdf
 from ocrvl.models.document.glyphs import describe_undrawn
@@ -25,9 +26,6 @@ from ocrvl.models.document.images import ImageDocument
 from ocrvl.models.document.units import may_have_units, read_unit
 
 _POINTS_PER_INCH: Final = 72
-_WRONG_PASSWORD: Final = 4
-"""`FPDF_ERR_PASSWORD`."""
-
 MEMORY_BYTES: Final = 3 * 2**29
 """Of addresses: the program itself takes 90 MB, the largest page that is let in 280 MB, the largest file 270 MB and
 twice that while it arrives."""
@@ -39,14 +37,19 @@ class PdfFile:
     """An open PDF. Raises `ValueError` with the reason where it, or a page of it, cannot be read."""
 
     def __init__(self, data: bytes) -> None:
+        # A file without pages fails with the error of whatever failed before: that is one that no file in memory has.
+        raw.FPDF_LoadDocument(b"", None)
         try:
             self._file: Any = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
-            # PDFium says so of a file without pages as well
-            if getattr(error, "err_code", None) == _WRONG_PASSWORD:
-                wanted = "the PDF asks for a password: send it without one"
-                raise ValueError(wanted if b"/Encrypt" in data else "the PDF has no pages") from None
-            raise ValueError(f"the PDF is damaged: {error}") from None
+            match raw.FPDF_GetLastError():
+                case raw.FPDF_ERR_FILE:
+                    reason = "the PDF has no pages"
+                case raw.FPDF_ERR_PASSWORD:
+                    reason = "the PDF asks for a password: send it without one"
+                case _:
+                    reason = f"the PDF is damaged: {error}"
+            raise ValueError(reason) from None
         self.count = len(self._file)
         if not self.count:
             self.close()

@@ -7,6 +7,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,17 @@ def encrypted() -> bytes:
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(InvalidArgument, match=reason):
         open_pages(data, 144, LIMITS, DRAWERS)
+
+
+@pytest.mark.parametrize(
+    "before", [pdf((72, 72))[:200], encrypted(), pdf((72, 72))], ids=["damaged", "locked", "sound"]
+)
+def test_a_file_without_pages_is_told_as_such_whatever_was_opened_before(before: bytes) -> None:
+    with closing(Drawers()) as drawers:
+        with suppress(InvalidArgument):
+            open_pages(before, 144, LIMITS, drawers).close()
+        with pytest.raises(InvalidArgument, match="the PDF has no pages"):
+            open_pages(pdf(), 144, LIMITS, drawers)
 
 
 def test_a_damaged_page_of_a_tiff_fails_alone() -> None:
