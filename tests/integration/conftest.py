@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from ocrvl.launcher.server import TritonServer
-from perf.harness.server import start_server
+from perf.harness.server import server_options, start_server
 from training.nano.paint import Drawing
 from training.nano.world import World
 
@@ -22,7 +22,8 @@ def server_log() -> list[str]:
 @pytest.fixture(scope="session")
 def server(server_log: list[str]) -> Iterator[TritonServer]:
     """A Triton server with the embedded checkpoint; starting it takes tens of seconds, so all tests share it."""
-    with start_server(on_line=server_log.append) as running:
+    # streams that tests break off hold Triton up until its exit timeout
+    with start_server(server_options(exit_timeout=5), server_log.append) as running:
         yield running
 
 
