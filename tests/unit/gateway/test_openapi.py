@@ -13,7 +13,7 @@ from schemathesis.checks import CHECKS
 from tests.support.gateways import GatewayClient, ScriptedReader, make_app
 
 KEY = "a-key-of-some-length"
-EXAMPLES = 15
+EXAMPLES = 25
 """For each operation and each of its phases."""
 
 APP = make_app(ScriptedReader(), api_keys=[KEY])

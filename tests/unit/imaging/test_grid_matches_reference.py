@@ -31,7 +31,7 @@ def pixel_grid(limits: tuple[int, int]) -> PixelGrid:
 @example(width=65_500, height=65_500, limits=LIMITS[0])
 # halves, which Python rounds to even
 @example(width=42, height=70, limits=LIMITS[3])
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=4000, deadline=None)
 def test_resized_sizes_are_those_of_the_reference(width: int, height: int, limits: tuple[int, int]) -> None:
     grid = pixel_grid(limits)
     try:
