@@ -105,11 +105,11 @@ format: install ## apply the formatter and the linter's fixes
 LOCK = $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command "make lock" \
   --python-platform x86_64-manylinux_2_35 --overrides requirements/overrides.txt $(UPGRADE)
 lock: $(VENV)/.installed ## resolve pyproject.toml to requirements/*.lock.txt: every version, with hashes
-	$(LOCK) pyproject.toml --extra server --extra layout --extra triton --extra gateway --group cpu \
+	$(LOCK) pyproject.toml --extra server --extra layout --extra receipt --extra triton --extra gateway --extra receipts --group cpu \
 	  --excludes requirements/excludes.txt --python-version 3.11.5 -o requirements/cpu.lock.txt >/dev/null
 	$(LOCK) --group dev -c requirements/cpu.lock.txt --python-version 3.11.5 -o requirements/dev.lock.txt \
 	  $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/cpu.lock.txt) >/dev/null
-	$(LOCK) pyproject.toml --extra server --extra layout --extra gateway -c requirements/cpu.lock.txt \
+	$(LOCK) pyproject.toml --extra server --extra layout --extra receipt --extra gateway --extra receipts -c requirements/cpu.lock.txt \
 	  --excludes requirements/container.excludes.txt --python-version 3.12 -o requirements/container.lock.txt >/dev/null
 	$(LOCK) --group build -c requirements/dev.lock.txt --python-version 3.11.5 -o requirements/build.lock.txt >/dev/null
 	$(LOCK) --group supply --python-version 3.11.5 -o requirements/supply.lock.txt >/dev/null
