@@ -22,6 +22,8 @@ class Model(StrEnum):
     LAYOUT = "layout"
     DOCUMENT = "document"
     DOCUMENT_STREAM = "document_stream"
+    FIELDS = "fields"
+    RECEIPT = "receipt"
 
 
 class Tensor(StrEnum):
@@ -70,6 +72,10 @@ class Tensor(StrEnum):
     PAGES_TOTAL = "pages_total"
     DOCUMENT_MARKDOWN = "document_markdown"
     DOCX = "docx"
+    # in, `fields`: one element a word, in an image whose pixels or whose size are given; out, as `receipt`: `json`
+    WORDS = "words"
+    LINE = "line"
+    SIZE = "size"
     # `cancel`
     CANCEL_TOKEN = "cancel_token"  # noqa: S105 - a name
     CANCELLED = "cancelled"

@@ -32,7 +32,7 @@ def repository(
     ] = "data",
     interface: Annotated[
         list[str] | None,
-        typer.Option(metavar="unary|stream|document", help="What to serve; repeatable, all if not given."),
+        typer.Option(metavar="unary|stream|document|receipt", help="What to serve; repeatable, all if not given."),
     ] = None,
     max_num_seqs: Annotated[int, typer.Option(help="Images that one engine reads at a time.")] = 64,
     max_model_len: Annotated[

@@ -29,7 +29,7 @@ def serve(
     ] = None,
     interface: Annotated[
         list[str] | None,
-        typer.Option(metavar="unary|stream|document", help="What to serve; repeatable, all if not given."),
+        typer.Option(metavar="unary|stream|document|receipt", help="What to serve; repeatable, all if not given."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Port for HTTP; 0 chooses a free one.")] = 8000,

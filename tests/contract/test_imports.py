@@ -12,14 +12,14 @@ None of them imports perf, stress, training, tools or tests. Within ocrvl, each 
 
     repository
     launcher
-    models/{cancel, document, engine, layout, preprocess, stream}
+    models/{cancel, document, engine, fields, layout, preprocess, receipt, stream}
     what the models share
     triton
     control_channel, engine_settings, metrics
     messages, page_markdown, postprocess, prompts
     imaging, options, settings
     errors, files, markup, structured_output, vllm_plugin
-    address, checkpoint, local_keys, processes, restart, validation, wire
+    address, checkpoint, local_keys, processes, restart, schemas, validation, wire
 
 and within ocrvl_gateway:
 
@@ -77,14 +77,23 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "ocrvl": (
         ("repository",),
         ("launcher",),
-        ("models.cancel", "models.document", "models.engine", "models.layout", "models.preprocess", "models.stream"),
+        (
+            "models.cancel",
+            "models.document",
+            "models.engine",
+            "models.fields",
+            "models.layout",
+            "models.preprocess",
+            "models.receipt",
+            "models.stream",
+        ),
         ("models",),
         ("triton",),
         ("control_channel", "engine_settings", "metrics"),
         ("messages", "page_markdown", "postprocess", "prompts"),
         ("imaging", "options", "settings"),
         ("errors", "files", "markup", "structured_output", "vllm_plugin"),
-        ("address", "checkpoint", "local_keys", "processes", "restart", "validation", "wire"),
+        ("address", "checkpoint", "local_keys", "processes", "restart", "schemas", "validation", "wire"),
     ),
     "ocrvl_gateway": (
         ("serve",),

@@ -10,11 +10,12 @@ from ocrvl.wire import Model
 
 
 class Interface(StrEnum):
-    """`unary`: one response a request; `stream`: text as it is generated; `document`: whole files."""
+    """`unary`: one response; `stream`: text as it is generated; `document`: whole files; `receipt`: their fields."""
 
     UNARY = "unary"
     STREAM = "stream"
     DOCUMENT = "document"
+    RECEIPT = "receipt"
 
 
 _UNARY: Final = frozenset({Model.OCR, Model.PREPROCESS, Model.ENGINE, Model.CANCEL})
@@ -24,6 +25,7 @@ _MODELS: Final = {
     # streaming calls are calls to `ocr`, so it is needed as well
     Interface.STREAM: _UNARY | {Model.STREAM},
     Interface.DOCUMENT: _UNARY | {Model.LAYOUT, Model.DOCUMENT, Model.DOCUMENT_STREAM},
+    Interface.RECEIPT: _UNARY | {Model.FIELDS, Model.RECEIPT},
 }
 
 

@@ -18,7 +18,7 @@ from ocrvl_cli.terminal import Console
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--interface", "carrier-pigeon"], "expected one of unary, stream, document"),
+        (["--interface", "carrier-pigeon"], "expected one of unary, stream, document, receipt"),
         (["./repository"], "is none of Triton's arguments"),
         (["--max-failures", "0"], "--max-failures"),
         (["--allow", "everything"], "expected one of model-repository, shared-memory, trace, logging"),

@@ -330,6 +330,7 @@ def test_each_interface_has_its_models_and_all_need_those_of_unary() -> None:
     assert set(models_of([Interface.UNARY])) == unary
     assert set(models_of([Interface.STREAM])) == unary | {Model.STREAM}
     assert set(models_of([Interface.DOCUMENT])) == unary | {Model.LAYOUT, Model.DOCUMENT, Model.DOCUMENT_STREAM}
+    assert set(models_of([Interface.RECEIPT])) == unary | {Model.FIELDS, Model.RECEIPT}
     assert set(models_of(Interface)) == set(Model)
 
 
