@@ -26,7 +26,7 @@ from rich.console import Console
 from ocrvl.launcher.server import TritonServer
 from ocrvl_client import AsyncClient, Client, ProtocolName
 from perf.figures.data import Column, Figures, Table, Value
-from perf.figures.new import Json, Save, keep, new_figures, span
+from perf.figures.new import Output, Save, keep, new_figures, span
 from perf.harness.server import start_server
 from perf.images import SizeClass, draw_files
 from perf.load.analyzer import MeasurementFailed, find_perf_analyzer, measure
@@ -48,7 +48,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Measurements of each variant.")] = 5,
     images: Annotated[int, typer.Option(min=1, help="Images in a measurement of the client's.")] = 600,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Compare the SDK with perf_analyzer, and shared memory with sending."""
     binary = find_perf_analyzer(perf_analyzer)
@@ -69,7 +69,7 @@ def main(
                 variants[f"Client.read_many, {title}"] = with_client
                 variants[f"AsyncClient.read_many, {title}"] = partial(_async, with_client)
         figures = _compare(variants, rounds, in_flight)
-        keep("sdk", figures, _console, save_them=save, json_file=json_file)
+        keep("sdk", figures, _console, save_them=save, output=output)
         keep("shared-memory", _compare_memory(server, rounds), _console, save_them=save)
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ocrvl_client import Client
 from perf.figures.data import Column, Table
-from perf.figures.new import Json, Save, keep, new_figures
+from perf.figures.new import Output, Save, keep, new_figures
 from perf.harness.server import start_server
 from training.nano.world import World
 
@@ -40,7 +40,7 @@ def main(
     starts: Annotated[int, typer.Option(min=1, help="How often a server is started.")] = 5,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of each receipt.")] = 32,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Time the first requests after a start: medians over the starts, in milliseconds."""
     world = World(Random(0))
@@ -58,7 +58,7 @@ def main(
         ),
         tables={"latency": _TABLE},
     )
-    keep("cold-start", figures, Console(), save_them=save, json_file=json_file)
+    keep("cold-start", figures, Console(), save_them=save, output=output)
 
 
 def _time_requests(images: list[bytes], max_tokens: int) -> list[float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -92,6 +94,11 @@ def look_around(checkpoint: str, analyzer: Path, triton: str, server: str | None
 def describe_machine() -> str:
     """This machine's processor, cores and GPUs."""
     return _describe(_cpu_model(), len(os.sched_getaffinity(0)), list_gpus())
+
+
+def describe_command() -> str:
+    """The command line of this process."""
+    return shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def installed_versions() -> dict[str, str]:

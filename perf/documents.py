@@ -33,7 +33,7 @@ from perf.bench.report import percentile
 from perf.bench.systems import ENGINE
 from perf.bench.workload import NANO, Size
 from perf.figures.data import Column, Table, Value
-from perf.figures.new import Json, Save, keep, new_figures, span
+from perf.figures.new import Output, Save, keep, new_figures, span
 from perf.harness.documents import DPI, DrawnPage, Typesetter, write_pdf
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import classify
@@ -85,7 +85,7 @@ def main(
     long: Annotated[int, typer.Option(min=1, help="Pages of the longer one.")] = 300,
     others: Annotated[int, typer.Option(min=5, help="Requests of one page, alone and beside the longer one.")] = 20,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Measure how fast documents are, what they hold in memory, and what others wait beside a long one."""
     began = time.monotonic()
@@ -122,7 +122,7 @@ def main(
         measurements=records,
         tables=_TABLES,
     )
-    keep("documents", figures, _console, save_them=save, json_file=json_file)
+    keep("documents", figures, _console, save_them=save, output=output)
     _console.print(f"{time.monotonic() - began:.0f} s in all")
 
 

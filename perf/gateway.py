@@ -24,7 +24,7 @@ from perf.bench.open import Images, chat_bodies, open_ours, open_vllm
 from perf.bench.systems import HttpSystem, ServerSystem, System, TritonSystem
 from perf.bench.workload import NANO, THIN, Benchmark, Size, SystemName, draw_images
 from perf.figures.data import Column, Figures, Table, Value
-from perf.figures.new import Json, Save, keep, new_figures, span
+from perf.figures.new import Output, Save, keep, new_figures, span
 from perf.harness.http_server import run_http_server
 from perf.harness.vllm_server import SERVED_NAME
 
@@ -49,14 +49,14 @@ def main(
     in_flight: Annotated[int, typer.Option(min=1, help="Lines in a measurement with 32 in flight.")] = 96,
     alone: Annotated[int, typer.Option(min=1, help="Lines in a measurement with one in flight.")] = 12,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Measure what the gateway costs beside the SDK on the same server, and beside vLLM's own server."""
     if unknown := [name for name in benchmark if name not in _BENCHMARKS]:
         raise typer.BadParameter(f"expected {' or '.join(_BENCHMARKS)}, found {unknown[0]!r}", param_hint="--benchmark")
     images = draw_images()
     records = [record for name in benchmark for record in _run(_BENCHMARKS[name], images, rounds, in_flight, alone)]
-    keep("gateway", _to_figures(records, rounds), _console, save_them=save, json_file=json_file)
+    keep("gateway", _to_figures(records, rounds), _console, save_them=save, output=output)
 
 
 class _Sdk(ServerSystem):

@@ -28,7 +28,7 @@ from ocrvl.checkpoint import NANO
 from ocrvl.wire import Model
 from perf.conditions import list_gpus
 from perf.figures.data import Column, Figures, Table
-from perf.figures.new import Json, Save, keep, new_figures
+from perf.figures.new import Output, Save, keep, new_figures
 from perf.harness.loops import closed_loop
 from perf.harness.server import start_server
 from perf.harness.tensors import encode_inputs, image_tensors
@@ -53,10 +53,10 @@ class Point:
 
 
 def main(
-    output: Annotated[Path, typer.Argument(help="The SVG to draw.")],
+    drawing: Annotated[Path, typer.Argument(help="The SVG to draw.")],
     rounds: Annotated[int, typer.Option(min=1, help="Measurements of each point; their medians are drawn.")] = 7,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Measure how cost grows, with the embedded checkpoint on this machine, and draw it."""
     series = {
@@ -66,9 +66,9 @@ def main(
     }
     with start_server() as server:
         seconds = {name: asyncio.run(_measure(server.grpc_url, points, rounds)) for name, points in series.items()}
-    keep("growth", _to_figures(series, seconds, rounds), Console(), save_them=save, json_file=json_file)
+    keep("growth", _to_figures(series, seconds, rounds), Console(), save_them=save, output=output)
     where = ", ".join([f"{os.cpu_count()} CPU cores", *(list_gpus() or ("no GPU",))])
-    _draw(output, series, seconds, f"{NANO} checkpoint, {where}, {datetime.now(UTC):%Y-%m-%d}")
+    _draw(drawing, series, seconds, f"{NANO} checkpoint, {where}, {datetime.now(UTC):%Y-%m-%d}")
 
 
 def _square(side: int) -> list[Any]:
@@ -129,7 +129,7 @@ def _to_figures(series: dict[str, list[Point]], seconds: dict[str, list[float]],
     )
 
 
-def _draw(output: Path, series: dict[str, list[Point]], seconds: dict[str, list[float]], caption: str) -> None:
+def _draw(drawing: Path, series: dict[str, list[Point]], seconds: dict[str, list[float]], caption: str) -> None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3), layout="constrained")
         for axes, (name, points) in zip(figure.subplots(1, len(series)), series.items(), strict=True):
@@ -141,7 +141,7 @@ def _draw(output: Path, series: dict[str, list[Point]], seconds: dict[str, list[
             axes.plot([point.x for point in points], values, marker="o")
             axes.set(xlabel=name, ylabel="images a second" if together else "ms a request", ylim=(0, None))
         figure.supxlabel(caption, x=0.99, ha="right", fontsize=7, color="dimgray")
-        figure.savefig(output, metadata={"Date": None})
+        figure.savefig(drawing, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from ocrvl.wire import Model, Tensor
 from perf.bare import install_bare_model
 from perf.compare import measure_pairs
 from perf.figures.data import Column, Table, Value
-from perf.figures.new import Json, Save, keep, new_figures, summarize
+from perf.figures.new import Output, Save, keep, new_figures, summarize
 from perf.harness.loops import closed_loop, infer_stream
 from perf.harness.server import server_options, start_server
 from perf.harness.tensors import encode_inputs, image_tensors
@@ -75,7 +75,7 @@ def main(
     in_flight: Annotated[int, typer.Option(help="Requests in flight.")] = 64,
     only: Annotated[Comparison | None, typer.Option(help="One of the two comparisons.")] = None,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Compare the engine's model with a bare one, and streams with unary requests."""
     images = [World(Random(number)).line().png() for number in range(64)]
@@ -96,7 +96,7 @@ def main(
         measurements=records,
         tables={"ratios": Table(rows=("comparison",), columns=_COLUMNS)},
     )
-    keep("overhead", figures, Console(), save_them=save, json_file=json_file)
+    keep("overhead", figures, Console(), save_them=save, output=output)
 
 
 def _record(comparison: Comparison, measured: Sequence[tuple[float, float]]) -> dict[str, Value]:

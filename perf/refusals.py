@@ -21,7 +21,7 @@ from tritonclient.utils import InferenceServerException
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
 from perf.figures.data import Column, Table
-from perf.figures.new import Json, Save, keep, new_figures
+from perf.figures.new import Output, Save, keep, new_figures
 from perf.harness.loops import closed_loop
 from perf.harness.server import start_server
 from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
@@ -45,7 +45,7 @@ def main(
     accepted: Annotated[int, typer.Option(help="Requests that are read.")] = 300,
     refused: Annotated[int, typer.Option(help="Requests that are refused.")] = 3000,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Measure processor seconds a request, of `tritonserver` and everything it started."""
     images = [World(Random(number)).line().png() for number in range(64)]
@@ -65,7 +65,7 @@ def main(
         ),
         tables={"cpu-ms": _TABLE},
     )
-    keep("refusals", figures, Console(), save_them=save, json_file=json_file)
+    keep("refusals", figures, Console(), save_them=save, output=output)
 
 
 async def _measure(

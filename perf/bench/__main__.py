@@ -25,7 +25,7 @@ from perf.bench.open import OPEN, Images
 from perf.bench.report import BESIDE
 from perf.bench.systems import System
 from perf.bench.workload import NANO, THIN, TOKENS, Benchmark, Size, SystemName, draw_images
-from perf.figures.new import Json, Save, keep
+from perf.figures.new import Output, Save, keep
 
 _BENCHMARKS: Final = {benchmark.name: benchmark for benchmark in (NANO, THIN, TOKENS)}
 _USUAL: Final = [NANO.name, THIN.name]
@@ -44,11 +44,13 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved measurements of each.")] = 10,
     samples: Annotated[Path | None, typer.Option(help="A JSON file for the single measurements.")] = None,
     save: Save = False,
-    json_file: Json = None,
+    output: Output = None,
 ) -> None:
     """Compare systems that serve the same model, on the same images with the same engine settings."""
     if unknown := [name for name in benchmark if name not in _BENCHMARKS]:
         raise typer.BadParameter(f"expected {', '.join(_BENCHMARKS)}, found {unknown[0]!r}", param_hint="--benchmark")
+    if output and len(benchmark) > 1:
+        raise typer.BadParameter("expected one --benchmark: a file is of one", param_hint="--output")
     results = {}
     images = draw_images()
     for name in benchmark:
@@ -61,7 +63,7 @@ def main(
             report.to_figures(chosen, taken, peaks, rounds),
             _console,
             save_them=save,
-            json_file=json_file,
+            output=output,
         )
         if beside:
             keep("one-at-a-time", report.compare_latencies(beside, rounds), _console, save_them=save)

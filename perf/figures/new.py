@@ -1,10 +1,8 @@
-"""Figures of a run that has just ended: printed, and kept with `--save` or `--json`."""
+"""Figures of a run that has just ended: printed, and kept with `--save` or `--output`."""
 
 from __future__ import annotations
 
-import shlex
 import statistics
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +13,14 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from perf.compare import Ratio
-from perf.conditions import describe_machine, installed_versions
+from perf.conditions import describe_command, describe_machine, installed_versions
 from perf.figures.data import Figures, Interval, Table, Value, save
 from perf.figures.table import render
 
 Save: TypeAlias = Annotated[bool, typer.Option("--save", help="Keep the figures in perf/figures.")]
-Json: TypeAlias = Annotated[Path | None, typer.Option("--json", help="A JSON file for the figures.")]
+Output: TypeAlias = Annotated[
+    Path | None, typer.Option("--output", help="A file for the figures, in the format of perf/figures.")
+]
 
 
 def new_figures(
@@ -37,7 +37,7 @@ def new_figures(
         date=datetime.now(UTC).date(),
         machine=describe_machine(),
         versions=installed_versions(),
-        command=f"python -m perf {shlex.join(sys.argv[1:])}",
+        command=describe_command(),
         rounds=rounds,
         conditions=conditions,
         measurements=tuple(map(round_values, measurements)),
@@ -45,14 +45,14 @@ def new_figures(
     )
 
 
-def keep(name: str, figures: Figures, console: Console, *, save_them: bool, json_file: Path | None = None) -> None:
+def keep(name: str, figures: Figures, console: Console, *, save_them: bool = False, output: Path | None = None) -> None:
     """Print the tables of the figures; write them to `perf/figures/NAME.json`, and to a file, where wanted."""
     for table in figures.tables.values():
         console.print(Markdown(render(figures, table, f"{name}.json")))
     if save_them:
         console.print(f"written to {save(name, figures)}")
-    if json_file:
-        console.print(f"written to {save(json_file.stem, figures, json_file.parent)}")
+    if output:
+        console.print(f"written to {save(output.stem, figures, output.parent)}")
 
 
 def summarize(values: Sequence[float]) -> Interval | float:

@@ -1,19 +1,17 @@
 """The vision encoder alone: one by one, all images in one pass, and that in graphs, on the device that vLLM finds.
 
-Prints milliseconds a call for several size classes and numbers of images, how far the results differ, and the share
-of the device's measured matrix rate that the packed encoder reaches. Where there are graphs, images of random sizes
+Milliseconds a call for several size classes and numbers of images, how far the results differ, and the share of the
+device's measured matrix rate that the packed encoder reaches. Where there are graphs, images of random sizes
 are held against a pass without them as well.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,14 +19,15 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ocrvl import vllm_plugin as plugin
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.vllm_plugin.encoder_graphs import capture_graph
 from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+from perf.figures.new import Output, keep
 from perf.gpu.arithmetic import Shape, encoder_flops
+from perf.gpu.encoder_figures import Result, to_figures
 from perf.gpu.roofline import measure_matrix_rate
 from perf.gpu.sizes import SIZES
 from perf.gpu.stand_in import write_stand_in
@@ -36,33 +35,11 @@ from perf.gpu.stand_in import write_stand_in
 _SIZES: Final = ("line", "receipt", "page")
 
 
-@dataclass(frozen=True)
-class Result:
-    """Medians of seconds for all the images; `graphs` is None where there are none, or none so large.
-
-    `difference` is relative to the largest value.
-    """
-
-    size: str
-    images: int
-    patches: int
-    one_by_one: float
-    packed: float
-    graphs: float | None
-    difference: float
-    flops: int
-
-    @property
-    def best(self) -> float:
-        """What the engine does."""
-        return self.graphs or self.packed
-
-
 def main(
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint; a stand-in of real size if not given.")] = None,
     counts: Annotated[str, typer.Option(help="Numbers of images.")] = "1,4,16",
     repeat: Annotated[int, typer.Option(help="Measurements of each.")] = 10,
-    output: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
+    output: Output = None,
 ) -> None:
     """Compare the packed encoder with vLLM's own."""
     from vllm.distributed import cleanup_dist_env_and_memory
@@ -83,36 +60,8 @@ def main(
         random_difference = _compare_random(model, grid) if has_graphs else None
         # left to the interpreter's end, NCCL waits for ever
         cleanup_dist_env_and_memory()
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    table = Table(
-        "size",
-        "images",
-        "patches",
-        "one by one, ms",
-        "packed, ms",
-        "in graphs, ms",
-        "ratio",
-        "differ by",
-        "of the peak",
-    )
-    for result in results:
-        table.add_row(
-            result.size,
-            str(result.images),
-            str(result.patches),
-            f"{1000 * result.one_by_one:.2f}",
-            f"{1000 * result.packed:.2f}",
-            f"{1000 * result.graphs:.2f}" if result.graphs else "",
-            f"{result.one_by_one / result.best:.2f}",
-            f"{result.difference:.1e}",
-            f"{result.flops / result.best / peak:.0%}",
-        )
-    table.title = f"{name}, {model.visual.dtype}, {peak / 1e12:.0f} TFLOP/s in a large matrix product"
-    Console(width=120).print(table)
-    if random_difference is not None:
-        print(f"images of random sizes, in graphs and not, differ by {random_difference:.1e} at most")
-    if output:
-        output.write_text(json.dumps({"device": name, "peak": peak, "results": [asdict(one) for one in results]}))
+    figures = to_figures(results, peak, str(model.visual.dtype), random_difference, repeat)
+    keep("encoder", figures, Console(width=140), output=output)
 
 
 def load_model(checkpoint: Path, load_format: str, rendezvous: Path) -> Any:
@@ -169,9 +118,9 @@ def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, r
     if graphs and graphs.find([rows * columns] * count):
         calls.append(in_graphs)
     seconds = [[_time(call, device) for call in calls] for _ in range(repeat)]
-    stock, own, *rest = (statistics.median(side) for side in zip(*seconds, strict=True))
+    stock, own, *rest = zip(*seconds, strict=True)
     flops = count * encoder_flops(shape, rows * columns)
-    return Result(size, count, rows * columns, stock, own, rest[0] if rest else None, difference, flops)
+    return Result(size, count, rows * columns, stock, own, rest[0] if rest else (), difference, flops)
 
 
 def _compare_random(model: Any, grid: PixelGrid, calls: int = 60) -> float:

@@ -2,19 +2,18 @@
 
 `kill` ends the engine's process with SIGKILL while requests are in flight and times how long it takes until a request
 that was sent afterwards is answered. The other cases start servers that cannot start, and note the message that an
-operator gets. A line of JSON is written for each case.
+operator gets.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +22,12 @@ from typing import Annotated, Any, Final
 
 import psutil
 import typer
+from rich.console import Console
 
 from ocrvl.launcher.server import ServerFailed
+from perf.figures.data import Value
+from perf.figures.new import Output, keep
+from perf.gpu.fault_figures import to_figures
 from perf.gpu.load import RunningSystem, Send
 from perf.gpu.sizes import IMAGES, SIZES, draw_images
 from perf.gpu.systems import open_system, prepare_server
@@ -35,6 +38,7 @@ from perf.harness.server import start_server
 _BEFORE_SECONDS: Final = 5.0
 _GIVE_UP_SECONDS: Final = 240.0
 _OTHERS_GIB: Final = 16
+_ERRORS_SHOWN: Final = 5
 _PUBLISHED_SECONDS: Final = 3.0
 """After which what an engine had read before it was killed stands in the server's metrics."""
 
@@ -58,24 +62,25 @@ _TINY_CASES: Final = (Case("cache larger than memory", {}, environment={"VLLM_CP
 
 
 def main(
-    output: Annotated[Path, typer.Argument(help="A file for lines of JSON, added to.")],
     cases: Annotated[str, typer.Option(help="kill, start.")] = "kill,start",
     in_flight: Annotated[int, typer.Option(help="Requests in flight while the engine is killed.")] = 32,
     gpus: Annotated[int, typer.Option(help="GPUs; `kill` ends one engine of theirs.")] = 1,
     engines: Annotated[int, typer.Option(help="Engines on each of them.")] = 1,
     tiny: Annotated[bool, typer.Option(help="A tiny model, to try the script on a CPU.")] = False,
+    output: Output = None,
 ) -> None:
     """Cause faults, one after the other."""
-    faults: list[Callable[[], dict[str, Any]]] = []
+    faults: list[Callable[[], dict[str, Value]]] = []
     if "kill" in cases.split(","):
         faults.append(lambda: asyncio.run(_kill(in_flight, gpus, engines, tiny=tiny)))
     if "start" in cases.split(","):
         faults += [partial(_start, case, tiny=tiny) for case in (_TINY_CASES if tiny else _CASES)]
+    console, records = Console(width=140), []
     for fault in faults:
-        result = fault()
-        print(json.dumps(result, indent=1), flush=True)
-        with output.open("a") as file:
-            file.write(json.dumps(result) + "\n")
+        records.append(fault())
+        # at once, since the next one may hang
+        console.print(records[-1], markup=False)
+    keep("faults", to_figures(records), console, output=output)
 
 
 @dataclass
@@ -92,7 +97,7 @@ class _Outcomes:
             await self.changed.wait_for(lambda: _answered_after(self, since))
 
 
-async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> dict[str, Any]:
+async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> dict[str, Value]:
     outcomes, done = _Outcomes(), asyncio.Event()
     variant = Variant(System.SERVED, {"gpus": gpus, "engines": engines_each})
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, GpuWatch() as watch:
@@ -122,24 +127,26 @@ async def _kill(in_flight: int, gpus: int, engines_each: int, *, tiny: bool) -> 
     memory = {
         "before": watch.between(killed - _BEFORE_SECONDS, killed, gpus),
         # before the next engine's process has come as far as the GPU
-        "after the kill": watch.between(killed + 1, killed + 3, gpus),
-        "at the end": watch.between(ended - 2, ended, gpus),
+        "after": watch.between(killed + 1, killed + 3, gpus),
+        "at_the_end": watch.between(ended - 2, ended, gpus),
     }
     return {
-        "case": "kill",
-        "engines": len(engines),
-        "answers_again_after_seconds": min(_answered_after(outcomes, killed), default=None),
-        "all_engines_read_again_after_seconds": back,
-        "in_flight_at_the_kill_failed": len(lost),
-        "last_of_them_told_after_seconds": max(lost, default=None),
-        "errors": Counter(error for *_, error in outcomes.failed).most_common(5),
-        "answered_a_second": {
-            "before": _rate(outcomes, killed - _BEFORE_SECONDS, killed),
-            "until all engines read again": _rate(outcomes, killed, killed + back) if back else None,
-            "after": _rate(outcomes, killed + back, killed + back + _BEFORE_SECONDS) if back else None,
-        },
-        "gpu_mib_a_gpu": {when: use.memory_mib if use else None for when, use in memory.items()},
+        "engines": f"one of {len(engines)}",
+        "in_flight": in_flight,
+        "failed": len(lost),
+        "told_within_seconds": max(lost, default=None),
+        "answers_after_seconds": min(_answered_after(outcomes, killed), default=None),
+        "read_again_seconds": back,
+        "before_per_second": _rate(outcomes, killed - _BEFORE_SECONDS, killed),
+        "meanwhile_per_second": _rate(outcomes, killed, killed + back) if back else None,
+        "after_per_second": _rate(outcomes, killed + back, killed + back + _BEFORE_SECONDS) if back else None,
+        **{f"gpu_mib_{when}": use.memory_mib if use else None for when, use in memory.items()},
+        "errors": _count(error for *_, error in outcomes.failed),
     }
+
+
+def _count(errors: Iterable[str]) -> str:
+    return "; ".join(f"{count} times {error}" for error, count in Counter(errors).most_common(_ERRORS_SHOWN))
 
 
 async def _wait_until_all_read(system: RunningSystem) -> None:
@@ -176,7 +183,7 @@ async def _send_on(send: Send, number: int, outcomes: _Outcomes, done: asyncio.E
                 outcomes.changed.notify_all()
 
 
-def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
+def _start(case: Case, *, tiny: bool) -> dict[str, Value]:
     began = time.monotonic()
     holding = _held_memory(case.others_gib) if case.others_gib else nullcontext()
     with tempfile.TemporaryDirectory(prefix="ocrvl-faults-") as name, holding:
@@ -189,7 +196,7 @@ def _start(case: Case, *, tiny: bool) -> dict[str, Any]:
                 pass
         except ServerFailed as error:
             message = str(error)
-    return {"case": case.name, "seconds": time.monotonic() - began, "message": message.splitlines()}
+    return {"case": case.name, "seconds": time.monotonic() - began, "message": " ".join(message.split())}
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
+from perf.conditions import describe_command
 from perf.gpu.load import Load, parse_load
 from perf.gpu.usage import GpuWatch, gpu_memory_by_role, processor_seconds
 from perf.gpu.variants import System, Variant, parse_variant, write_settings, write_weights
@@ -166,7 +166,7 @@ def _describe_machine() -> dict[str, Any]:
     device = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "command": f"python -m perf.gpu.pairs {shlex.join(sys.argv[1:])}",
+        "command": describe_command(),
         "device": device,
         "cores": psutil.cpu_count(),
         "python": platform.python_version(),

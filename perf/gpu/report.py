@@ -19,18 +19,18 @@ Record = dict[str, Any]
 
 def main(
     files: Annotated[list[Path], typer.Argument(help="results.jsonl of one run or several.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="A JSON file for the figures.")] = None,
+    output: Annotated[Path | None, typer.Option(help="A file for the figures, as in perf/figures.")] = None,
     question: Annotated[str, typer.Option(help="The question that the figures answer.")] = "How do they compare?",
 ) -> None:
     """Print tables of what pairs has measured, and write it as figures."""
     records = [record for run, file in enumerate(files) for record in read_run(file, run)]
     print(render(records))
-    if json_file:
+    if output:
         # here, since machines that measure have few packages
         from perf.figures.data import save
         from perf.gpu.figures import to_figures
 
-        save(json_file.stem, to_figures(records, question), json_file.parent)
+        save(output.stem, to_figures(records, question), output.parent)
 
 
 def read_run(file: Path, run: int = 0) -> list[Record]:

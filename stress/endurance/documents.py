@@ -12,30 +12,43 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ocrvl_client import Client, Page
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import Output, keep, new_figures
 from perf.harness.server import start_server
 
 _PACKAGES: Final = ("debian-policy", "developers-reference", "maint-guide", "debian-faq")
 _SCAN: Final = "skimage/data/page.png"
+_TABLE: Final = Table(
+    rows=("document",),
+    columns=(
+        Column(title="document", value="document"),
+        Column(title="pages", value="pages"),
+        Column(title="of", value="of"),
+        Column(title="blocks", value="blocks"),
+        Column(title="failed", value="failed"),
+        Column(title="pages a second", value="pages_per_second", format=".2f"),
+        Column(title="memory at most", value="peak_mib", format=".0f", unit=" MiB"),
+    ),
+)
 
 
 def main(
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of a block, at most.")] = 8,
     most: Annotated[int, typer.Option(min=1, help="Pages of each document.")] = 60,
+    output: Output = None,
 ) -> None:
     """Fetch the documents, read them and print what became of them."""
     console = Console(highlight=False)
-    table = Table("document", "pages", "blocks", "failed", "pages/s", "all processes, at most")
-    failed = 0
+    records = []
     with tempfile.TemporaryDirectory(prefix="ocrvl-real-") as name:
         files = [*_manuals(Path(name)), *_scan(Path(name))]
         with start_server() as server:
@@ -43,14 +56,23 @@ def main(
             with Client(server.grpc_url, timeout=3600) as client:
                 for file in files:
                     console.print(f"reading {file.name}, {file.stat().st_size / 1e6:.1f} MB")
-                    row, bad = _read(client, root, file, tokens, most)
-                    table.add_row(*row)
-                    failed += bad
-    console.print(table)
-    raise typer.Exit(1 if failed else 0)
+                    records.append(_read(client, root, file, tokens, most))
+    keep("documents", to_figures(records, tokens), console, output=output)
+    raise typer.Exit(1 if any(record["failed"] or not record["pages"] for record in records) else 0)
 
 
-def _read(client: Client, root: psutil.Process, file: Path, tokens: int, most: int) -> tuple[list[str], int]:
+def to_figures(records: Sequence[Mapping[str, Value]], tokens: int) -> Figures:
+    """A record for each document."""
+    return new_figures(
+        question="How are documents read that others have made?",
+        rounds=1,
+        conditions=f"{tokens} tokens of a block at most; memory is of all processes of the server together.",
+        measurements=records,
+        tables={"documents": _TABLE},
+    )
+
+
+def _read(client: Client, root: psutil.Process, file: Path, tokens: int, most: int) -> dict[str, Value]:
     began, peak, pages = time.perf_counter(), 0, []
     stream = client.document_stream(file, max_new_tokens=tokens)
     for part in stream:
@@ -63,10 +85,15 @@ def _read(client: Client, root: psutil.Process, file: Path, tokens: int, most: i
     stream.close()
     seconds = time.perf_counter() - began
     blocks = [block for page in pages for block in page.content.get("parsing_res_list", [])]
-    bad = sum(bool(page.error) for page in pages) + sum("error" in block for block in blocks)
-    total = pages[-1].total if pages else 0
-    row = [file.name, f"{len(pages)} of {total}", str(len(blocks)), str(bad), f"{len(pages) / seconds:.2f}"]
-    return [*row, f"{peak / 2**20:.0f} MB"], bad + (not pages)
+    return {
+        "document": file.name,
+        "pages": len(pages),
+        "of": pages[-1].total if pages else 0,
+        "blocks": len(blocks),
+        "failed": sum(bool(page.error) for page in pages) + sum("error" in block for block in blocks),
+        "pages_per_second": len(pages) / seconds,
+        "peak_mib": peak / 2**20,
+    }
 
 
 def _memory(root: psutil.Process) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 
 from ocrvl.launcher.interfaces import Interface
+from perf.figures.new import Output, keep
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import ServeProcess
 from stress.endurance.chaos import Chaos, NoRecovery, Schedule
@@ -42,7 +42,7 @@ def main(
     baseline: Annotated[float, typer.Option(min=0.1, help="Minutes without faults before, to compare with.")] = 2.0,
     in_flight: Annotated[int, typer.Option(min=10, help="Requests in flight, of all clients together.")] = 20,
     seed: Annotated[int, typer.Option(help="Of images, load and kills.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
+    output: Output = None,
 ) -> None:
     """Start `ocrvl serve`, put it under load, kill processes at random, and hold every request against its outcome.
 
@@ -57,9 +57,11 @@ def main(
     except RuntimeError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
-    found.show(console)
-    if report:
-        report.write_text(json.dumps(found.as_json(), indent=2), "utf-8")
+    keep("faults", found.to_figures(), console, output=output)
+    for name in found.run.left:
+        console.print(f"left behind: {name}", style="yellow", markup=False)
+    for failure in found.failures():
+        console.print(f"does not hold: {failure}", style="red", markup=False)
     if found.failures():
         console.print(f"logs and journals are in {folder}")
         raise typer.Exit(1)

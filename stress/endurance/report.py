@@ -1,16 +1,14 @@
-"""What `python -m stress faults` found: figures for a machine, tables for a person."""
+"""What `python -m stress faults` found, evaluated and as figures."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import new_figures, span
 from stress.endurance.callers import CallerKind
 from stress.endurance.reconcile import UNACCEPTABLE, Request, Verdict, count_reasons, count_verdicts
 from stress.endurance.recovery import Kill, Kind, Recovery, Window, find_recoveries, rate_outside, seconds_outside
@@ -18,7 +16,42 @@ from stress.endurance.recovery import Kill, Kind, Recovery, Window, find_recover
 TARGET_RATIO: Final = 0.9
 """Of the goodput without faults, outside recoveries: what one image costs must not depend on what died before."""
 
-_REASONS_SHOWN = 25
+TABLES: Final = {
+    "kills": Table(
+        rows=("killed",),
+        columns=(
+            Column(title="killed", value="killed"),
+            Column(title="times", value="times"),
+            Column(title="recovery", value="recovery_seconds", format=".1f", unit=" s"),
+            Column(title="what", value="what"),
+        ),
+    ),
+    "requests": Table(
+        rows=("caller",),
+        columns=(
+            Column(title="caller", value="caller"),
+            Column(title="sent", value="sent", format=","),
+            *(Column(title=verdict, value=verdict, format=",") for verdict in Verdict),
+        ),
+    ),
+    "goodput": Table(
+        rows=("goodput",),
+        columns=(
+            Column(title="goodput", value="goodput"),
+            Column(title="right answers a second", value="answers_per_second", format=".2f"),
+            Column(title="measured for", value="seconds", format=".0f", unit=" s"),
+            Column(title=f"of it, at least {TARGET_RATIO}", value="of_baseline", format=".2f"),
+        ),
+    ),
+    "reasons": Table(
+        rows=("verdict", "reason"),
+        columns=(
+            Column(title="request", value="verdict"),
+            Column(title="times", value="count"),
+            Column(title="what the caller was told", value="reason"),
+        ),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -81,69 +114,53 @@ class Report:
         wanted = self.run.least_kills
         return found + [f"{self.kills[kind]} kills of kind {kind}" for kind in Kind if self.kills[kind] < wanted]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_figures(self) -> Figures:
         """All figures; times of kills count from the beginning of the faults."""
-        start = self.run.faulty[0]
-        return {
-            "failures": self.failures(),
-            "kills": dict(self.kills),
-            "verdicts": {caller: dict(counts) for caller, counts in self.verdicts.items()},
-            "recovery_seconds": {kind: _spread(self._recovery_seconds(kind)) for kind in Kind},
-            "goodput": {**asdict(self.goodput), "ratio": self.goodput.ratio},
-            "seconds": {"baseline": self.run.baseline[1] - self.run.baseline[0], "faulty": self.run.faulty[1] - start},
-            "reasons": [
-                {"verdict": verdict, "reason": reason, "count": count}
-                for (verdict, reason), count in count_reasons(self.run.requests).most_common()
+        return new_figures(
+            question="What becomes of requests when processes are killed at random under load?",
+            rounds=1,
+            conditions=f"Kills by SIGKILL. {'; '.join(self.failures()) or 'Everything holds'}.",
+            measurements=[
+                *map(self._kind_record, Kind),
+                *self._request_records(),
+                *self._goodput_records(),
+                *self._reason_records(),
+                *(_kill_record(recovery, self.run.faulty[0]) for recovery in self.recoveries),
+                {"outcome": "starts of Triton that no killed stub explains", "count": self.run.restarts},
+                {"outcome": "left behind", "count": len(self.run.left)},
             ],
-            "every_kill": [_kill_figures(recovery, start) for recovery in self.recoveries],
-            "unexplained_restarts": self.run.restarts,
-            "left_behind": list(self.run.left),
+            tables=TABLES,
+        )
+
+    def _kind_record(self, kind: Kind) -> dict[str, Value]:
+        seconds = [one.seconds for one in self.recoveries if one.kill.kind is kind and one.seconds is not None]
+        names = Counter(_model_of(kill) for kill in self.run.kills if kill.kind is kind)
+        what = ", ".join(f"{name} {count}" for name, count in sorted(names.items()))
+        return {
+            "killed": str(kind),
+            "times": self.kills[kind],
+            "recovery_seconds": span(seconds) if seconds else None,
+            "what": "in mid-request" if kind is Kind.CLIENT else what,
         }
 
-    def show(self, console: Console) -> None:
-        """Print the tables."""
-        console.print(self._kill_table(), self._request_table(), self._reason_table(), self._figure_table())
-        for name in self.run.left:
-            console.print(f"left behind: {name}", style="yellow", markup=False)
-        for failure in self.failures():
-            console.print(f"does not hold: {failure}", style="red", markup=False)
+    def _request_records(self) -> Iterator[dict[str, Value]]:
+        callers: dict[str, Counter[Verdict]] = {caller: self.verdicts.get(caller, Counter()) for caller in CallerKind}
+        for caller, counts in (callers | {"all": self.total}).items():
+            yield {"caller": str(caller), "sent": counts.total(), **{str(one): counts[one] for one in Verdict}}
 
-    def _recovery_seconds(self, kind: Kind) -> list[float]:
-        return [one.seconds for one in self.recoveries if one.kill.kind is kind and one.seconds is not None]
+    def _goodput_records(self) -> Iterator[dict[str, Value]]:
+        goodput, (began, ended) = self.goodput, self.run.baseline
+        yield {"goodput": "without faults", "answers_per_second": goodput.baseline, "seconds": ended - began}
+        yield {
+            "goodput": "with faults, outside recoveries",
+            "answers_per_second": goodput.outside,
+            "seconds": goodput.seconds_outside,
+            "of_baseline": goodput.ratio,
+        }
 
-    def _kill_table(self) -> Table:
-        table = Table("killed", "times", "recovery, median", "recovery, worst", "what", title="kills by SIGKILL")
-        for kind in Kind:
-            seconds = self._recovery_seconds(kind)
-            names = Counter(_model_of(kill) for kill in self.run.kills if kill.kind is kind)
-            what = ", ".join(f"{name} {count}" for name, count in sorted(names.items()))
-            times = (f"{median(seconds):.2f} s", f"{max(seconds):.2f} s") if seconds else ("", "")
-            table.add_row(kind, str(self.kills[kind]), *times, "in mid-request" if kind is Kind.CLIENT else what)
-        return table
-
-    def _request_table(self) -> Table:
-        table = Table("caller", "sent", *Verdict, title="requests")
-        for caller in CallerKind:
-            counts = self.verdicts.get(caller, Counter[Verdict]())
-            table.add_row(caller, str(counts.total()), *(str(counts[verdict]) for verdict in Verdict))
-        table.add_section()
-        table.add_row("all", str(self.total.total()), *(str(self.total[verdict]) for verdict in Verdict))
-        return table
-
-    def _reason_table(self) -> Table:
-        table = Table("", "times", "what the caller was told", title="refusals and failures")
-        for (verdict, reason), count in count_reasons(self.run.requests).most_common(_REASONS_SHOWN):
-            table.add_row(verdict, str(count), reason[:200])
-        return table
-
-    def _figure_table(self) -> Table:
-        goodput, table = self.goodput, Table("goodput", "answers a second", "measured for", title="goodput")
-        table.add_row(
-            "without faults", f"{goodput.baseline:.2f}", f"{self.run.baseline[1] - self.run.baseline[0]:.0f} s"
-        )
-        table.add_row("with faults, outside recoveries", f"{goodput.outside:.2f}", f"{goodput.seconds_outside:.0f} s")
-        table.add_row("ratio", f"{goodput.ratio:.3f}", f"target {TARGET_RATIO}")
-        return table
+    def _reason_records(self) -> Iterator[dict[str, Value]]:
+        for (verdict, reason), count in count_reasons(self.run.requests).most_common():
+            yield {"verdict": str(verdict), "reason": reason, "count": count}
 
 
 def _count_kills(run: Run) -> Counter[Kind]:
@@ -157,17 +174,13 @@ def _model_of(kill: Kill) -> str:
     return kill.what.rstrip("0123456789_") if kill.kind is Kind.STUB else kill.what
 
 
-def _spread(seconds: list[float]) -> dict[str, float | None]:
-    return {"median": median(seconds) if seconds else None, "worst": max(seconds, default=None)}
-
-
-def _kill_figures(recovery: Recovery, start: float) -> dict[str, Any]:
+def _kill_record(recovery: Recovery, start: float) -> dict[str, Value]:
     kill = recovery.kill
     return {
-        "kind": kill.kind,
-        "what": kill.what,
-        "at": kill.at - start,
-        "noticed_after": kill.noticed - kill.at,
-        "ready_after": kill.ready - kill.at,
-        "answered_after": recovery.seconds,
+        "kind": str(kill.kind),
+        "process": kill.what,
+        "at_seconds": kill.at - start,
+        "noticed_after_seconds": kill.noticed - kill.at,
+        "ready_after_seconds": kill.ready - kill.at,
+        "answered_after_seconds": recovery.seconds,
     }

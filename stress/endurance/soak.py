@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import Output, keep, new_figures
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import ServeProcess
 from stress.endurance.images import draw_files, read_undisturbed
@@ -33,6 +33,27 @@ _KV_BLOCKS = 256
 blocks of its KV cache in turn: these few have all been used after a tenth of the requests. The gibibyte that the
 engine takes by default would go on filling, and hide growth under its own."""
 
+_TABLES: Final = {
+    "requests": Table(
+        rows=("requests",),
+        columns=(
+            Column(title="requests", value="requests"),
+            Column(title="sent", value="sent", format=","),
+            Column(title="right outcome", value="right", format=","),
+        ),
+    ),
+    "memory": Table(
+        rows=("process",),
+        columns=(
+            Column(title="process", value="process"),
+            Column(title="at 10 %", value="at_10_percent_mib", format=".1f", unit=" MiB"),
+            Column(title="at 100 %", value="at_100_percent_mib", format=".1f", unit=" MiB"),
+            Column(title="growth", value="growth", format="+.1%"),
+            Column(title="", value="verdict"),
+        ),
+    ),
+}
+
 Outcomes = list[tuple[RequestKind, str | None]]
 
 
@@ -41,7 +62,7 @@ def main(
     in_flight: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 24,
     seed: Annotated[int, typer.Option(help="Of images and requests.")] = 0,
     only: Annotated[list[RequestKind] | None, typer.Option(help="Kinds of requests; all unless given.")] = None,
-    report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
+    output: Output = None,
 ) -> None:
     """Start `ocrvl serve`, send it requests of every kind, and compare its memory at 10 % and at 100 % of them.
 
@@ -63,12 +84,10 @@ def main(
         raise typer.Exit(1) from None
     outcomes += more
     growths = compare(before, after)
-    console.print(_outcome_table(outcomes), _memory_table(growths, before, after))
+    keep("soak", to_figures(outcomes, growths, before, after), console, output=output)
     problems = [f"{kind}: {problem}" for kind, problem in outcomes if problem]
     for problem in problems[:_PROBLEMS_SHOWN]:
         console.print(f"does not hold: {problem}", style="red", markup=False)
-    if report:
-        report.write_text(json.dumps(_as_json(outcomes, growths, before, after), indent=2), "utf-8")
     if problems or not all(growth.holds for growth in growths):
         console.print(f"logs are in {folder}")
         raise typer.Exit(1)
@@ -96,46 +115,42 @@ def _send(console: Console, server: ServeProcess, plans: Sequence[Plan], in_flig
     return outcomes, read_memory(server.members())
 
 
-def _outcome_table(outcomes: Outcomes) -> Table:
-    table = Table("requests", "sent", "right outcome", title="requests")
-    sent, right = Counter(kind for kind, _ in outcomes), Counter(kind for kind, wrong in outcomes if not wrong)
-    for kind in RequestKind:
-        table.add_row(kind, str(sent[kind]), str(right[kind]))
-    table.add_section()
-    table.add_row("all", str(sent.total()), str(right.total()))
-    return table
-
-
-def _memory_table(growths: Sequence[Growth], before: Memory, after: Memory) -> Table:
-    table = Table(
-        "process",
-        "at 10 %",
-        "at 100 %",
-        "growth",
-        "",
-        title=f"resident memory without what is shared, at most {MAX_GROWTH:.0%} more",
+def to_figures(outcomes: Outcomes, growths: Sequence[Growth], before: Memory, after: Memory) -> Figures:
+    """A record for each kind of request, for each process, and for each problem."""
+    problems: list[Mapping[str, Value]] = [
+        {"problem": problem, "request": str(kind)} for kind, problem in outcomes if problem
+    ]
+    return new_figures(
+        question="What do the server's processes grow by over many requests?",
+        rounds=1,
+        conditions=f"Resident memory without what is shared, at most {MAX_GROWTH:.0%} more.",
+        measurements=[*_request_records(outcomes), *map(_growth_record, growths), _shared(before, after), *problems],
+        tables=_TABLES,
     )
-    for growth in growths:
-        share = "" if growth.share is None else f"{growth.share:+.1%}"
-        mark = "[green]holds" if growth.holds else "[red]grew" if share else "[red]was started again"
-        name = f"{growth.process.name} ({growth.process.pid})"
-        table.add_row(name, _mebibytes(growth.before), _mebibytes(growth.after), share, mark)
-    table.add_section()
-    table.add_row("its regions in /dev/shm", _mebibytes(before.shared), _mebibytes(after.shared), "", "")
-    return table
 
 
-def _mebibytes(count: int | None) -> str:
-    return "" if count is None else f"{count / 2**20:.1f} MiB"
+def _request_records(outcomes: Outcomes) -> list[Mapping[str, Value]]:
+    sent, right = Counter(kind for kind, _ in outcomes), Counter(kind for kind, wrong in outcomes if not wrong)
+    each: list[Mapping[str, Value]] = [
+        {"requests": str(kind), "sent": sent[kind], "right": right[kind]} for kind in RequestKind
+    ]
+    return [*each, {"requests": "all", "sent": sent.total(), "right": right.total()}]
 
 
-def _as_json(outcomes: Outcomes, growths: Sequence[Growth], before: Memory, after: Memory) -> dict[str, object]:
+def _growth_record(growth: Growth) -> dict[str, Value]:
+    verdict = "holds" if growth.holds else "was started again" if growth.share is None else "grew"
     return {
-        "requests": dict(Counter(kind for kind, _ in outcomes)),
-        "problems": [{"request": kind, "problem": problem} for kind, problem in outcomes if problem],
-        "resident_bytes": [
-            {"process": growth.process.name, "at_10_percent": growth.before, "at_100_percent": growth.after}
-            for growth in growths
-        ],
-        "shared_bytes": {"at_10_percent": before.shared, "at_100_percent": after.shared},
+        "process": f"{growth.process.name} ({growth.process.pid})",
+        "at_10_percent_mib": None if growth.before is None else growth.before / 2**20,
+        "at_100_percent_mib": None if growth.after is None else growth.after / 2**20,
+        "growth": growth.share,
+        "verdict": verdict,
+    }
+
+
+def _shared(before: Memory, after: Memory) -> dict[str, Value]:
+    return {
+        "process": "its regions in /dev/shm",
+        "at_10_percent_mib": before.shared / 2**20,
+        "at_100_percent_mib": after.shared / 2**20,
     }

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import Output, keep, new_figures
 from stress.fuzz.run import Outcome, fuzz
 from stress.fuzz.target import NAMES
+
+_TABLE: Final = Table(
+    rows=("target",),
+    columns=(
+        Column(title="target", value="target"),
+        Column(title="seconds", value="seconds", format=".0f"),
+        Column(title="inputs", value="inputs", format=","),
+        Column(title="branches reached", value="branches"),
+        Column(title="features", value="features"),
+        Column(title="inputs kept", value="kept"),
+        Column(title="finding", value="finding"),
+    ),
+)
 
 
 def main(
@@ -22,7 +35,7 @@ def main(
     corpus: Annotated[
         Path | None, typer.Option(help="A folder to go on from and to keep; a new one unless set.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
+    output: Output = None,
 ) -> None:
     """Hand each parser inputs that reach ever more of it, and look for what none may do.
 
@@ -38,19 +51,35 @@ def main(
         outcomes.append(fuzz(name, seconds, folder))
         if outcomes[-1].finding:
             console.print(f"  {outcomes[-1].finding} ({outcomes[-1].artifact})", style="red", markup=False)
-    console.print(_table(outcomes), f"corpus and logs are in {folder}")
-    if report:
-        report.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=2, default=str), "utf-8")
+    keep("fuzz", to_figures(outcomes), console, output=output)
+    console.print(f"corpus and logs are in {folder}")
     if any(outcome.finding for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _table(outcomes: list[Outcome]) -> Table:
-    table = Table("target", "seconds", "inputs", "branches", "features", "kept", "finding", title="fuzzing")
-    for one in outcomes:
-        figures = (f"{one.seconds:.0f}", f"{one.executed:,}", str(one.branches), str(one.features), str(one.kept))
-        table.add_row(one.name, *figures, one.finding or "none")
-    table.add_section()
-    seconds, executed = sum(one.seconds for one in outcomes), sum(one.executed for one in outcomes)
-    table.add_row("all", f"{seconds:.0f}", f"{executed:,}", "", "", "", "")
-    return table
+def to_figures(outcomes: Sequence[Outcome]) -> Figures:
+    """A record for each target, and one for all."""
+    return new_figures(
+        question="How many inputs have the decoders and parsers been fuzzed with?",
+        rounds=1,
+        conditions="With the lowest priority; seconds have the start in them.",
+        measurements=[*map(_record, outcomes), _sum(outcomes)],
+        tables={"targets": _TABLE},
+    )
+
+
+def _record(outcome: Outcome) -> dict[str, Value]:
+    return {
+        "target": f"`{outcome.name}`",
+        "seconds": outcome.seconds,
+        "inputs": outcome.executed,
+        "branches": outcome.branches,
+        "features": outcome.features,
+        "kept": outcome.kept,
+        "finding": outcome.finding or "none",
+    }
+
+
+def _sum(outcomes: Sequence[Outcome]) -> dict[str, Value]:
+    seconds, inputs = sum(one.seconds for one in outcomes), sum(one.executed for one in outcomes)
+    return {"target": "all", "seconds": seconds, "inputs": inputs}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,28 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from perf.figures.data import Column, Figures, Table, Value
+from perf.figures.new import Output, keep, new_figures
 from perf.harness.serve_process import Role, ServeProcess
 from stress.endurance.images import draw_files, read_undisturbed
 from stress.hostile import connections, content, gateway, malformed, resources
 from stress.hostile.attack import Attack
 from stress.hostile.attack_context import AttackContext
 from stress.hostile.request_audit import AuditReport, Outcome, Recovery, RequestAudit, read_again
+
+_TABLE: Final = Table(
+    rows=("attack",),
+    columns=(
+        Column(title="attack", value="attack"),
+        Column(title="what was sent", value="sent"),
+        Column(title="what came back", value="answers"),
+        Column(title="right after", value="right_after_seconds", format=".1f", unit=" s"),
+        Column(title="started again", value="started_again"),
+        Column(title="good requests meanwhile", value="good_requests"),
+        Column(title="", value="verdict"),
+    ),
+)
 
 Stage = Callable[[Path], AbstractContextManager[tuple[str, ...]]]
 """Prepares a folder for a server, and yields words before the server's command."""
@@ -74,7 +87,7 @@ class Result:
 
 def main(
     only: Annotated[list[str] | None, typer.Option(help="An attack by its name; repeatable, all unless given.")] = None,
-    report: Annotated[Path | None, typer.Option(help="A JSON file for all the figures.")] = None,
+    output: Output = None,
 ) -> None:
     """Start `ocrvl serve`, attack it, and read a good image after each attack.
 
@@ -92,12 +105,10 @@ def main(
     except RuntimeError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
-    console.print(_table(results))
+    keep("hostile", to_figures(results), console, output=output)
     faults = [f"{result.attack.name}: {fault}" for result in results for fault in result.faults()]
     for fault in faults:
         console.print(f"does not hold: {fault}", style="red", markup=False)
-    if report:
-        report.write_text(json.dumps([_figures(result) for result in results], indent=2), "utf-8")
     if faults:
         console.print(f"logs are in {folder}")
         raise typer.Exit(1)
@@ -143,24 +154,17 @@ def _server_pid(server: ServeProcess) -> int | None:
     return next((member.process.pid for member in server.members() if member.role is Role.TRITON), None)
 
 
-def _table(results: list[Result]) -> Table:
-    table = Table(
-        *("attack", "what was sent", "what came back", "good image afterwards", "good requests meanwhile", ""),
-        title="hostile callers",
+def to_figures(results: Sequence[Result]) -> Figures:
+    """A record for each attack, and one for all."""
+    outcomes = sum((result.audit.outcomes for result in results), Counter[Outcome]())
+    total = {"attack": "all", "answers": str(sum(map(_answers, results))), "good_requests": _counts(outcomes)}
+    return new_figures(
+        question="What comes back from attacks on a server, and what do good requests feel of them?",
+        rounds=1,
+        conditions="Right after is the time from the end of the attack to the right text of a good image.",
+        measurements=[*map(_record, results), total],
+        tables={"attacks": _TABLE},
     )
-    for result in results:
-        seconds = result.recovery.seconds
-        after = "not read" if seconds is None else f"right after {seconds:.1f} s"
-        if result.restarted:
-            after += ", server started again"
-        mark = "[red]does not hold" if result.faults() else "[green]holds"
-        attack = result.attack
-        meanwhile = _counts(result.audit.outcomes)
-        table.add_row(attack.name, attack.sent, _counts(result.came_back), after, meanwhile, mark)
-    table.add_section()
-    total = sum((result.audit.outcomes for result in results), Counter[Outcome]())
-    table.add_row("all", "", f"{sum(map(_answers, results))}", "", _counts(total), "")
-    return table
 
 
 def _answers(result: Result) -> int:
@@ -172,14 +176,15 @@ def _counts(counts: Counter[Any]) -> str:
     return ", ".join(f"{count} × {name}" for name, count in counts.most_common())
 
 
-def _figures(result: Result) -> dict[str, object]:
+def _record(result: Result) -> dict[str, Value]:
     return {
         "attack": result.attack.name,
-        "came_back": dict(result.came_back),
+        "sent": result.attack.sent,
+        "answers": _counts(result.came_back),
         "seconds": result.seconds,
-        "recovered_after": result.recovery.seconds,
-        "good_requests": dict(result.audit.outcomes),
-        "unmatched": list(result.audit.unmatched),
-        "restarted": result.restarted,
-        "faults": result.faults(),
+        "right_after_seconds": result.recovery.seconds,
+        "started_again": "yes" if result.restarted else "no",
+        "good_requests": _counts(result.audit.outcomes),
+        "unmatched_ids": ", ".join(result.audit.unmatched),
+        "verdict": "; ".join(result.faults()) or "holds",
     }

@@ -42,7 +42,7 @@ def test_every_system_reads_every_class_of_images(tmp_path: Path, left: Callable
         "1",
         "--samples",
         str(output),
-        "--json",
+        "--output",
         str(tmp_path / "figures.json"),
     ]
     done = subprocess.run(

@@ -129,7 +129,7 @@ def test_a_file_with_a_key_that_is_not_known_is_refused(tmp_path: Path) -> None:
 def test_figures_of_a_run_say_when_on_what_and_by_which_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["perf", "bench", "--rounds", "2"])
+    monkeypatch.setattr("sys.orig_argv", ["/usr/bin/python3", "-m", "perf", "bench", "--rounds", "2"])
     records: list[dict[str, Value]] = [
         {"workload": "line", "system": "a", "rate": 1 / 3},
         {"workload": "line", "ratio": span([1.0, 3.0, 2.0])},
@@ -137,7 +137,7 @@ def test_figures_of_a_run_say_when_on_what_and_by_which_command(
     figures = new_figures(
         question="How fast?", rounds=2, conditions=None, measurements=records, tables={"rates": TABLE}
     )
-    keep("fast", figures, Console(), save_them=False, json_file=tmp_path / "kept.json")
+    keep("fast", figures, Console(), output=tmp_path / "kept.json")
     kept = load("kept", tmp_path)
     assert kept == figures
     assert kept.command == "python -m perf bench --rounds 2"

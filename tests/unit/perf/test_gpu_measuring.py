@@ -15,8 +15,20 @@ import typer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrvl.repository.options import Parallel
+from perf.figures.data import Interval, Value, save
 from perf.figures.table import render
-from perf.gpu import arithmetic, curves, figures, load, report, systems, variants
+from perf.gpu import (
+    arithmetic,
+    curves,
+    encoder_figures,
+    fault_figures,
+    figures,
+    load,
+    report,
+    roofline,
+    systems,
+    variants,
+)
 from perf.harness.vllm_server import encode_chat
 
 TINY = arithmetic.Shape(
@@ -296,3 +308,44 @@ def test_a_run_becomes_figures_with_its_machine_and_command() -> None:
     )
     with pytest.raises(ValueError, match="expected a record of the machine"):
         figures.to_figures(records, "Which is faster?")
+
+
+def test_the_encoder_s_calls_become_medians_with_their_intervals() -> None:
+    calls = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+    results = [
+        encoder_figures.Result("page", 4, 5040, [2 * one for one in calls], calls, (), 1e-3, 35 * 10**9),
+        encoder_figures.Result("line", 1, 704, calls[:2], calls[:2], [0.005, 0.01], 1e-3, 15 * 10**6),
+    ]
+    taken = encoder_figures.to_figures(results, 1e12, "bfloat16", 1e-4, 6)
+    assert taken.rounds == 6
+    assert "1.0e-04" in str(taken.conditions)
+    (page,) = taken.find(workload="page")
+    assert page["packed_ms"] == Interval(median=35, low=10, high=60)
+    assert page["graphs_ms"] is None
+    assert (taken.number("ratio", workload="page"), taken.number("of_peak", workload="page")) == (2, 1)
+    assert (taken.number("graphs_ms", workload="line"), taken.number("ratio", workload="line")) == (7.5, 2)
+    assert "| page | 4 | 5,040 |" in render(taken, taken.tables["encoder"], "x.json")
+
+
+def test_ceilings_become_figures_that_another_run_reads_the_device_from(tmp_path: Path) -> None:
+    device = arithmetic.Device("H9 (measured)", 2e12, 3e9)
+    cost = arithmetic.ImageCost.of(TINY, 40, 20, 11)
+    taken = roofline.to_figures(TINY, {"line": cost}, [device, *roofline._DATA_SHEETS], [1, 32])
+    seconds = sum(cost.seconds(TINY, device, 32))
+    ceiling = taken.number("ceiling_per_second", device=device.name, workload="line", decoded_together=32)
+    assert ceiling == pytest.approx(1 / seconds, rel=1e-3)
+    for table in taken.tables.values():
+        assert render(taken, table, "x.json")
+    assert roofline.read_devices(save("peaks", taken, tmp_path)) == [device]
+    sheets = roofline.to_figures(TINY, {"line": cost}, roofline._DATA_SHEETS, [1])
+    with pytest.raises(ValueError, match="expected a device that was measured"):
+        roofline.read_devices(save("sheets", sheets, tmp_path))
+
+
+def test_faults_become_figures_with_a_table_for_each_kind_that_there_is() -> None:
+    killed: dict[str, Value] = {"engines": "one of 2", "in_flight": 32, "failed": 12, "read_again_seconds": None}
+    case: dict[str, Value] = {"case": "GPU shared", "seconds": 12.34, "message": "no memory"}
+    both = fault_figures.to_figures([killed, case])
+    assert set(both.tables) == {"kill", "start"}
+    assert "| GPU shared | 12 s | no memory |" in render(both, both.tables["start"], "x.json")
+    assert set(fault_figures.to_figures([killed]).tables) == {"kill"}

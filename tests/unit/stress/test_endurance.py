@@ -8,7 +8,10 @@ from random import Random
 import pytest
 
 from ocrvl_client import InvalidRequest, RequestCancelled, RequestTimeout, ServerError, ServerUnavailable
+from perf.figures.data import Value
+from perf.figures.table import render
 from perf.harness.serve_process import Role, classify
+from stress.endurance import documents, soak
 from stress.endurance.callers import CallerKind, Outcome, outcome_of
 from stress.endurance.chaos import choose_kind
 from stress.endurance.client_pool import share_callers
@@ -198,7 +201,44 @@ def test_a_run_with_every_request_accounted_for_holds() -> None:
     report = Report(steady_run())
     assert report.failures() == []
     assert report.goodput.ratio == pytest.approx(1.0, abs=0.05)
-    assert report.as_json()["kills"] == {Kind.ENGINE: 1, Kind.STUB: 1, Kind.CLIENT: 1}
+    assert report.kills == {Kind.ENGINE: 1, Kind.STUB: 1, Kind.CLIENT: 1}
+
+
+def test_a_run_becomes_figures_with_every_kill_and_every_caller() -> None:
+    report = Report(steady_run(extra=tuple(requests_of("client0", CallerKind.HTTP, Verdict.LOST, [150.0]))))
+    figures = report.to_figures()
+    assert figures.conditions == "Kills by SIGKILL. 1 requests lost."
+    assert figures.number("recovery_seconds", killed="engine") == 11
+    assert figures.number("ready_after_seconds", process="EngineCore") == 10
+    assert figures.number("lost", caller=CallerKind.HTTP) == figures.number("lost", caller="all") == 1
+    assert figures.number("of_baseline", goodput="with faults, outside recoveries") == pytest.approx(1, abs=0.05)
+    tables = [render(figures, table, "x") for table in figures.tables.values()]
+    assert "| engine | 1 | 11.0 s (11.0 to 11.0) |" in tables[0]
+
+
+def test_memory_and_outcomes_become_figures() -> None:
+    steady, grown, gone = (Process(name, pid) for name, pid in (("a", 1), ("b", 2), ("c", 3)))
+    before = Memory({steady: 1 << 20, grown: 1 << 20, gone: 1 << 20}, shared=1 << 20)
+    after = Memory({steady: 1 << 20, grown: 2 << 20}, shared=2 << 20)
+    outcomes = [(RequestKind.STREAM, None), (RequestKind.STREAM, "tea")]
+    figures = soak.to_figures(outcomes, compare(before, after), before, after)
+    assert [one["verdict"] for one in figures.measurements if "verdict" in one] == [
+        "holds",
+        "grew",
+        "was started again",
+    ]
+    assert figures.number("growth", process="b (2)") == 1
+    assert (figures.number("sent", requests="all"), figures.number("right", requests="all")) == (2, 1)
+    assert [dict(one) for one in figures.measurements if "problem" in one] == [
+        {"problem": "tea", "request": "a stream"}
+    ]
+
+
+def test_documents_become_figures() -> None:
+    record: dict[str, Value] = {"document": "a.pdf", "pages": 2, "of": 3, "pages_per_second": 1 / 3}
+    figures = documents.to_figures([record], 8)
+    assert figures.number("pages_per_second", document="a.pdf") == 0.3333
+    assert "| a.pdf | 2 | 3 |" in render(figures, figures.tables["documents"], "x")
 
 
 @pytest.mark.parametrize("bad", [Verdict.LOST, Verdict.HUNG, Verdict.WRONG, Verdict.UNCLEAR])

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stress.fuzz.run import fuzz
+from perf.figures.table import render
+from stress.fuzz.command import to_figures
+from stress.fuzz.run import Outcome, fuzz
 from stress.fuzz.target import NAMES, load_target
 
 
@@ -24,3 +26,11 @@ def test_a_target_runs_under_the_fuzzer(tmp_path: Path) -> None:
     assert (outcome.finding, outcome.artifact) == ("", None)
     assert outcome.executed > 0
     assert outcome.branches > 0
+
+
+def test_outcomes_become_figures_with_their_sum() -> None:
+    outcomes = [Outcome("errors", 1.0, 10, 2, 3, 4, "", None), Outcome("grid", 2.0, 5, 2, 3, 4, "it hung", None)]
+    figures = to_figures(outcomes)
+    assert figures.number("inputs", target="all") == 15
+    assert [one["finding"] for one in figures.find(target="`grid`")] == ["it hung"]
+    assert "| `errors` | 1 | 10 |" in render(figures, figures.tables["targets"], "x")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from perf.figures.table import render
 from stress.endurance.images import ReferenceImage
 from stress.hostile.attack import Attack
-from stress.hostile.command import STAGES, Result
+from stress.hostile.command import STAGES, Result, to_figures
 from stress.hostile.request_audit import AuditReport, Outcome, Recovery, RequestAudit
 
 ANSWERED = Attack("a", "", lambda _context: Counter())
@@ -72,3 +73,14 @@ def test_an_answer_that_the_log_does_not_have_just_once_does_not_reconcile(tmp_p
 def test_every_attack_has_a_name_of_its_own() -> None:
     names = [attack.name for attacks in STAGES.values() for attack in attacks]
     assert len(names) == len(set(names))
+
+
+def test_attacks_become_figures_with_what_does_not_hold() -> None:
+    figures = to_figures([result(), result(DEADLY, "closed", restarted=True, recovery=Recovery())])
+    assert [one["verdict"] for one in figures.measurements if "verdict" in one] == [
+        "holds",
+        "no good image was read afterwards",
+    ]
+    assert figures.number("right_after_seconds", attack="a") == 0.2
+    assert [one["good_requests"] for one in figures.find(attack="all")] == ["6 \u00d7 right, 2 \u00d7 refused"]
+    assert len(render(figures, figures.tables["attacks"], "x").splitlines()) == 7
