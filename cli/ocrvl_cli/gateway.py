@@ -24,7 +24,8 @@ def gateway(context: typer.Context) -> None:
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         console.print(f"not installed: {', '.join(missing)}; for the gateway, install ocrvl with its extra 'gateway'")
         raise typer.Exit(1)
-    from ocrvl_gateway.settings import InvalidSettings, read_settings
+    from ocrvl_gateway.command_settings import InvalidSettings
+    from ocrvl_gateway.settings import read_settings
 
     messages = StringIO()
     try:

@@ -5,40 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    FilePath,
-    NonNegativeInt,
-    PositiveInt,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, FilePath, NonNegativeInt, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ocrvl.validation import FieldError, find_field_errors
+from ocrvl_gateway.command_settings import Address, InvalidSettings, Key, Port, Seconds, Split, parse_settings
 
 PREFIX: Final = "OCRVL_GATEWAY_"
 
 SERVED_MODEL_NAMES: Final = ("PaddleOCR-VL-1.6-0.9B", "PaddleOCR-VL-1.5-0.9B", "PaddleOCR-VL-0.9B")
 """The names by which PaddleOCR's client asks for the model, the newest first."""
-
-_HASHED_KEY = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-class InvalidSettings(ValueError):
-    """The message has a line for each problem: where it was set, and what is allowed."""
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        value = value.split(",")
-    if isinstance(value, list):
-        return [item.strip() if isinstance(item, str) else item for item in value if item != ""]
-    return value
 
 
 def _check_host(value: str) -> str:
@@ -47,27 +24,7 @@ def _check_host(value: str) -> str:
     return value
 
 
-def _check_key(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if text.startswith("sha256:") and not _HASHED_KEY.fullmatch(text):
-        raise ValueError("expected 64 lowercase hexadecimal digits after sha256:")
-    if len(text) < 16:
-        raise ValueError("a key has at least 16 characters")
-    return value
-
-
-def _check_address(value: str) -> str:
-    if not re.fullmatch(r"[^/:]+:[0-9]+|\[[0-9a-fA-F:]+\]:[0-9]+", value):
-        raise ValueError(f"{value!r}: expected host and port of Triton's gRPC endpoint, without a scheme")
-    return value
-
-
-Address = Annotated[str, AfterValidator(_check_address)]
 Host = Annotated[str, AfterValidator(_check_host)]
-Key = Annotated[SecretStr, AfterValidator(_check_key)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Split = (NoDecode, BeforeValidator(_split))
 
 
 class GatewaySettings(BaseSettings):
@@ -142,16 +99,7 @@ def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] 
 
     Raises `InvalidSettings` for what is unknown or impossible, and `SystemExit` for `--help` or an unknown argument.
     """
-    known = {f"{PREFIX}{name}".upper() for name in GatewaySettings.model_fields}
-    if unknown := sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
-        raise InvalidSettings(
-            "\n".join(f"{name}: no such setting (known: {', '.join(sorted(known))})" for name in unknown)
-        )
-    parse: Any = GatewaySettings
-    try:
-        settings: GatewaySettings = parse(_cli_parse_args=list(arguments), _cli_prog_name="ocrvl gateway")
-    except ValidationError as error:
-        raise InvalidSettings("\n".join(_describe(problem) for problem in find_field_errors(error))) from None
+    settings = parse_settings(GatewaySettings, "ocrvl gateway", arguments, environment)
     if settings.max_total_body_bytes < settings.max_body_bytes:
         raise InvalidSettings("--max-total-body-bytes: less than --max-body-bytes, so the longest could never come")
     if (settings.certificate is None) != (settings.key is None):
@@ -159,8 +107,3 @@ def read_settings(arguments: Sequence[str] = (), environment: Mapping[str, str] 
     if (settings.ca or settings.certificate) and not settings.tls:
         raise InvalidSettings("--ca, --certificate: they go with --tls true")
     return settings
-
-
-def _describe(problem: FieldError) -> str:
-    name = str(problem.path[0]) if problem.path else ""
-    return f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {problem.message}"

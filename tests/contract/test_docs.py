@@ -36,7 +36,7 @@ FOLDERS = "|".join(path.name for path in Path().iterdir() if path.is_dir() and p
 def module_file(name: str) -> Path | None:
     """Where the source of a module or a package of ours is."""
     path = Path(*name.split("."))
-    roots = [Path(), *(Path(root) for root in ("backend", "client", "cli", "gateway"))]
+    roots = [Path(), *(Path(root) for root in ("backend", "client", "cli", "gateway", "receipts"))]
     files = [root / file for root in roots for file in (path.with_suffix(".py"), path / "__init__.py")]
     return next((file for file in files if file.exists()), None)
 

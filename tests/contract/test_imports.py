@@ -3,7 +3,8 @@
 Between the packages that are shipped (`MAY_IMPORT`):
 
     model_repository → ocrvl → nothing
-    ocrvl_cli → ocrvl_gateway, ocrvl_client, ocrvl
+    ocrvl_cli → ocrvl_receipts, ocrvl_gateway, ocrvl_client, ocrvl
+    ocrvl_receipts → ocrvl_client, of ocrvl_gateway what is HTTP and settings alone, of ocrvl: validation
     ocrvl_gateway → ocrvl_client, and of ocrvl what is light: wire, files, prompts, page_markdown, validation
     ocrvl_client → of ocrvl what imports nothing: wire, address, local_keys
 
@@ -29,6 +30,16 @@ and within ocrvl_gateway:
     dependencies, disconnect, encoding, json_body, openapi, server_sent_events
     fetch, metrics, problems, reader
     errors, settings
+    command_settings
+
+and within ocrvl_receipts:
+
+    front, worker
+    kafka, reader, store
+    events
+    notifications
+    objects
+    errors, metrics, settings, trace
 
 What is done before Triton runs (`repository`, `launcher`) imports nothing that runs within it. Only `triton` imports
 Triton's `triton_python_backend_utils`, only the engine's adapter and the plugin import vLLM. Names that begin with an
@@ -51,6 +62,7 @@ SHIPPED: Final[Mapping[str, str]] = {
     "ocrvl": "backend/ocrvl",
     "ocrvl_client": "client/ocrvl_client",
     "ocrvl_gateway": "gateway/ocrvl_gateway",
+    "ocrvl_receipts": "receipts/ocrvl_receipts",
     "ocrvl_cli": "cli/ocrvl_cli",
 }
 EQUIPMENT: Final[Mapping[str, str]] = {name: name for name in ("perf", "stress", "training", "tools", "tests")}
@@ -70,7 +82,21 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "ocrvl.page_markdown",
         "ocrvl.validation",
     ),
-    "ocrvl_cli": ("ocrvl", "ocrvl_client", "ocrvl_gateway"),
+    # limits, keys and errors of HTTP, and how settings are read
+    "ocrvl_receipts": (
+        "ocrvl_client",
+        "ocrvl.__version__",
+        "ocrvl.validation",
+        "ocrvl_gateway.command_settings",
+        "ocrvl_gateway.errors",
+        "ocrvl_gateway.json_body",
+        "ocrvl_gateway.metrics",
+        "ocrvl_gateway.middleware",
+        "ocrvl_gateway.openapi",
+        "ocrvl_gateway.problems",
+        "ocrvl_gateway.protocol",
+    ),
+    "ocrvl_cli": ("ocrvl", "ocrvl_client", "ocrvl_gateway", "ocrvl_receipts"),
 }
 
 LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -102,6 +128,15 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("dependencies", "disconnect", "encoding", "json_body", "openapi", "server_sent_events"),
         ("fetch", "metrics", "problems", "reader"),
         ("errors", "settings"),
+        ("command_settings",),
+    ),
+    "ocrvl_receipts": (
+        ("front", "worker"),
+        ("kafka", "reader", "store"),
+        ("events",),
+        ("notifications",),
+        ("objects",),
+        ("errors", "metrics", "settings", "trace"),
     ),
 }
 MAY_IMPORT_PRIVATE: Final = ("tests", "stress.fuzz")
@@ -207,6 +242,8 @@ def test_the_architecture_page_states_the_layers_that_are_enforced() -> None:
         ("gateway/ocrvl_gateway/fetch.py", "from ocrvl_gateway.dependencies import Services"),
         ("gateway/ocrvl_gateway/app.py", "from ocrvl.models.document.options import DocumentOptions"),
         ("cli/ocrvl_cli/serve.py", "from tools.demo import main"),
+        ("receipts/ocrvl_receipts/front/app.py", "from ocrvl_gateway.reader import Reader"),
+        ("receipts/ocrvl_receipts/worker/loop.py", "from ocrvl_receipts.front import app"),
         ("model_repository/ocr/1/model.py", "from ocrvl_client import Client"),
         ("cli/ocrvl_cli/doctor.py", "from ocrvl_client._messages import Request"),
         ("perf/clients.py", "from ocrvl_client import _calls"),

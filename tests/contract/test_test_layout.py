@@ -13,7 +13,7 @@ SOURCES = (Path("backend/ocrvl"), Path())
 """Where the folders of tests/unit have their package; modules of `ocrvl` itself are tested in `backend`."""
 
 OTHERS = {"backend": Path("backend/ocrvl"), "cli": Path("cli/ocrvl_cli")}
-OTHERS |= {name: Path(f"{name}/ocrvl_{name}") for name in ("client", "gateway")}
+OTHERS |= {name: Path(f"{name}/ocrvl_{name}") for name in ("client", "gateway", "receipts")}
 
 
 def imported(path: Path) -> set[str]:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from ocrvl_cli import app
 from ocrvl_gateway import serve
-from ocrvl_gateway.settings import PREFIX, GatewaySettings, InvalidSettings, read_settings
+from ocrvl_gateway.command_settings import InvalidSettings
+from ocrvl_gateway.settings import PREFIX, GatewaySettings, read_settings
 
 KEY = "a-key-of-some-length"
 

@@ -1,0 +1,1 @@
+"""The pipeline: receipts in object storage, Kafka between, fields as JSON beside them. Over the SDK alone."""

@@ -1,0 +1,1 @@
+"""The worker: from messages of `todo` to results in the store and events on `done`."""
