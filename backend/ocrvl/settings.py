@@ -56,30 +56,28 @@ class PreprocessSettings(ModelSettings):
     """Settings of `preprocess`: what one request may be."""
 
     max_image_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded image")
-    max_image_pixels: int = Field(
-        100_000_000, ge=1, description="pixels that an image's header may promise; checked before it is decoded"
-    )
-    max_request_bytes: int = Field(134_217_728, ge=1, description="bytes of all encoded images of a request")
+    max_image_pixels: int = Field(100_000_000, ge=1, description="pixels that an image's header may promise")
+    max_request_bytes: int = Field(134_217_728, ge=1, description="bytes of a request's encoded images")
     max_image_seconds: Seconds = Field(10.0, description="processor time for decoding one image")
     max_request_seconds: Seconds = Field(
-        30.0, description="processor time for decoding and resizing all the images of a request"
+        30.0, description="processor time for decoding and resizing a request's images"
     )
     max_patch_bytes: int = Field(
         201_326_592,
         ge=1,
-        description="bytes of all patches of a request, in memory that processes share: 64 images of a million pixels",
+        description="bytes of a request's patches, in shared memory: 64 images of a million pixels",
     )
     scaled_jpeg: Flag = Field(
         True,
-        description="decode a JPEG of at least twice the size that it is resized to at a half, a quarter or an eighth "
-        "of its size: a fraction of the time, and nearly the same pixels",
+        description="decode a JPEG of at least twice the size needed at a half, a quarter or an eighth: faster, "
+        "nearly the same pixels",
     )
     exact_resize: Flag = Field(
         False,
-        description="resize with Pillow, to the very pixels of the model's own image processor: five times the time; "
-        "without, pixels are a level or two of 255 away, and at the edges of strokes now and then a few more",
+        description="resize with Pillow, to the very pixels of the model's own image processor, in five times the "
+        "time; otherwise they differ by a level or two of 255",
     )
-    log_requests: Flag = Field(True, description="a line in the server's log for each request that is refused here")
+    log_requests: Flag = Field(True, description="log each request that is refused here")
 
 
 class EngineModelSettings(ModelSettings):
@@ -88,12 +86,9 @@ class EngineModelSettings(ModelSettings):
     prefetch_requests: int | None = Field(
         None,
         ge=0,
-        description="images taken in beyond the `max_num_seqs` that the engine runs at once, so that it finds the "
-        "next one ready",
+        description="images taken beyond `max_num_seqs`, so that the engine finds the next one ready",
     )
-    stall_seconds: Seconds = Field(
-        60.0, description="an engine that does no step for so long, with requests running, has stalled and is restarted"
-    )
+    stall_seconds: Seconds = Field(60.0, description="an engine with requests and no step for so long is restarted")
     max_failures: int = Field(
         5, ge=0, description="restarts within `failure_window_seconds`; at the next failure the engine stays down"
     )
@@ -102,29 +97,27 @@ class EngineModelSettings(ModelSettings):
         10.0,
         ge=0,
         allow_inf_nan=False,
-        description="how long an instance whose engine restarts holds a request for it before it refuses; only where "
-        "there are other instances",
+        description="how long an instance whose engine restarts holds a request before it refuses, where there are "
+        "other instances",
     )
-    warm_up: Flag = Field(True, description="read white images before the model counts as ready")
+    warm_up: Flag = Field(True, description="read white images before the model is ready")
     packed_encoder: Flag = Field(
         True,
-        description="images go to the engine as bytes, and all images of a step are encoded together, by this "
-        "project's plugin for vLLM; `false`: as floats and one by one, by vLLM's own class",
+        description="encode all images of a step together, from bytes; `false`: one by one, by vLLM's own class",
     )
     trim_memory_seconds: float = Field(
         60.0,
         ge=0,
         allow_inf_nan=False,
-        description="how often an engine that has worked returns freed memory to the system, between two steps; "
-        "0: never",
+        description="how often a working engine returns freed memory to the system; 0: never",
     )
     gpus: Annotated[str, AfterValidator(_check_gpus)] | None = Field(
-        None, description="the devices of an instance that has several (`tensor_parallel_size`)"
+        None, description="devices of an instance that has several (`tensor_parallel_size`)"
     )
     cpu_cores: Annotated[str, AfterValidator(_check_cores)] | None = Field(
-        None, description="the cores of each engine or rank, as vLLM's `VLLM_CPU_OMP_THREADS_BIND` has them"
+        None, description="cores of each engine or rank, as in vLLM's `VLLM_CPU_OMP_THREADS_BIND`"
     )
-    log_requests: Flag = Field(True, description="a line in the server's log for each request")
+    log_requests: Flag = Field(True, description="log each request")
 
 
 class StreamSettings(ModelSettings):
@@ -134,8 +127,7 @@ class StreamSettings(ModelSettings):
         24,
         ge=1,
         le=_MAX_STREAM_CALLS,
-        description="calls to `ocr` at a time in one instance: the Python backend serves calls between models, and "
-        "the responses, from one pool of 32 threads",
+        description="calls to `ocr` at a time in an instance, from Triton's pool of 32 threads",
     )
 
 
@@ -144,11 +136,9 @@ class LayoutSettings(ModelSettings):
 
     detector: Literal["embedded", "PP-DocLayoutV3", "PP-DocLayoutV2"] = Field(
         "embedded",
-        description="the model: `embedded` comes with the package and runs on the CPU, the others are PaddleOCR's own",
+        description="`embedded` comes with the package and runs on the CPU; the others are PaddleOCR's own",
     )
-    folder: Path | None = Field(
-        None, description="where the files of PaddleOCR's model lie; PaddleX fetches them from its hub unless set"
-    )
+    folder: Path | None = Field(None, description="files of PaddleOCR's model; PaddleX fetches them unless set")
     engine: Literal["transformers", "onnxruntime"] | None = Field(
         None, description="what runs PaddleOCR's model; `transformers` on a GPU and `onnxruntime` on a CPU unless set"
     )
@@ -161,39 +151,35 @@ class LayoutSettings(ModelSettings):
 class DocumentSettings(ModelSettings):
     """Settings of `document` and of `document_stream`."""
 
-    max_documents: int = Field(8, ge=1, le=64, description="documents read at a time in one instance")
-    max_pages: int = Field(1000, ge=1, description="pages of one request")
-    max_file_bytes: int = Field(268_435_456, ge=1, description="bytes of one file")
+    max_documents: int = Field(8, ge=1, le=64, description="documents read at a time in an instance")
+    max_pages: int = Field(1000, ge=1, description="pages of a request")
+    max_file_bytes: int = Field(268_435_456, ge=1, description="bytes of a file")
     max_page_pixels: int = Field(
-        40_000_000, ge=1, description="pixels of one page; larger pages of a PDF are drawn at fewer dots an inch"
+        40_000_000, ge=1, description="pixels of a page; larger pages of a PDF are drawn at fewer dots an inch"
     )
-    max_page_blocks: int = Field(500, ge=1, description="blocks of one page; what goes beyond is left out, and said")
-    pages_at_once: int = Field(4, ge=1, le=64, description="pages of one document that are held as images at a time")
+    max_page_blocks: int = Field(500, ge=1, description="blocks of a page; more are left out, with a warning")
+    pages_at_once: int = Field(4, ge=1, le=64, description="pages of a document held as images at a time")
     max_blocks: int | None = Field(
         None,
         ge=1,
-        description="blocks of all documents of one instance sent to the engines at a time; more would keep "
-        "other callers waiting",
+        description="blocks of an instance's documents sent to the engines at a time; more would keep other callers"
+        " waiting",
     )
     max_calls: int = Field(
         24,
         ge=1,
         le=_MAX_STREAM_CALLS,
-        description="calls to other models at a time in one instance, which share 32 threads with the responses",
+        description="calls to other models at a time in an instance, from Triton's pool of 32 threads",
     )
-    retry_timeout_seconds: Seconds = Field(
-        120.0, description="how long a document waits for an engine that restarts, before it fails"
-    )
+    retry_timeout_seconds: Seconds = Field(120.0, description="how long a document waits for an engine that restarts")
     draw_seconds: Seconds = Field(
-        60.0, description="how long opening a PDF, or drawing a page of it, may take before its process is ended"
+        60.0, description="time to open a PDF, or to draw a page, before its process is ended"
     )
     document_draw_seconds: Seconds = Field(
-        600.0, description="how long drawing the pages of one PDF may take, all in all; those left then have an error"
+        600.0, description="time to draw all pages of a PDF; those left have an error"
     )
-    document_seconds: Seconds = Field(
-        3600.0, description="how long one document may take; the pages that are not read by then have an error"
-    )
-    log_requests: Flag = Field(True, description="a line in the server's log for each document")
+    document_seconds: Seconds = Field(3600.0, description="time for a document; pages not read by then have an error")
+    log_requests: Flag = Field(True, description="log each document")
 
 
 T = TypeVar("T", bound=ModelSettings)

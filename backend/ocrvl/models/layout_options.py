@@ -21,17 +21,13 @@ class LayoutOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     layout_threshold: Share | dict[ClassId, Share] | None = Field(
-        None, description="blocks of a lower score are left out: one number, or one by class; the model's unless set"
+        None, description="blocks of a lower score are left out"
     )
-    layout_nms: bool | None = Field(
-        None, description="of blocks that lie on each other the best is kept; on unless set"
-    )
+    layout_nms: bool | None = Field(None, description="of blocks that lie on each other the best is kept")
     layout_unclip_ratio: Ratio | tuple[Ratio, Ratio] | dict[ClassId, tuple[Ratio, Ratio]] | None = Field(
-        None, description="boxes are widened by this factor: one number, one for each direction, or by class"
+        None, description="boxes are widened by it: in all directions, in each, or by class"
     )
     layout_merge_bboxes_mode: MergeMode | dict[ClassId, MergeMode] | None = Field(
         None, description="of blocks inside each other `large` keeps the outer, `small` the inner, `union` both"
     )
-    layout_shape_mode: ShapeMode = Field(
-        "auto", description="shape of a block, where the model knows more than a box: `rect`, `quad`, `poly`, `auto`"
-    )
+    layout_shape_mode: ShapeMode = Field("auto", description="shape of a block, where the model knows more than a box")

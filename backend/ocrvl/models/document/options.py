@@ -40,60 +40,56 @@ class DocumentOptions(LayoutOptions):
     """The options of a document. Defaults are those of PaddleOCR-VL-1.6's pipeline and service (PaddleX 3.7)."""
 
     pages: Annotated[str, StringConstraints(max_length=1024), AfterValidator(check_pages)] | None = Field(
-        None, description="which pages, from 1 on: `1-5,8,12-`; all unless set"
+        None, description="which pages, from 1 on: `1-5,8,12-`"
     )
     max_pages: int | None = Field(
         None, ge=1, description="more pages than this are refused; the server's limit holds too"
     )
-    dpi: int = Field(144, ge=MIN_DPI, le=MAX_DPI, description="dots an inch at which pages of a PDF are drawn")
+    dpi: int = Field(144, ge=MIN_DPI, le=MAX_DPI, description="dots an inch at which a PDF is drawn")
     strict: bool = Field(False, description="a page or block that cannot be read fails the document")
     timeout_ms: int | None = Field(None, ge=1, le=86_400_000, description="the request is ended after this time")
     cancel_token: CancelToken | None = Field(None, description="ends the request through the model `cancel`")
 
     use_layout_detection: bool = Field(True, description="`false`: a page is one block, see `prompt_label`")
     prompt_label: Literal["ocr", "formula", "table", "chart", "seal", "spotting"] | None = Field(
-        None, description="what a page is, without layout detection; `ocr` unless set"
+        None, description="what a page is, without layout detection"
     )
-    use_chart_recognition: bool = Field(False, description="charts become tables; else they are images")
-    use_seal_recognition: bool = Field(False, description="seals are read; else they are images")
-    use_ocr_for_image_block: bool = Field(False, description="text in images is read as well")
-    use_doc_orientation_classify: bool | None = Field(None, description="not supported, `true` is refused")
-    use_doc_unwarping: bool | None = Field(None, description="not supported, `true` is refused")
-    merge_layout_blocks: bool = Field(True, description="neighbouring blocks of one paragraph are read together")
+    use_chart_recognition: bool = Field(False, description="charts become tables, not images")
+    use_seal_recognition: bool = Field(False, description="seals become text, not images")
+    use_ocr_for_image_block: bool = Field(False, description="text in images is read too")
+    use_doc_orientation_classify: bool | None = Field(None, description="`true` is refused")
+    use_doc_unwarping: bool | None = Field(None, description="`true` is refused")
+    merge_layout_blocks: bool = Field(True, description="neighbouring blocks of a paragraph are read together")
 
-    temperature: float | None = Field(None, ge=0, le=2, description="0, greedy, unless set")
+    temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling, with a temperature above 0")
-    repetition_penalty: float | None = Field(None, gt=0, le=2, description="1, none, unless set")
-    min_pixels: Pixels | None = Field(
-        None, description="smaller blocks are enlarged to it; the checkpoint's unless set"
-    )
-    max_pixels: Pixels | None = Field(None, description="larger blocks are reduced to it; the checkpoint's unless set")
-    max_new_tokens: int | None = Field(None, ge=1, le=131_072, description="tokens of a block, 4096 unless set")
-    stop_repetition: bool = Field(True, description="a block's text that only repeats itself is ended")
+    repetition_penalty: float | None = Field(None, gt=0, le=2, description="1 is none")
+    min_pixels: Pixels | None = Field(None, description="smaller blocks are enlarged to it")
+    max_pixels: Pixels | None = Field(None, description="larger blocks are reduced to it")
+    max_new_tokens: int | None = Field(None, ge=1, le=131_072, description="tokens of a block")
+    stop_repetition: bool = Field(True, description="a text that only repeats itself is ended")
     vlm_extra_args: PixelLimits = Field(
         PixelLimits(),
         description="limits of pixels by kind of block: `{ocr,table,chart,formula,seal}_{min,max}_pixels`",
     )
 
-    format_block_content: bool = Field(False, description="contents of blocks in the JSON as in the Markdown")
+    format_block_content: bool = Field(False, description="the JSON has blocks as the Markdown has them")
     markdown_ignore_labels: list[str] = Field(
         ["number", "footnote", "header", "header_image", "footer", "footer_image", "aside_text"],
         max_length=64,
-        description="labels of blocks that the Markdown leaves out",
+        description="labels that the Markdown leaves out",
     )
     prettify_markdown: bool = Field(True, description="images and tables are centred by HTML")
     show_formula_number: bool = Field(False, description="formulas keep their numbers")
     return_markdown_images: bool = Field(True, description="cropped images are sent")
     restructure_pages: bool = Field(
-        False, description="each page's own Markdown and JSON wait for the whole document's"
+        False, description="pages are sent after the last one is read, with the document's titles and tables"
     )
-    merge_tables: bool = Field(True, description="in the document's Markdown, tables go on across pages")
-    relevel_titles: bool = Field(True, description="in the document's Markdown, titles have levels")
-    visualize: bool = Field(False, description="each page is sent as an image as well, with its blocks drawn on it")
-    return_page_images: bool = Field(False, description="each page is sent as an image as well, as it was read")
-    base64_files: bool = Field(
-        False, description="images and the Word file come as base64 text, for those who ask in JSON"
-    )
+    merge_tables: bool = Field(True, description="tables go on across pages of the document's Markdown")
+    relevel_titles: bool = Field(True, description="titles of the document's Markdown have levels")
+    visualize: bool = Field(False, description="each page is sent as an image with its blocks drawn on it")
+    return_page_images: bool = Field(False, description="each page is sent as an image, as it was read")
+    base64_files: bool = Field(False, description="images and the Word file come as base64 text, for JSON")
     output_formats: list[Literal["docx"]] = Field([], max_length=1, description="`docx`: the document for Word as well")
 
     @model_validator(mode="after")
