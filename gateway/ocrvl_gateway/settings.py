@@ -34,62 +34,59 @@ class GatewaySettings(BaseSettings):
         env_prefix=PREFIX, env_parse_none_str="none", frozen=True, extra="forbid", cli_kebab_case=True
     )
 
-    host: str = Field("127.0.0.1", description="the address to listen on; `0.0.0.0` opens it to the network")
-    port: Port = Field(8080, description="the port to listen on; 0 chooses a free one")
+    host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` opens it to the network")
+    port: Port = Field(8080, description="port to listen on; 0 chooses a free one")
     server: Annotated[list[Address], *Split, Field(min_length=1)] = Field(
-        ["localhost:8001"], description="host and port of Triton's gRPC endpoint; several are balanced"
+        ["localhost:8001"], description="Triton's gRPC endpoint; several are balanced"
     )
     tls: bool = Field(False, description="connect to Triton over TLS")
-    ca: FilePath | None = Field(
-        None, description="certificates that Triton's own is checked with; the system's unless set"
-    )
+    ca: FilePath | None = Field(None, description="certificates that Triton's is checked with; the system's unless set")
     certificate: FilePath | None = Field(None, description="this gateway's certificate for Triton, with `key`")
     key: FilePath | None = Field(None, description="the key of `certificate`")
     timeout: Seconds = Field(300.0, description="seconds that an image may take")
     document_timeout: Seconds = Field(3600.0, description="seconds that a document may take")
-    drain_timeout: PositiveInt = Field(30, description="seconds that requests in flight may take after a stop")
+    drain_timeout: PositiveInt = Field(30, description="seconds for requests in flight after a stop")
 
     receive_timeout: Seconds = Field(120.0, description="seconds that a request may take to arrive")
-    send_timeout: Seconds = Field(60.0, description="seconds that an answer may wait for its client to read of it")
+    send_timeout: Seconds = Field(60.0, description="seconds that an answer waits for its client to read of it")
     restructure_timeout: Seconds = Field(60.0, description="seconds that `/restructure-pages` may take")
 
     served_model_names: Annotated[list[str], *Split, Field(min_length=1)] = Field(
         list(SERVED_MODEL_NAMES),
-        description="names of the model in chat completions; the first is what clients choose",
+        description="model names in chat completions; the first is what clients choose",
     )
     max_tokens: PositiveInt | None = Field(
         None,
-        description="tokens of an answer at most, a request for more is cut to it; 4096 or what "
-        "the model's length leaves unless set",
+        description="most tokens of an answer; a request for more is cut to it; 4096 or what the model's length "
+        "leaves unless set",
     )
     visualize: bool = Field(
-        True, description="`/layout-parsing` sends images of its pages, unless the request says otherwise"
+        True, description="`/layout-parsing` sends images of pages, unless the request says otherwise"
     )
 
     max_body_bytes: PositiveInt = Field(
         100_663_296, description="bytes of a request; a longer one is cut off while it is read"
     )
     max_total_body_bytes: PositiveInt = Field(
-        1_073_741_824, description="bytes of all requests that are in memory at a time; others get a 503"
+        1_073_741_824, description="bytes of all requests in memory; others get a 503"
     )
     max_pages: PositiveInt = Field(200, description="pages of a document")
     max_in_flight: PositiveInt = Field(256, description="inference requests at a time; others get a 503")
     rate_limit: NonNegativeInt = Field(
-        0, description="inference requests that a key, or without keys an address, may send a minute; 0 is no limit"
+        0, description="inference requests a minute of a key, or without keys of an address; 0 is no limit"
     )
     api_keys: Annotated[list[Key], *Split] = Field(
         [], description="API keys, of which a request must bring one, each as it is or as `sha256:` and its hash"
     )
     url_hosts: Annotated[list[Host], *Split] = Field(
-        [], description="hosts that images and files may be fetched from, `*.` for all below a name; none unless set"
+        [], description="hosts that images and files may be fetched from, `*.` for all below a name"
     )
     cors_origins: Annotated[list[str], *Split] = Field(
-        [], description="origins of other web pages that may use this gateway; none unless set"
+        [], description="origins of other web pages that may use this gateway"
     )
     forwarded_allow_ips: str = Field(
         "127.0.0.1",
-        description="proxies whose `X-Forwarded-For` is trusted, addresses and networks with commas between; "
-        "`*` is the one in front, whichever it is",
+        description="proxies whose `X-Forwarded-For` is trusted, addresses and networks; `*` is the one in front",
     )
     openapi: bool = Field(True, description="serve `/openapi.json`")
 

@@ -26,8 +26,9 @@ def test_every_setting_is_in_the_table_with_its_default_and_meaning() -> None:
         default = field.get_default()
         assert default is not PydanticUndefined
         shown = "" if default is None else f"`{json.dumps(default)}`"
-        defined[f"`--{name.replace('_', '-')}`"] = (f"`{PREFIX}{name.upper()}`", shown, field.description)
+        defined[f"`--{name.replace('_', '-')}`"] = (shown, field.description)
     assert {row[0]: tuple(row[1:]) for row in rows("Settings")} == defined
+    assert f"`--max-pages 50` is `{PREFIX}MAX_PAGES=50`" in PAGE
 
 
 def test_every_endpoint_is_in_the_table() -> None:
