@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 
 from ocrvl.vllm_plugin.encoder_graphs import Capture, EncoderGraphs, EncoderInput
+from ocrvl.vllm_plugin.encoder_layer import EncoderLayer
+from ocrvl.vllm_plugin.norm import add_norm
 from ocrvl.vllm_plugin.rotary import rotate
 
 _MAX_CACHED_PATCHES: Final = 16_384
@@ -45,7 +47,9 @@ _PARTS: Final = (
     "embeddings.position_embedding.weight",
     "encoder.layers.0.layer_norm1",
     "encoder.layers.0.layer_norm2",
-    "encoder.layers.0.mlp",
+    "encoder.layers.0.mlp.activation_fn",
+    "encoder.layers.0.mlp.fc1",
+    "encoder.layers.0.mlp.fc2",
     "encoder.layers.0.self_attn.attn.attn_backend",
     "encoder.layers.0.self_attn.apply_rotary_emb",
     "encoder.layers.0.self_attn.out_proj",
@@ -136,10 +140,18 @@ class PackedEncoder:
     Patches are put into the order of the merged tokens first. Attention does not mind, since what tells positions
     apart (the interpolated embedding, the rotary angles) is ordered alike, and merging is a view then.
 
-    `vision` is vLLM's `SiglipVisionTransformer`, `projector` its `Projector`, in which `problems_of` found nothing.
+    `vision` is vLLM's `SiglipVisionTransformer`, `projector` its `Projector`, in which `problems_of` found nothing;
+    `make_layer` makes of each of its layers what computes it.
     """
 
-    def __init__(self, vision: Any, projector: Any, merge_size: int, normalize: Normalization) -> None:
+    def __init__(
+        self,
+        vision: Any,
+        projector: Any,
+        merge_size: int,
+        normalize: Normalization,
+        make_layer: Callable[[Any], EncoderLayer] = EncoderLayer,
+    ) -> None:
         self._vision = vision
         self._projector = projector
         self._merge_size = merge_size
@@ -148,6 +160,7 @@ class PackedEncoder:
         self._cached_patches = 0
         self._folded: tuple[torch.Tensor, torch.Tensor] | None = None
         self._graphs: EncoderGraphs | None = None
+        self._layers = [make_layer(layer) for layer in vision.encoder.layers]
         attention = vision.encoder.layers[0].self_attn.attn
         self._needs_longest = attention.attn_backend.name in _NEEDS_LONGEST
 
@@ -184,13 +197,14 @@ class PackedEncoder:
 
     def encode(self, given: EncoderInput) -> torch.Tensor:
         """One pass over what is packed already: [P / merge², text hidden]."""
-        hidden = (self._embed(given.patches) + given.position).unsqueeze(0)
+        hidden, change = self._embed(given.patches) + given.position, None
         # on the host: each layer asks for its value, and would wait for the device
         longest = torch.tensor(given.longest) if self._needs_longest else None
-        for layer in self._vision.encoder.layers:
-            hidden = hidden + self._attend(layer.self_attn, layer.layer_norm1(hidden), given, longest)
-            hidden = hidden + layer.mlp(layer.layer_norm2(hidden))
-        return self._project(self._vision.post_layernorm(hidden).squeeze(0))
+        for layer in self._layers:
+            hidden, projected = layer.project_in(hidden, change)
+            context = self._attend(layer.attention, projected, given, longest)
+            hidden, change = layer.apply_mlp(hidden, layer.project_out(context))
+        return self._project(add_norm(hidden, change, self._vision.post_layernorm)[1])
 
     @property
     def _embedding(self) -> Any:
@@ -206,15 +220,16 @@ class PackedEncoder:
         return torch.nn.functional.linear(center(patches, weight.dtype), *self._folded)
 
     def _attend(
-        self, attention: Any, hidden: torch.Tensor, given: EncoderInput, longest: torch.Tensor | None
+        self, attention: Any, projected: torch.Tensor, given: EncoderInput, longest: torch.Tensor | None
     ) -> torch.Tensor:
-        qkv, _ = attention.qkv_proj(hidden)
+        """What attention gives, [P, hidden], for queries, keys and values [P, 3·hidden]."""
         # vLLM's splitting has the sequence first
-        query, key, value = (part.transpose(0, 1) for part in attention.split_qkv(qkv.transpose(0, 1)))
+        query, key, value = (part.transpose(0, 1) for part in attention.split_qkv(projected.unsqueeze(1)))
         query, key = rotate(query, key, given.cos, given.sin, attention.apply_rotary_emb)
-        context = attention.attn(query=query, key=key, value=value, cu_seqlens=given.bounds, max_seqlen=longest)
-        projected: torch.Tensor = attention.out_proj(context.flatten(2))[0]
-        return projected
+        context: torch.Tensor = attention.attn(
+            query=query, key=key, value=value, cu_seqlens=given.bounds, max_seqlen=longest
+        )
+        return context.squeeze(0).flatten(1)
 
     def _project(self, hidden: torch.Tensor) -> torch.Tensor:
         projector = self._projector
