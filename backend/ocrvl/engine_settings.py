@@ -15,7 +15,7 @@ from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.validation import find_field_errors
 from ocrvl.vllm_plugin.scheduler import GatherSettings
-from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings, EncoderPrecision
 from ocrvl.vllm_plugin.worker import EXTENSION
 
 SETTINGS_FILE: Final = "model.json"
@@ -47,6 +47,7 @@ class _AdditionalConfig(BaseModel):
 
     gather: GatherSettings = GatherSettings()
     encoder_graphs: EncoderGraphSettings = EncoderGraphSettings()
+    encoder_precision: EncoderPrecision = "auto"
 
 
 class _Arguments(BaseModel):

@@ -1,4 +1,4 @@
-"""The vision encoder alone: one by one, all images in one pass, and that in graphs, on the device that vLLM finds.
+"""The vision encoder alone: one by one, all images in one pass, and that in graphs and in FP8, on vLLM's device.
 
 Milliseconds a call for several size classes and numbers of images, how far the results differ, and the share of the
 device's measured matrix rate that the packed encoder reaches. Where there are graphs, images of random sizes
@@ -24,15 +24,20 @@ from ocrvl import vllm_plugin as plugin
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import normalize_patches
 from ocrvl.vllm_plugin.encoder_graphs import capture_graph
-from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+from ocrvl.vllm_plugin.fp8 import Fp8EncoderLayer
+from ocrvl.vllm_plugin.packed import PackedEncoder
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings, find_fp8_problem
 from perf.figures.new import Output, keep
 from perf.gpu.arithmetic import Shape, encoder_flops
-from perf.gpu.encoder_figures import Result, to_figures
+from perf.gpu.encoder_figures import Fp8Result, Result, to_figures
+from perf.gpu.gpu_time import profile_kernels
 from perf.gpu.roofline import measure_matrix_rate
 from perf.gpu.sizes import SIZES
 from perf.gpu.stand_in import write_stand_in
 
 _SIZES: Final = ("line", "receipt", "page")
+_SPREAD: Final = 0.02
+"""What such models' weights begin to be trained with."""
 
 
 def main(
@@ -51,11 +56,17 @@ def main(
         grid = PixelGrid.from_checkpoint(path)
         shape = Shape.from_config(json.loads((path / "config.json").read_text("utf-8")))
         peak = measure_matrix_rate()
+        if checkpoint is None:
+            _spread_weights(model)
         has_graphs = torch.cuda.is_available()
-        if has_graphs:
-            model._packed.capture(capture_graph, EncoderGraphSettings().patches)
+        fp8 = _make_fp8(model)
+        for encoder in (model._packed, fp8) if has_graphs else ():
+            if encoder:
+                encoder.capture(capture_graph, EncoderGraphSettings().patches)
         results = [
-            _compare(model, grid, shape, size, int(count), repeat) for size in _SIZES for count in counts.split(",")
+            _compare(model, fp8, grid, shape, size, int(count), repeat)
+            for size in _SIZES
+            for count in counts.split(",")
         ]
         random_difference = _compare_random(model, grid) if has_graphs else None
         # left to the interpreter's end, NCCL waits for ever
@@ -89,7 +100,25 @@ def load_model(checkpoint: Path, load_format: str, rendezvous: Path) -> Any:
     return model.eval()
 
 
-def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, repeat: int) -> Result:
+def _spread_weights(model: Any) -> None:
+    """VLLM's random weights are so small that layers change next to nothing."""
+    for part in (model.visual, model.mlp_AR):
+        for weight in part.parameters():
+            if weight.dim() > 1:
+                weight.normal_(std=_SPREAD)
+
+
+def _make_fp8(model: Any) -> PackedEncoder | None:
+    """The packed encoder in FP8, where the device has it."""
+    if find_fp8_problem(dtype=str(model.visual.dtype), tensor_parallel_size=1, quantization=None):
+        return None
+    merge_size = model.config.vision_config.spatial_merge_size
+    return PackedEncoder(model.visual.vision_model, model.mlp_AR, merge_size, model._normalization, Fp8EncoderLayer)
+
+
+def _compare(
+    model: Any, fp8: PackedEncoder | None, grid: PixelGrid, shape: Shape, size: str, count: int, repeat: int
+) -> Result:
     from vllm.model_executor.models.paddleocr_vl import PaddleOCRVLForConditionalGeneration as Stock
 
     sides = SIZES[size].height, SIZES[size].width
@@ -111,6 +140,9 @@ def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, r
     def one_by_one() -> Any:
         return Stock.embed_multimodal(model, pixel_values=as_floats, image_grid_thw=grids)
 
+    def in_fp8() -> Any:
+        return fp8(as_bytes, grids.tolist()) if fp8 else ()
+
     theirs = torch.cat(list(one_by_one())).float()
     difference = max(_difference(torch.cat(list(call())), theirs) for call in (packed, in_graphs))
     graphs = model._packed._graphs
@@ -119,8 +151,17 @@ def _compare(model: Any, grid: PixelGrid, shape: Shape, size: str, count: int, r
         calls.append(in_graphs)
     seconds = [[_time(call, device) for call in calls] for _ in range(repeat)]
     stock, own, *rest = zip(*seconds, strict=True)
+    measured = _compare_fp8(in_fp8, in_graphs, device, repeat) if fp8 else None
+    kernels = {"bfloat16": profile_kernels(in_graphs)} | ({"FP8": profile_kernels(in_fp8)} if fp8 else {})
     flops = count * encoder_flops(shape, rows * columns)
-    return Result(size, count, rows * columns, stock, own, rest[0] if rest else (), difference, flops)
+    of_graphs = rest[0] if rest else ()
+    return Result(size, count, rows * columns, stock, own, of_graphs, difference, flops, measured, kernels)
+
+
+def _compare_fp8(ours: Callable[[], Any], theirs: Callable[[], Any], device: torch.device, repeat: int) -> Fp8Result:
+    own, other = (torch.cat(list(call())).float() for call in (ours, theirs))
+    seconds = [_time(ours, device) for _ in range(repeat)]
+    return Fp8Result(seconds, _difference(own, other), float((own - other).norm() / other.norm()))
 
 
 def _compare_random(model: Any, grid: PixelGrid, calls: int = 60) -> float:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from perf.figures.data import Column, Figures, Interval, Table, Value
 from perf.figures.new import new_figures, summarize
 
 _TABLE: Final = Table(
-    rows=("workload", "images"),
+    rows=("workload", "images", "patches"),
     columns=(
         Column(title="image", value="workload"),
         Column(title="images", value="images"),
@@ -22,8 +22,35 @@ _TABLE: Final = Table(
         Column(title="one by one / best", value="ratio", format=".1f"),
         Column(title="differ by", value="difference", format=".1e"),
         Column(title="of the peak", value="of_peak", format=".0%"),
+        Column(title="in FP8", value="fp8_ms", format=".1f", unit=" ms"),
+        Column(title="FP8 differs by", value="fp8_difference", format=".1%"),
+        Column(title="on average", value="fp8_error", format=".1%"),
     ),
 )
+_KERNELS: Final = Table(
+    rows=("workload", "images", "precision", "kernel"),
+    columns=(
+        Column(title="image", value="workload"),
+        Column(title="images", value="images"),
+        Column(title="products in", value="precision"),
+        Column(title="kernels", value="kernel"),
+        Column(title="GPU", value="gpu_ms", format=".2f", unit=" ms"),
+        Column(title="share", value="share", format=".0%"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Fp8Result:
+    """Seconds of each call in FP8; its results against those of the same encoder without.
+
+    `difference` is the largest, relative to the largest value; `error` is the norm of all of them, relative to that of
+    the values.
+    """
+
+    seconds: Sequence[float]
+    difference: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +68,9 @@ class Result:
     graphs: Sequence[float]
     difference: float
     flops: int
+    fp8: Fp8Result | None = None
+    kernels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Seconds on the GPU by precision and kind of kernel."""
 
     def to_record(self, peak: float) -> dict[str, Value]:
         """For the file of figures; `peak` is the device's operations a second in a large matrix product."""
@@ -55,7 +85,27 @@ class Result:
             "ratio": summarize([stock / own for stock, own in zip(self.one_by_one, best, strict=True)]),
             "difference": self.difference,
             "of_peak": self.flops / statistics.median(best) / peak,
+            **(self._fp8_record(self.fp8) if self.fp8 else {}),
         }
+
+    def to_kernel_records(self) -> list[dict[str, Value]]:
+        """One for each precision and kind of kernel."""
+        return [
+            {
+                "workload": self.size,
+                "images": self.images,
+                "precision": precision,
+                "kernel": kind,
+                "gpu_ms": 1000 * seconds,
+                "share": seconds / sum(kinds.values()),
+            }
+            for precision, kinds in self.kernels.items()
+            for kind, seconds in kinds.items()
+        ]
+
+    @staticmethod
+    def _fp8_record(fp8: Fp8Result) -> dict[str, Value]:
+        return {"fp8_ms": _milliseconds(fp8.seconds), "fp8_difference": fp8.difference, "fp8_error": fp8.error}
 
 
 def to_figures(
@@ -70,8 +120,11 @@ def to_figures(
         question="What does packing images bring to the vision encoder?",
         rounds=repeat,
         conditions=" ".join(conditions),
-        measurements=[result.to_record(peak) for result in results],
-        tables={"encoder": _TABLE},
+        measurements=[
+            *(result.to_record(peak) for result in results),
+            *(record for result in results for record in result.to_kernel_records()),
+        ],
+        tables={"encoder": _TABLE, "kernels": _KERNELS},
     )
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -22,7 +23,7 @@ from ocrvl.settings import (
     StreamSettings,
 )
 from ocrvl.vllm_plugin.scheduler import GatherSettings
-from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings, EncoderPrecision
 from ocrvl.wire import Model
 
 PAGE = Path("docs/settings.md").read_text("utf-8")
@@ -118,6 +119,14 @@ def test_every_variable_that_is_set_is_in_the_table_with_its_value_and_no_other(
         for variable, value, _ in rows(section("Environment variables"))
     }
     assert documented == arguments.ENVIRONMENT
+
+
+def test_the_encoders_precision_has_the_values_and_the_default_that_the_page_says() -> None:
+    text = section("`model.json`: vLLM's arguments")
+    default, other = get_args(EncoderPrecision)
+    assert engine_settings._AdditionalConfig().encoder_precision == default
+    assert f'`{{"encoder_precision": "{other}"}}`' in text
+    assert f'the default is `"{default}"`' in text
 
 
 @pytest.mark.parametrize(("key", "value"), [("gather", GatherSettings()), ("encoder_graphs", EncoderGraphSettings())])

@@ -14,9 +14,11 @@ from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.transformers_utils.config import get_hf_image_processor_config
 
 from ocrvl.vllm_plugin.encoder_graphs import capture_graph
+from ocrvl.vllm_plugin.encoder_layer import EncoderLayer
+from ocrvl.vllm_plugin.fp8 import Fp8EncoderLayer, fits
 from ocrvl.vllm_plugin.packed import Normalization, PackedEncoder, problems_of
 from ocrvl.vllm_plugin.processor import PatchProcessingInfo, PatchProcessor
-from ocrvl.vllm_plugin.settings import EncoderGraphSettings
+from ocrvl.vllm_plugin.settings import EncoderGraphSettings, find_fp8_problem, wants_fp8
 
 _LOG: Final = logging.getLogger("vllm.ocrvl")
 _SIDE: Final = 64
@@ -46,7 +48,8 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
         else:
             _LOG.info("all images of a step are encoded together")
             merge_size = self.config.vision_config.spatial_merge_size
-            self._packed = PackedEncoder(self.visual.vision_model, self.mlp_AR, merge_size, self._normalization)
+            layer = _layer_class(vllm_config, self.visual)
+            self._packed = PackedEncoder(self.visual.vision_model, self.mlp_AR, merge_size, self._normalization, layer)
 
     def embed_multimodal(self, **kwargs: Any) -> Any:
         """Embed the images of a step: a tensor [tokens, hidden] for each."""
@@ -90,3 +93,21 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
             _LOG.warning("the encoder's kernels are launched one by one, no graphs could be captured: %s", error)
         else:
             _LOG.info("the encoder runs in graphs of up to %s patches", max(settings.patches))
+
+
+def _layer_class(vllm_config: Any, visual: Any) -> type[EncoderLayer]:
+    """What computes the encoder's layers. Raises `ValueError` where they are to be in FP8 and cannot."""
+    if not wants_fp8(vllm_config.additional_config):
+        return EncoderLayer
+    problem = find_fp8_problem(
+        dtype=str(vllm_config.model_config.dtype),
+        tensor_parallel_size=vllm_config.parallel_config.tensor_parallel_size,
+        quantization=vllm_config.model_config.quantization,
+    )
+    layer = visual.vision_model.encoder.layers[0]
+    if not all(fits(product.weight) for product in (layer.self_attn.qkv_proj, layer.mlp.fc1)):
+        problem = problem or "expected an encoder whose dimensions are multiples of 16"
+    if problem:
+        raise ValueError(f"additional_config.encoder_precision: fp8: {problem}")
+    _LOG.info("the encoder's layers compute in FP8")
+    return Fp8EncoderLayer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,3 +23,35 @@ class EncoderGraphSettings(BaseModel):
     def of(cls, vllm_config: Any) -> EncoderGraphSettings:
         """Those of an engine. Raises `ValidationError`."""
         return cls.model_validate((vllm_config.additional_config or {}).get("encoder_graphs", {}))
+
+
+EncoderPrecision = Literal["auto", "fp8"]
+"""Under `encoder_precision`: what the encoder's large products are computed in; `auto` is the model's dtype."""
+
+FP8: Final[EncoderPrecision] = "fp8"
+FP8_CAPABILITY: Final = 89
+"""The compute capability from which GPUs have FP8, ten times: Ada's and Hopper's."""
+
+
+def wants_fp8(additional_config: Any) -> bool:
+    """Whether an engine's `additional_config` asks for FP8."""
+    return bool((additional_config or {}).get("encoder_precision") == FP8)
+
+
+def find_fp8_problem(*, dtype: str, tensor_parallel_size: int, quantization: str | None) -> str | None:
+    """Why the encoder of such an engine cannot compute in FP8 on the device that vLLM has found; None where it can.
+
+    `dtype` is as torch or the engine's arguments have it.
+    """
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cuda() or not current_platform.has_device_capability(FP8_CAPABILITY):
+        name = current_platform.get_device_name() if current_platform.is_cuda() else current_platform.device_type
+        return f"expected an NVIDIA GPU of compute capability 8.9 or more, found {name}; leave it out"
+    if dtype.removeprefix("torch.") not in ("auto", "bfloat16"):
+        return f"expected bfloat16, found dtype {dtype}"
+    if tensor_parallel_size > 1:
+        return f"expected tensor_parallel_size 1, found {tensor_parallel_size}"
+    if quantization:
+        return f"expected weights that are not quantized, found quantization {quantization}"
+    return None

@@ -314,7 +314,18 @@ def test_the_encoder_s_calls_become_medians_with_their_intervals() -> None:
     calls = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
     results = [
         encoder_figures.Result("page", 4, 5040, [2 * one for one in calls], calls, (), 1e-3, 35 * 10**9),
-        encoder_figures.Result("line", 1, 704, calls[:2], calls[:2], [0.005, 0.01], 1e-3, 15 * 10**6),
+        encoder_figures.Result(
+            "line",
+            1,
+            704,
+            calls[:2],
+            calls[:2],
+            [0.005, 0.01],
+            1e-3,
+            15 * 10**6,
+            encoder_figures.Fp8Result([0.004], 0.02, 0.01),
+            {"FP8": {"matrix products": 0.003, "attention": 0.001}},
+        ),
     ]
     taken = encoder_figures.to_figures(results, 1e12, "bfloat16", 1e-4, 6)
     assert taken.rounds == 6
@@ -325,6 +336,10 @@ def test_the_encoder_s_calls_become_medians_with_their_intervals() -> None:
     assert (taken.number("ratio", workload="page"), taken.number("of_peak", workload="page")) == (2, 1)
     assert (taken.number("graphs_ms", workload="line"), taken.number("ratio", workload="line")) == (7.5, 2)
     assert "| page | 4 | 5,040 |" in render(taken, taken.tables["encoder"], "x.json")
+    assert "| 4.0 ms | 2.0% | 1.0% |" in render(taken, taken.tables["encoder"], "x.json")
+    kernels = render(taken, taken.tables["kernels"], "x.json")
+    assert "| line | 1 | FP8 | matrix products | 3.00 ms | 75% |" in kernels
+    assert "page" not in kernels
 
 
 def test_ceilings_become_figures_that_another_run_reads_the_device_from(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ocrvl import vllm_plugin as plugin
 from ocrvl.engine_settings import EngineSettings
 from ocrvl.vllm_plugin.scheduler import SCHEDULER
+from ocrvl.vllm_plugin.settings import find_fp8_problem, wants_fp8
 from ocrvl.vllm_plugin.worker import WORKER
 
 ENVIRONMENT = {
@@ -98,3 +99,20 @@ def default_worker(worker_cls: str) -> str:
     if worker_cls != "auto" or not plugin.is_registered() or not current_platform.is_cuda():
         return worker_cls
     return WORKER
+
+
+def check_encoder_precision(settings: EngineSettings) -> None:
+    """Raises `ValueError` where the encoder is to compute in FP8 and cannot; vLLM's plugins are loaded."""
+    args = settings.engine_args
+    if not wants_fp8(args.get("additional_config")):
+        return
+    if plugin.is_registered():
+        problem = find_fp8_problem(
+            dtype=args.get("dtype", "auto"),
+            tensor_parallel_size=args.get("tensor_parallel_size", 1),
+            quantization=args.get("quantization"),
+        )
+    else:
+        problem = "expected the packed encoder, which packed_encoder has switched off"
+    if problem:
+        raise ValueError(f"{settings.source}: additional_config.encoder_precision: fp8: {problem}")

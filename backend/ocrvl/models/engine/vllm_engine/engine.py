@@ -15,6 +15,7 @@ from ocrvl.engine_settings import EngineSettings
 from ocrvl.messages import PackedImage, Reading
 from ocrvl.models.engine.vllm_engine.arguments import (
     THREADS_BESIDE_A_GPU,
+    check_encoder_precision,
     default_executor,
     default_scheduler,
     default_worker,
@@ -70,6 +71,7 @@ class VllmEngine:
             # vLLM's client makes sockets for an event loop, and asks for one even where it is not running
             asyncio.set_event_loop(asyncio.new_event_loop())
             args = AsyncEngineArgs(**{**default_executor(settings.engine_args), **settings.engine_args})
+            check_encoder_precision(settings)
             args.scheduler_cls = args.scheduler_cls or default_scheduler()
             args.worker_cls = default_worker(args.worker_cls)
             llm = AsyncLLM.from_engine_args(args, stat_loggers=[steps.logger_factory()])
