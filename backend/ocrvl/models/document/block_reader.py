@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from ocrvl.errors import Cancelled, Unavailable, error_from_message
+from ocrvl.errors import Cancelled, error_from_message
 from ocrvl.models.document.bls import Models
 from ocrvl.models.document.paddle import BlockText, Crop, PaddlePipeline
 from ocrvl.models.document.pages import PageImage
 from ocrvl.models.document.request import DocumentRequest, OpenDocument
 from ocrvl.models.document.results import Page, finish_page
+from ocrvl.models.parts import retry_unavailable
 from ocrvl.models.regions import Region
 
 _CHECK_SECONDS: Final = 0.1
-_RETRY_SECONDS: Final = 1.0
 
 T = TypeVar("T")
 
@@ -90,11 +89,4 @@ class BlockReader:
             raise
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
-        ends_at = time.monotonic() + self._retry_timeout
-        while True:
-            try:
-                return await call()
-            except Unavailable:
-                if time.monotonic() >= ends_at:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS)
+        return await retry_unavailable(call, self._retry_timeout)

@@ -12,25 +12,24 @@ import numpy.typing as npt
 
 from ocrvl.control_channel.client import ControlClient
 from ocrvl.control_channel.engine_gate import EngineGate
-from ocrvl.engine_settings import EngineSettings
-from ocrvl.errors import InvalidArgument, Unavailable, error_from_message
+from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.imaging.patches import cut_patches, resize_to_grid
 from ocrvl.messages import CutImage, PackedImages, decode_texts, encode_texts
-from ocrvl.models.document.fair_limiter import FairLimiter
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.models.document.paddle import BlockText, Crop
+from ocrvl.models.fair_limiter import FairLimiter
 from ocrvl.models.layout_options import LayoutOptions
+from ocrvl.models.parts import PART, check_engine, read_in_groups
 from ocrvl.models.regions import Region, decode_regions
 from ocrvl.options import Options
 from ocrvl.triton.context import Call, CallModel
-from ocrvl.wire import PART_PARAMETER, Model, Tensor
+from ocrvl.wire import Model, Tensor
 
-_PART: Final = {PART_PARAMETER: True}
 _REGION: Final = (Tensor.LABEL, Tensor.SCORE, Tensor.BOX, Tensor.POLYGON)
 _READING: Final = (Tensor.TEXT, Tensor.ERROR)
 
-_GROUP: Final = 4
+GROUP: Final = 4
 """Blocks of one page in one call to the engine: it admits them together, so a few are admitted sooner than many."""
 
 
@@ -82,7 +81,7 @@ class BlsModels:
             Tensor.OPTIONS: encode_texts([options.model_dump_json(exclude_defaults=True)])[None],
         }
         async with self._calls:
-            answer = await self._call_model(call, Model.LAYOUT, tensors, _REGION, _PART)
+            answer = await self._call_model(call, Model.LAYOUT, tensors, _REGION, PART)
         return decode_regions(answer)
 
     async def read_blocks(
@@ -100,14 +99,7 @@ class BlsModels:
             on_error="keep",
             cancel_token=token,
         )
-        groups = [crops[start : start + _GROUP] for start in range(0, len(crops), _GROUP)]
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                readings = [tasks.create_task(self._read_group(group, block_options, call)) for group in groups]
-        except ExceptionGroup as failures:
-            # whoever waits knows what to do with one of ours, such as an engine that restarts
-            raise failures.exceptions[0] from None
-        return [text for reading in readings for text in reading.result()]
+        return await read_in_groups(crops, GROUP, lambda group: self._read_group(group, block_options, call))
 
     async def end(self, token: str) -> None:
         """End what the engines read under this token."""
@@ -119,7 +111,7 @@ class BlsModels:
             packed = await run(self._threads, self._pack, crops, options)
             async with self._calls:
                 await run(self._threads, self._gate.wait, None)
-                answer = await self._call_model(call, Model.ENGINE, packed.encode_tensors(), _READING, _PART)
+                answer = await self._call_model(call, Model.ENGINE, packed.encode_tensors(), _READING, PART)
         texts, errors = (decode_texts(answer(name), name) for name in _READING)
         return to_blocks(texts, errors)
 
@@ -136,19 +128,7 @@ class BlsModels:
         return CutImage(patches, thw, (width, height), crop.task)
 
 
-def default_max_blocks(engine: EngineSettings) -> int:
-    """Half of what an engine runs at once: enough to keep it busy beside other callers."""
-    return max(2 * _GROUP, engine.max_num_seqs // 2)
-
-
 def to_blocks(texts: Sequence[str], errors: Sequence[str]) -> list[BlockText]:
-    """The blocks that the engine's model answered with.
-
-    Raises `Unavailable` where one was not read for the engine's sake: that is no error of the block, which can be read
-    when the engine is there again.
-    """
-    for error in filter(None, errors):
-        known = error_from_message(error)
-        if isinstance(known, Unavailable):
-            raise known
+    """The blocks that the engine's model answered with. Raises `Unavailable`, see `check_engine`."""
+    check_engine(errors)
     return [BlockText(text, error) for text, error in zip(texts, errors, strict=True)]

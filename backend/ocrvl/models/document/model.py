@@ -16,12 +16,12 @@ from ocrvl.errors import OcrError
 from ocrvl.metrics.definitions import DocumentMetrics
 from ocrvl.metrics.mirror import FamilyFactory
 from ocrvl.models.background import end_with_server, publish_metrics, watch_callers
-from ocrvl.models.document.bls import BlsModels, default_max_blocks
+from ocrvl.models.document.bls import GROUP, BlsModels
 from ocrvl.models.document.dispatcher import DocumentDispatcher
-from ocrvl.models.document.fair_limiter import FairLimiter
 from ocrvl.models.document.paddle import PaddlePipeline
 from ocrvl.models.document.page_reader import PageReader
 from ocrvl.models.document.request import DocumentRequest
+from ocrvl.models.fair_limiter import FairLimiter, half_of
 from ocrvl.settings import DocumentSettings, parse_parameters
 from ocrvl.triton.context import Call, CallModel, Log, ModelContext
 from ocrvl.triton.loop import LoopThread
@@ -54,7 +54,7 @@ class DocumentModel:
         gate = EngineGate()
         self._channel = ControlClient(channel_folder(), gate.update, gate.lose)
         engine = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
-        limiter = FairLimiter(settings.max_blocks or default_max_blocks(engine))
+        limiter = FairLimiter(settings.max_blocks or half_of(engine, 2 * GROUP))
         self._models = BlsModels(call_model, self._channel, gate, engine.grid, limiter, settings.max_calls)
         self._reader = PageReader(
             self._models,

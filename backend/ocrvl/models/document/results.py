@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ocrvl.messages import Array, encode_texts
 from ocrvl.models.document.options import DocumentOptions
 from ocrvl.models.document.paddle import PageResult
+from ocrvl.models.drawn_boxes import LabelledBox, draw_boxes, encode_jpeg
 from ocrvl.wire import Tensor
-
-_JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -109,31 +107,13 @@ def join_warnings(*warnings: str) -> str:
     return "; ".join(filter(None, warnings))
 
 
-def encode_jpeg(image: Image.Image) -> bytes:
-    """An image as a JPEG file."""
-    file = io.BytesIO()
-    image.convert("RGB").save(file, "JPEG", quality=_JPEG_QUALITY)
-    return file.getvalue()
-
-
 def draw_blocks(pixels: npt.NDArray[np.uint8], blocks: Sequence[Mapping[str, Any]]) -> bytes:
     """A page as a JPEG file, with a box, a number in reading order and a label for each block of its JSON."""
-    image = Image.fromarray(pixels)
-    pen = ImageDraw.Draw(image)
-    width = max(2, round(min(image.size) / 500))
-    for number, block in enumerate(blocks, 1):
-        left, top, right, bottom = block["block_bbox"]
-        colour = _colour(block["block_label"])
-        pen.rectangle((left, top, right, bottom), outline=colour, width=width)
-        text = f"{number} {block['block_label']}"
-        place = pen.textbbox((left, max(0, top - 6 * width)), text, font_size=6 * width)
-        pen.rectangle(place, fill=colour)
-        pen.text(place[:2], text, fill="white", font_size=6 * width)
-    return encode_jpeg(image)
-
-
-def _colour(label: str) -> tuple[int, int, int]:
-    """A dark colour of the label's own, the same in every process."""
-    seed = sum((place + 1) * ord(character) for place, character in enumerate(label))
-    red, green, blue = (37 * seed) % 160, (91 * seed) % 140, (53 * seed) % 180
-    return red, green, blue
+    labels = [block["block_label"] for block in blocks]
+    return draw_boxes(
+        pixels,
+        [
+            LabelledBox(tuple(block["block_bbox"]), label, f"{number} {label}")
+            for number, (block, label) in enumerate(zip(blocks, labels, strict=True), 1)
+        ],
+    )

@@ -1,10 +1,10 @@
-"""`ocrvl.models.document.fair_limiter`: no document waits for all of another."""
+"""`ocrvl.models.fair_limiter`: no document waits for all of another."""
 
 from __future__ import annotations
 
 import asyncio
 
-from ocrvl.models.document.fair_limiter import FairLimiter
+from ocrvl.models.fair_limiter import FairLimiter
 
 
 def test_documents_alternate_however_many_blocks_each_has() -> None:
