@@ -182,6 +182,49 @@ class DocumentSettings(ModelSettings):
     log_requests: Flag = Field(True, description="log each document")
 
 
+class ReceiptSettings(ModelSettings):
+    """Settings of `receipt`."""
+
+    detector: Literal["embedded", "spotting"] = Field(
+        "embedded",
+        description="what finds lines: `embedded`, PaddleOCR's text detector on the CPU, or `spotting`, the engine "
+        "itself, from PaddleOCR-VL-1.5 on",
+    )
+    detector_file: Path | None = Field(
+        None, description="another of PaddleOCR's text detectors, as an ONNX file, in place of the embedded one"
+    )
+    detector_side: int = Field(
+        736, ge=64, le=4096, description="pixels that an image's longer side is reduced to for the detector"
+    )
+    threads: int | None = Field(
+        None, ge=1, le=256, description="images that are decoded and looked at at a time in one instance, a core each"
+    )
+    max_receipts: int = Field(16, ge=1, le=256, description="receipts read at a time in one instance")
+    max_receipt_lines: int = Field(
+        500, ge=1, description="lines of one receipt; what goes beyond is left out, and said"
+    )
+    max_lines: int | None = Field(
+        None,
+        ge=1,
+        description="lines of all receipts of one instance sent to the engines at a time; more would keep other "
+        "callers waiting",
+    )
+    max_calls: int = Field(
+        24,
+        ge=1,
+        le=_MAX_STREAM_CALLS,
+        description="calls to other models at a time in one instance, which share 32 threads with the responses",
+    )
+    retry_timeout_seconds: Seconds = Field(
+        30.0,
+        description="how long a receipt waits for a model that is full or an engine that restarts, before it fails",
+    )
+    max_image_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded image")
+    max_image_pixels: int = Field(40_000_000, ge=1, description="pixels of one image")
+    max_image_seconds: Seconds = Field(10.0, description="processor time for decoding one image")
+    log_requests: Flag = Field(True, description="a line in the server's log for each receipt")
+
+
 T = TypeVar("T", bound=ModelSettings)
 
 

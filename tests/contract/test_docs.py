@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -14,6 +15,7 @@ import perf.__main__
 import stress.__main__
 from ocrvl.messages import Reading, encode_done
 from ocrvl.models.document.options import DocumentOptions, PixelLimits
+from ocrvl.models.receipt.options import ReceiptOptions
 from ocrvl.options import Options
 from ocrvl.wire import Model, Task, Tensor
 from ocrvl_cli import app
@@ -25,6 +27,7 @@ from tests.support.pages import anchors
 REQUESTS = Path("docs/requests.md").read_text("utf-8")
 COMMAND_LINE = Path("docs/command-line.md").read_text("utf-8")
 DOCUMENTS = Path("docs/documents.md").read_text("utf-8")
+RECEIPTS = Path("docs/receipts.md").read_text("utf-8")
 PAGES = [
     *(Path(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "perf/README.md")),
     Path("perf/gpu/README.md"),
@@ -61,12 +64,15 @@ def test_every_option_is_in_the_table_and_no_other() -> None:
     assert named_in_rows(table, r"\| `") == set(Options.model_fields)
 
 
-def test_every_option_of_a_document_is_in_its_table_with_its_default_and_meaning() -> None:
-    _, _, table = DOCUMENTS.partition("## Options")
+@pytest.mark.parametrize(("page", "options"), [(DOCUMENTS, DocumentOptions), (RECEIPTS, ReceiptOptions)])
+def test_every_option_of_a_file_is_in_its_table_with_its_default_and_meaning(
+    page: str, options: type[BaseModel]
+) -> None:
+    table = page.partition("\n## Options\n")[2].partition("\n## ")[0]
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines() if line.startswith("| `")]
     documented = {row[0].strip(" `"): tuple(cell.strip() for cell in row[2:]) for row in rows}
     defined = {}
-    for name, option in DocumentOptions.model_fields.items():
+    for name, option in options.model_fields.items():
         default = option.get_default()
         default = {} if isinstance(default, PixelLimits) else default
         defined[name] = ("" if default is None else f"`{json.dumps(default)}`", option.description)
@@ -80,6 +86,7 @@ def test_every_option_of_a_document_is_in_its_table_with_its_default_and_meaning
         (Model.STREAM, set(), set(encode_done(Reading(0)))),
         (Model.CANCEL, {Tensor.CANCEL_TOKEN}, {Tensor.CANCELLED}),
         (Model.DOCUMENT, {Tensor.FILE, Tensor.OPTIONS}, set(DOCUMENT_OUTPUTS)),
+        (Model.RECEIPT, {Tensor.IMAGE, Tensor.OPTIONS}, {Tensor.JSON, Tensor.IMAGE_DATA}),
         (
             Model.LAYOUT,
             {Tensor.IMAGE, Tensor.PIXELS, Tensor.OPTIONS},
@@ -88,7 +95,7 @@ def test_every_option_of_a_document_is_in_its_table_with_its_default_and_meaning
     ],
 )
 def test_every_tensor_of_a_model_is_in_its_table(model: Model, taken: set[Tensor], sent: set[Tensor]) -> None:
-    _, _, section = (REQUESTS + DOCUMENTS).partition(f"\n## `{model}`\n")
+    _, _, section = (REQUESTS + DOCUMENTS + RECEIPTS).partition(f"\n## `{model}`\n")
     section, _, _ = section.partition("\n## ")
     assert named_in_rows(section, r"\| in ") == taken
     assert named_in_rows(section, r"\| out ") == sent

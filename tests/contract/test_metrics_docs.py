@@ -16,6 +16,7 @@ from ocrvl.metrics.definitions import (
     LayoutMetrics,
     ModelMetrics,
     PreprocessMetrics,
+    ReceiptMetrics,
     StreamMetrics,
 )
 
@@ -25,6 +26,7 @@ PARTS: dict[str, type[ModelMetrics]] = {
     "stream": StreamMetrics,
     "layout": LayoutMetrics,
     "document": DocumentMetrics,
+    "receipt": ReceiptMetrics,
 }
 
 

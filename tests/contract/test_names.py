@@ -13,6 +13,8 @@ from tritonclient.utils import np_to_triton_dtype
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.messages import PackedImages, Reading, encode_delta, encode_done, encode_readings
 from ocrvl.models.document.results import Page, encode_pages, encode_whole
+from ocrvl.models.receipt.options import ReceiptOptions
+from ocrvl.models.receipt.results import encode_receipt
 from ocrvl.models.regions import Region, encode_regions
 from ocrvl.options import Options
 from ocrvl.wire import FinishReason, Model, Task, Tensor
@@ -29,7 +31,7 @@ PACKED = PackedImages(
     warnings=("",),
     options=Options(),
 )
-UNBUILT = {Model.FIELDS, Model.RECEIPT}
+UNBUILT = {Model.FIELDS}
 """What others build on already."""
 
 MODELS = [model for model in Model if model not in UNBUILT]
@@ -139,6 +141,13 @@ def test_what_layout_sends_is_what_its_configuration_says() -> None:
     sent = encode_regions([Region("text", 0.5, (0, 0, 9, 9), ((0, 0), (9, 0), (9, 9)))])
     assert {tensor.name for tensor in config(Model.LAYOUT).output} == set(sent)
     assert all(fits(sent[Tensor(tensor.name)], Model.LAYOUT, tensor) for tensor in config(Model.LAYOUT).output)
+
+
+def test_what_a_receipt_sends_is_what_its_configuration_says() -> None:
+    receipt = {"fields": {"total": None, "items": []}}
+    sent = encode_receipt(receipt, np.zeros((4, 4, 3), np.uint8), ReceiptOptions(visualize=True))
+    assert {tensor.name for tensor in config(Model.RECEIPT).output} == set(sent)
+    assert all(fits(sent[Tensor(tensor.name)], Model.RECEIPT, tensor) for tensor in config(Model.RECEIPT).output)
 
 
 def test_a_call_s_stream_fits_the_threads_that_its_responses_need() -> None:

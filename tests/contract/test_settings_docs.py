@@ -20,6 +20,7 @@ from ocrvl.settings import (
     LayoutSettings,
     ModelSettings,
     PreprocessSettings,
+    ReceiptSettings,
     StreamSettings,
 )
 from ocrvl.vllm_plugin.scheduler import GatherSettings
@@ -33,6 +34,7 @@ MODELS: dict[Model, type[ModelSettings]] = {
     Model.STREAM: StreamSettings,
     Model.LAYOUT: LayoutSettings,
     Model.DOCUMENT: DocumentSettings,
+    Model.RECEIPT: ReceiptSettings,
 }
 
 

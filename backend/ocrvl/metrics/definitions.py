@@ -86,6 +86,14 @@ class PageStage(StrEnum):
     READ = "read"
 
 
+class ReceiptStage(StrEnum):
+    """The stages of a receipt, with the time that it waited before each: decoding it and finding its lines is one."""
+
+    DETECT = "detect"
+    READ = "read"
+    FIELDS = "fields"
+
+
 class Stage(StrEnum):
     """The stages of preprocessing an image, and all of them."""
 
@@ -198,5 +206,22 @@ class DocumentMetrics(ModelMetrics):
         self.pages = self._counter("document_pages_total", "Pages of documents that ended ok")
         self.seconds = self._histogram("document_page_seconds", "Time for one page, by stage", REQUEST_BUCKETS, "stage")
         for stage in PageStage:
+            self.seconds.labels(stage)
+        self.cancellations = self._cancellations()
+
+
+class ReceiptMetrics(ModelMetrics):
+    """Of the model that reads receipts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = self._gauge("receipts_open", "Receipts in progress")
+        self.in_flight = self._gauge(
+            "receipt_lines_in_flight", "Lines of receipts sent to the engines, not yet answered"
+        )
+        self.receipts = self._counter("receipts_total", "Receipts ended", "outcome", Outcome)
+        self.lines = self._counter("receipt_lines_total", "Lines of receipts that ended ok")
+        self.seconds = self._histogram("receipt_seconds", "Time for one receipt, by stage", REQUEST_BUCKETS, "stage")
+        for stage in ReceiptStage:
             self.seconds.labels(stage)
         self.cancellations = self._cancellations()

@@ -90,7 +90,7 @@ def _change_stream(plan: Plan, config: Config) -> None:
     _set_instances(config, "KIND_CPU", plan.stream_instances.value)
 
 
-def _change_layout(plan: Plan, config: Config) -> None:
+def _change_image_limit(plan: Plan, config: Config) -> None:
     if (most := plan.options.max_request_bytes) is not None:
         _lower_parameter(config, "max_image_bytes", most)
 
@@ -107,7 +107,8 @@ _CHANGES: Final[Mapping[Model, Callable[[Plan, Config], None]]] = {
     Model.ENGINE: _change_engine,
     Model.PREPROCESS: _change_preprocess,
     Model.STREAM: _change_stream,
-    Model.LAYOUT: _change_layout,
+    Model.LAYOUT: _change_image_limit,
+    Model.RECEIPT: _change_image_limit,
     Model.DOCUMENT: _change_document,
     Model.DOCUMENT_STREAM: _change_document,
 }
