@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ocrvl.launcher.exposure import Endpoint, closed_endpoints, restrict, shares_key
+from ocrvl.launcher.extras import installed_models
 from ocrvl.launcher.leftovers import close_shared_memory, own_folder, region_prefix
 from ocrvl.launcher.limits import http_limit_arguments
 from ocrvl.launcher.locate import find_triton
@@ -75,10 +76,15 @@ class TritonServer:
     """
 
     def __init__(self, options: ServerOptions, on_line: Callable[[str], None] = lambda _line: None) -> None:
+        try:
+            models = installed_models(options.model_repository, options.models, on_line)
+        except ValueError as error:
+            raise ServerFailed(str(error)) from None
         # held together until all are chosen, or two of them could be the same
         with contextlib.ExitStack() as held:
             self.options = replace(
                 options,
+                models=models,
                 http_port=_choose_port(options.host, options.http_port, "--http-port", held),
                 grpc_port=_choose_port(options.host, options.grpc_port, "--grpc-port", held),
                 metrics_port=_choose_port(options.host, options.metrics_port, "--metrics-port", held),
