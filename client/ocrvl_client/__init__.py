@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from ocrvl_client._client import Client
     from ocrvl_client._documents import Block, Document, Page
     from ocrvl_client._messages import Array, Request, Source
-    from ocrvl_client._options import DocumentOptions, ReadOptions
+    from ocrvl_client._options import DocumentOptions, ReadOptions, ReceiptOptions
     from ocrvl_client._readings import Outcome, Reading, Spot
+    from ocrvl_client._receipts import Receipt, ReceiptField, ReceiptItem, ReceiptLine, ReceiptOutcome
     from ocrvl_client._transports.endpoint import Endpoint, Tls
     from ocrvl_client._transports.errors import error_from_triton
     from ocrvl_client._transports.protocol import AsyncTransport, ServerMetadata, Transport
@@ -48,6 +49,12 @@ __all__ = [
     "ProtocolName",
     "ReadOptions",
     "Reading",
+    "Receipt",
+    "ReceiptField",
+    "ReceiptItem",
+    "ReceiptLine",
+    "ReceiptOptions",
+    "ReceiptOutcome",
     "Request",
     "RequestCancelled",
     "RequestTimeout",
@@ -78,6 +85,12 @@ _LAZY = {
     "ProtocolName": "_calls",
     "ReadOptions": "_options",
     "Reading": "_readings",
+    "Receipt": "_receipts",
+    "ReceiptField": "_receipts",
+    "ReceiptItem": "_receipts",
+    "ReceiptLine": "_receipts",
+    "ReceiptOptions": "_options",
+    "ReceiptOutcome": "_receipts",
     "Request": "_messages",
     "ServerMetadata": "_transports.protocol",
     "Source": "_messages",

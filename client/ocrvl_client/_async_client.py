@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Unpack
 
 from ocrvl.wire import Model, Task
 from ocrvl_client._calls import (
     DEFAULT_RETRY,
     ONCE,
     ProtocolName,
-    as_ocrvl_error,
     check_concurrency,
     check_timeout,
     combine,
     endpoints_of,
 )
 from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
-from ocrvl_client._many import PendingReads, Started
-from ocrvl_client._messages import Request, Source, decode_cancel, encode_cancel, encode_read, encode_stream
-from ocrvl_client._options import DocumentOptions, ReadOptions
-from ocrvl_client._readings import Outcome, Reading, decode_piece, decode_read
+from ocrvl_client._many import Many
+from ocrvl_client._many_tasks import encode_in_thread, read_each
+from ocrvl_client._messages import Source, decode_cancel, encode_cancel, encode_one, encode_read, encode_stream
+from ocrvl_client._options import DocumentOptions, ReadOptions, ReceiptOptions
+from ocrvl_client._readings import Outcome, Reading, decode_one, decode_piece, decode_read
+from ocrvl_client._receipts import Receipt, ReceiptOutcome, decode_receipt, encode_receipt
 from ocrvl_client._retry import Retry
 from ocrvl_client._sender import AsyncSender
 from ocrvl_client._transports.balance import AsyncBalancedTransport
@@ -81,7 +82,7 @@ class AsyncClient:
     ) -> list[Reading]:
         """As `Client.read_batch`."""
         began = time.monotonic()
-        answer = await self._sender.infer(await _encode(encode_read, images, task, options), timeout)
+        answer = await self._sender.infer(await encode_in_thread(encode_read, images, task, options), timeout)
         return decode_read(answer, time.monotonic() - began)
 
     async def read_many(
@@ -95,40 +96,19 @@ class AsyncClient:
         **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[Outcome, None]:
         """As `Client.read_many`; a task that is cancelled meanwhile, or `aclose`, cancels what is in flight."""
-        concurrency = check_concurrency(concurrency, self._concurrency)
-        timeout = check_timeout(timeout, self._sender.timeout)
-        pending = PendingReads(images, options, concurrency=concurrency, ordered=ordered)
-        outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
-        reads: set[asyncio.Task[None]] = set()
-
-        async def read(started: Started) -> None:
-            reading, failure = None, None
-            try:
-                began = time.monotonic()
-                request = await _encode(encode_read, [started.image], task, started.options)
-                answer = await self._sender.infer(request, timeout, shares_token=pending.shares_token)
-                (reading,) = decode_read(answer, time.monotonic() - began)
-            except Exception as error:
-                failure = as_ocrvl_error(error)
-            pending.release(started.index)
-            outcomes.put_nowait(Outcome(started.index, started.image, reading, failure))
-
-        try:
-            while True:
-                while (started := pending.start_next()) is not None:
-                    reads.add(running := asyncio.create_task(read(started)))
-                    running.add_done_callback(reads.discard)
-                if not pending.in_flight:
-                    return
-                for outcome in pending.finish(await outcomes.get()):
-                    yield outcome
-        finally:
-            left = list(reads)
-            for running in left:
-                running.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
-            if pending.shares_token:
-                await asyncio.shield(self._sender.cancel(*pending.tokens()))
+        many = Many(
+            images,
+            options,
+            partial(encode_one, task),
+            decode_one,
+            Outcome,
+            check_concurrency(concurrency, self._concurrency),
+            ordered,
+            check_timeout(timeout, self._sender.timeout),
+        )
+        async with aclosing(read_each(self._sender, many)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
 
     def stream(
         self,
@@ -139,22 +119,56 @@ class AsyncClient:
         **options: Unpack[ReadOptions],
     ) -> AsyncGenerator[str | Reading, None]:
         """As `Client.stream`."""
-        return self._sender.stream(partial(_encode, encode_stream, image, task, options), decode_piece, timeout)
+        return self._sender.stream(
+            partial(encode_in_thread, encode_stream, image, task, options), decode_piece, timeout
+        )
 
     async def document(
         self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
     ) -> Document:
         """As `Client.document`."""
         began = time.monotonic()
-        answer = await self._sender.infer(await _encode(encode_document, file, options), timeout)
+        answer = await self._sender.infer(await encode_in_thread(encode_document, file, options), timeout)
         return decode_document(answer, time.monotonic() - began)
 
     def document_stream(
         self, file: Source, *, timeout: float | None = None, **options: Unpack[DocumentOptions]
     ) -> AsyncGenerator[Page | Document, None]:
         """As `Client.document_stream`."""
-        encode = partial(_encode, encode_document, file, options, Model.DOCUMENT_STREAM)
+        encode = partial(encode_in_thread, encode_document, file, options, Model.DOCUMENT_STREAM)
         return self._sender.stream(encode, decode_part, timeout)
+
+    async def receipt(
+        self, image: Source, *, timeout: float | None = None, **options: Unpack[ReceiptOptions]
+    ) -> Receipt:
+        """As `Client.receipt`."""
+        began = time.monotonic()
+        answer = await self._sender.infer(await encode_in_thread(encode_receipt, image, options), timeout)
+        return decode_receipt(answer, time.monotonic() - began)
+
+    async def receipts_many(
+        self,
+        images: Iterable[Source],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        **options: Unpack[ReceiptOptions],
+    ) -> AsyncGenerator[ReceiptOutcome, None]:
+        """As `Client.receipts_many`; a task that is cancelled meanwhile, or `aclose`, cancels what is in flight."""
+        many = Many(
+            images,
+            options,
+            encode_receipt,
+            decode_receipt,
+            ReceiptOutcome,
+            check_concurrency(concurrency, self._concurrency),
+            ordered,
+            check_timeout(timeout, self._sender.timeout),
+        )
+        async with aclosing(read_each(self._sender, many)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
 
     async def cancel(self, token: str) -> int:
         """As `Client.cancel`."""
@@ -183,14 +197,6 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-async def _encode(encode: Callable[..., Request], *arguments: Any) -> Request:
-    """A request, made in a thread where a file must be opened for it."""
-    first = arguments[0]
-    if all(isinstance(one, bytes) for one in (first if isinstance(first, list | tuple) else [first])):
-        return encode(*arguments)
-    return await asyncio.to_thread(encode, *arguments)
 
 
 def _connect(endpoints: Sequence[Endpoint], protocol: ProtocolName, *, shared_memory: bool) -> AsyncTransport:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Unpack
@@ -16,17 +13,18 @@ from ocrvl_client._calls import (
     DEFAULT_RETRY,
     ONCE,
     ProtocolName,
-    as_ocrvl_error,
     check_concurrency,
     check_timeout,
     combine,
     endpoints_of,
 )
 from ocrvl_client._documents import Document, Page, decode_document, decode_part, encode_document
-from ocrvl_client._many import PendingReads, Started
-from ocrvl_client._messages import Source, decode_cancel, encode_cancel, encode_read, encode_stream
-from ocrvl_client._options import DocumentOptions, ReadOptions
-from ocrvl_client._readings import Outcome, Reading, decode_piece, decode_read
+from ocrvl_client._many import Many
+from ocrvl_client._many_threads import read_each
+from ocrvl_client._messages import Source, decode_cancel, encode_cancel, encode_one, encode_read, encode_stream
+from ocrvl_client._options import DocumentOptions, ReadOptions, ReceiptOptions
+from ocrvl_client._readings import Outcome, Reading, decode_one, decode_piece, decode_read
+from ocrvl_client._receipts import Receipt, ReceiptOutcome, decode_receipt, encode_receipt
 from ocrvl_client._retry import Retry
 from ocrvl_client._sender import Sender
 from ocrvl_client._transports.balance import BalancedTransport
@@ -43,8 +41,9 @@ class Client:
     `url` is host and port without a scheme, of the protocol's own port; of several servers each request goes to the one
     that has the fewest in flight from here. `timeout` in seconds bounds each request, the attempts of `retry` together.
     `retry` says when a request is sent again, None never. `headers` go with each request. `concurrency` is how many
-    requests `read_many` has in flight. `shared_memory` hands images over in the machine's memory, which the server
-    must share. A request that its caller abandons (a timeout, Ctrl-C, a closed iterator) is cancelled in the engine.
+    requests `read_many` and `receipts_many` have in flight. `shared_memory` hands images over in the machine's memory,
+    which the server must share. A request that its caller abandons (a timeout, Ctrl-C, a closed iterator) is cancelled
+    in the engine.
     A `transport` replaces the connection, which tests use. Raises `InvalidRequest` for arguments that are none.
     """
 
@@ -114,37 +113,17 @@ class Client:
         `ordered=False`, as they are done. Closing the iterator ends what is in flight. Raises `InvalidRequest` for a
         `concurrency` that is none.
         """
-        concurrency = check_concurrency(concurrency, self._concurrency)
-        timeout = check_timeout(timeout, self._sender.timeout)
-        pending = PendingReads(images, options, concurrency=concurrency, ordered=ordered)
-        outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        is_closing = threading.Event()
-        pool = ThreadPoolExecutor(concurrency, "ocrvl-read")
-
-        def read(started: Started) -> None:
-            reading, failure = None, None
-            try:
-                began = time.monotonic()
-                request = encode_read([started.image], task, started.options)
-                answer = self._sender.infer(request, timeout, sleep=is_closing.wait, shares_token=pending.shares_token)
-                (reading,) = decode_read(answer, time.monotonic() - began)
-            except Exception as error:
-                failure = as_ocrvl_error(error)
-            pending.release(started.index)
-            outcomes.put(Outcome(started.index, started.image, reading, failure))
-
-        try:
-            while True:
-                while (started := pending.start_next()) is not None:
-                    pool.submit(read, started)
-                if not pending.in_flight:
-                    return
-                yield from pending.finish(outcomes.get())
-        finally:
-            if pending.in_flight:
-                is_closing.set()
-                self._sender.cancel(*pending.tokens())
-            pool.shutdown(cancel_futures=True)
+        many = Many(
+            images,
+            options,
+            partial(encode_one, task),
+            decode_one,
+            Outcome,
+            check_concurrency(concurrency, self._concurrency),
+            ordered,
+            check_timeout(timeout, self._sender.timeout),
+        )
+        yield from read_each(self._sender, many)
 
     def stream(
         self,
@@ -181,6 +160,37 @@ class Client:
         """
         encode = partial(encode_document, file, options, Model.DOCUMENT_STREAM)
         return self._sender.stream(encode, decode_part, timeout)
+
+    def receipt(self, image: Source, *, timeout: float | None = None, **options: Unpack[ReceiptOptions]) -> Receipt:
+        """Find the fields of a receipt, an image: bytes, or the path of a file.
+
+        `options` are the server's (`max_tokens`, `visualize`, …). Raises `OcrvlError`.
+        """
+        began = time.monotonic()
+        answer = self._sender.infer(encode_receipt(image, options), timeout)
+        return decode_receipt(answer, time.monotonic() - began)
+
+    def receipts_many(
+        self,
+        images: Iterable[Source],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        **options: Unpack[ReceiptOptions],
+    ) -> Generator[ReceiptOutcome, None, None]:
+        """As `read_many`, for receipts: a `ReceiptOutcome` each."""
+        many = Many(
+            images,
+            options,
+            encode_receipt,
+            decode_receipt,
+            ReceiptOutcome,
+            check_concurrency(concurrency, self._concurrency),
+            ordered,
+            check_timeout(timeout, self._sender.timeout),
+        )
+        yield from read_each(self._sender, many)
 
     def cancel(self, token: str) -> int:
         """Cancel the requests whose option `cancel_token` this is; how many were running. Raises `OcrvlError`."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from ocrvl.wire import NO_SHARED_MEMORY, ErrorCode, untag_message
+from ocrvl.wire import NO_SHARED_MEMORY, ErrorCode, Model, untag_message
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,6 +74,12 @@ _BY_STATUS: dict[str, type[OcrvlError]] = {
 }
 
 
+_NO_RECEIPTS: Final = (
+    "for receipts install ocrvl on the server with its extra 'receipt', and serve the interface receipt"
+)
+"""What to do about a server that was started without the models of receipts."""
+
+
 def error_from_server(message: str, status: str | None) -> OcrvlError:
     """The error for what Triton answered: by our tag in the message, else by gRPC's or HTTP's status.
 
@@ -83,8 +89,13 @@ def error_from_server(message: str, status: str | None) -> OcrvlError:
     RequestTimeout('Deadline Exceeded')
     >>> type(error_from_server("Failed to increase the shared memory pool size for key 'a'", "StatusCode.INTERNAL"))
     <class 'ocrvl_client._errors.ServerUnavailable'>
+    >>> error_from_server("Request for unknown model: 'receipt' is not found", "StatusCode.UNAVAILABLE")
+    InvalidRequest("Request for unknown model: 'receipt' is not found; for receipts install ocrvl on the server with \
+its extra 'receipt', and serve the interface receipt")
     """
     code, text = untag_message(message)
+    if f"unknown model: '{Model.RECEIPT}'" in text:
+        return InvalidRequest(f"{text}; {_NO_RECEIPTS}")
     if code is not None:
         return as_from_server(_BY_CODE[code](text))
     if NO_SHARED_MEMORY in text:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from ocrvl_client._messages import CANCEL_TOKEN, Source
-from ocrvl_client._readings import Outcome
+from ocrvl.wire import Tensor
+from ocrvl_client._errors import OcrvlError
+from ocrvl_client._messages import CANCEL_TOKEN, Array, Request, Source
+
+
+class HasIndex(Protocol):
+    """What became of one of many images."""
+
+    @property
+    def index(self) -> int:
+        """Which one it was, from 0 on."""
+
+
+T = TypeVar("T")
+OutcomeT = TypeVar("OutcomeT", bound=HasIndex)
 
 _LOOKAHEAD: Final = 4
 """Times `concurrency`: so many may be done and wait for one before them; beyond that none is started."""
@@ -23,13 +36,31 @@ class Started:
     options: dict[str, Any]
 
 
-class PendingReads:
+@dataclass(frozen=True)
+class Many(Generic[T, OutcomeT]):
+    """Requests of one kind for many images: how one is made of an image and its options, and what its answer is.
+
+    `outcome` is made of the image's index, the image, and the result or the error.
+    """
+
+    images: Iterable[Source]
+    options: Mapping[str, Any]
+    encode: Callable[[Source, Mapping[str, Any]], Request]
+    decode: Callable[[Mapping[Tensor, Array], float], T]
+    outcome: Callable[[int, Source, T | None, OcrvlError | None], OutcomeT]
+    concurrency: int
+    ordered: bool
+    timeout: float
+
+
+class PendingReads(Generic[OutcomeT]):
     """Keeps `concurrency` images in flight and hands outcomes out in their order, or as they come.
 
     Each request has a token of its own, since one that takes too long is cancelled by it and must not take the others
     along. Where the caller gave one (`cancel_token`) they share it, and one that takes too long is left to the server.
     `release` and `tokens` are safe for threads.
 
+    >>> from ocrvl_client._readings import Outcome
     >>> pending = PendingReads(["a.png", "b.png"], {}, concurrency=1, ordered=True)
     >>> pending.start_next().image, pending.start_next()
     ('a.png', None)
@@ -49,7 +80,7 @@ class PendingReads:
         self._started = 0
         self._finished = 0
         self._next = 0
-        self._waiting: dict[int, Outcome] = {}
+        self._waiting: dict[int, OutcomeT] = {}
 
     @property
     def in_flight(self) -> int:
@@ -76,7 +107,7 @@ class PendingReads:
         """A request has its answer and need not be cancelled."""
         del self._tokens[index]
 
-    def finish(self, outcome: Outcome) -> list[Outcome]:
+    def finish(self, outcome: OutcomeT) -> list[OutcomeT]:
         """The outcomes that can be handed out now that this one has come."""
         self._finished += 1
         if not self._ordered:

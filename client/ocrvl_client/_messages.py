@@ -79,9 +79,14 @@ def encode_read(
     return Request(Model.OCR, inputs, READ_OUTPUTS, token)
 
 
+def encode_one(task: Task | str, image: Source, options: Mapping[str, Any]) -> Request:
+    """A request of one image to `ocr`."""
+    return encode_read([image], task, options)
+
+
 def encode_stream(image: Source, task: Task | str, options: Mapping[str, Any]) -> Request:
     """A request of one image to `ocr_stream`."""
-    request = encode_read([image], task, options)
+    request = encode_one(task, image, options)
     return replace(request, model=Model.STREAM, outputs=(), owns_token=CANCEL_TOKEN not in options)
 
 

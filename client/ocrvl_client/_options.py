@@ -152,3 +152,24 @@ class DocumentOptions(LayoutOptions, total=False):
     """Images and the Word file come as base64 text, for callers in JSON."""
     output_formats: list[Literal["docx"]]
     """`docx`: the document for Word as well, see `Document.docx`."""
+
+
+class ReceiptOptions(TypedDict, total=False):
+    """The options of `receipt` and `receipts_many`."""
+
+    max_tokens: int
+    """Tokens generated for a line, 1 to 131,072; 256 unless set."""
+    min_pixels: int | None
+    """Width times height; smaller lines are enlarged to it."""
+    max_pixels: int | None
+    """Width times height; larger lines are reduced to it."""
+    stop_repetition: bool
+    """A line whose text only repeats itself is ended, unless False."""
+    timeout_ms: int | None
+    """Milliseconds after which the server ends the request."""
+    cancel_token: str | None
+    """Ends the request through `cancel`, see `ReadOptions`."""
+    visualize: bool
+    """The image is sent as well, with its fields drawn on it, see `Receipt.drawing`."""
+    base64_files: bool
+    """That image comes as base64 text, for callers in JSON."""

@@ -80,6 +80,13 @@ def decode_read(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[R
 
 
 @decodes_responses
+def decode_one(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> Reading:
+    """The reading of an answer of `ocr` to one image."""
+    (reading,) = _decode_readings(tensors, Tensor.TEXT, seconds)
+    return reading
+
+
+@decodes_responses
 def decode_piece(tensors: Mapping[Tensor, Array], seconds: float = 0.0) -> list[str] | Reading:
     """What an answer of `ocr_stream` carries: pieces of a text, or, the last, its reading.
 

@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from ocrvl.models.document.options import DocumentOptions as ServerDocumentOptions
+from ocrvl.models.receipt.options import ReceiptOptions as ServerReceiptOptions
 from ocrvl.options import Options
-from ocrvl_client import AsyncClient, Client, DocumentOptions, ReadOptions
+from ocrvl_client import AsyncClient, Client, DocumentOptions, ReadOptions, ReceiptOptions
 
 
 def shape(annotation: Any) -> Any:
@@ -30,7 +31,14 @@ def shape(annotation: Any) -> Any:
     return annotation
 
 
-@pytest.mark.parametrize(("typed", "server"), [(ReadOptions, Options), (DocumentOptions, ServerDocumentOptions)])
+@pytest.mark.parametrize(
+    ("typed", "server"),
+    [
+        (ReadOptions, Options),
+        (DocumentOptions, ServerDocumentOptions),
+        (ReceiptOptions, ServerReceiptOptions),
+    ],
+)
 def test_options_have_the_names_and_types_of_the_servers(typed: Any, server: type[BaseModel]) -> None:
     assert dict(shape(typed)) == dict(shape(server))
     assert not typed.__required_keys__
@@ -46,6 +54,8 @@ def test_options_have_the_names_and_types_of_the_servers(typed: Any, server: typ
         ("stream", ReadOptions),
         ("document", DocumentOptions),
         ("document_stream", DocumentOptions),
+        ("receipt", ReceiptOptions),
+        ("receipts_many", ReceiptOptions),
     ],
 )
 def test_every_method_takes_them(client: type, method: str, options: type) -> None:

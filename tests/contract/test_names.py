@@ -144,7 +144,7 @@ def test_what_layout_sends_is_what_its_configuration_says() -> None:
 
 
 def test_what_a_receipt_sends_is_what_its_configuration_says() -> None:
-    receipt = {"fields": {"total": None, "items": []}}
+    receipt: dict[str, Any] = {"fields": {"total": None, "items": []}}
     sent = encode_receipt(receipt, np.zeros((4, 4, 3), np.uint8), ReceiptOptions(visualize=True))
     assert {tensor.name for tensor in config(Model.RECEIPT).output} == set(sent)
     assert all(fits(sent[Tensor(tensor.name)], Model.RECEIPT, tensor) for tensor in config(Model.RECEIPT).output)
