@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
 from ocrvl_receipts.events import Message, Record, encode_upload
+from ocrvl_receipts.kafka.connection import client_config, decode_message
+from ocrvl_receipts.kafka.producer import Producer
+from ocrvl_receipts.metrics import WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload
 from ocrvl_receipts.settings import WorkerSettings
+from ocrvl_receipts.worker.serve import run_worker
 
 RECEIPT = {"schema_version": "1.0", "fields": {}}
 UPLOADED = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -109,3 +117,37 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - of whatever the test looks at
             await asyncio.sleep(0.005)
+
+
+async def produce(settings: WorkerSettings, *records: Record, topic: str | None = None) -> None:
+    """Send records to a broker."""
+    producer = Producer(settings)
+    await asyncio.gather(*(producer.send(topic or settings.todo, record) for record in records))
+    await producer.close()
+
+
+def consume(settings: WorkerSettings, topic: str, count: int, seconds: float = 30.0) -> list[Message]:
+    """The first `count` messages of a topic, from all partitions, without a group."""
+    client = Consumer({**client_config(settings), "group.id": "none", "enable.auto.commit": False})
+    partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+    client.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
+    found: list[Message] = []
+    deadline = time.monotonic() + seconds
+    while len(found) < count and time.monotonic() < deadline:
+        found += [decode_message(one) for one in client.consume(count, 0.2) if one.error() is None]
+    client.close()
+    return found
+
+
+@contextlib.asynccontextmanager
+async def working(
+    settings: WorkerSettings, reader: FakeReader, metrics: WorkerMetrics | None = None
+) -> AsyncIterator[None]:
+    """A worker that works meanwhile and is stopped in the end, drained."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_worker(settings, reader, stop, metrics))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from ocrvl_receipts.events import Message, Record
 from ocrvl_receipts.settings import PipelineSettings, read_properties
 
 _LOG: Final = logging.getLogger(__name__)
+_LOG_SECONDS: Final = 10.0
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -22,8 +24,9 @@ def client_config(settings: PipelineSettings) -> dict[str, Any]:
     return {
         "bootstrap.servers": ",".join(settings.brokers),
         "client.id": "ocrvl-receipts",
-        "error_cb": _log_error,
-        "logger": logging.getLogger("ocrvl_receipts.librdkafka"),
+        "error_cb": _ErrorLog(),
+        # errors alone come here; the client's own lines would say each of them once more
+        "log_level": 0,
         # a broker that is back is found within two seconds; the client's own pauses grow to ten
         "reconnect.backoff.max.ms": 2000,
         **properties,
@@ -50,6 +53,14 @@ def _text(value: str | bytes | None) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
 
 
-def _log_error(error: KafkaError) -> None:
-    # librdkafka goes on by itself; when none of the brokers can be reached it says so once
-    _LOG.warning("kafka: %s", error.str())
+class _ErrorLog:
+    """Logs what a client cannot do at present, each kind of error every ten seconds; the client goes on by itself."""
+
+    def __init__(self) -> None:
+        self._next: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        """Log an error, unless its kind was logged just now."""
+        if time.monotonic() >= self._next.get(error.code(), 0.0):
+            self._next[error.code()] = time.monotonic() + _LOG_SECONDS
+            _LOG.warning("kafka: %s", error.str())

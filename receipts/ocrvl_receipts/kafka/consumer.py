@@ -20,7 +20,7 @@ from ocrvl_receipts.settings import WorkerSettings
 _LOG: Final = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.1
 _COMMIT_MS: Final = 500
-_STATISTICS_MS: Final = 5000
+_STATISTICS_MS: Final = 2000
 
 
 class Partition(NamedTuple):
@@ -40,7 +40,7 @@ class Owner(Protocol):
         """
 
 
-Lag = Callable[[Mapping[Partition, int]], None]
+Lag = Callable[[Mapping[tuple[str, int], int]], None]
 
 
 class GroupConsumer:
@@ -113,9 +113,11 @@ class GroupConsumer:
         _LOG.info("assigned: %s", _names(assigned))
 
     def _on_revoke(self, client: Client, partitions: list[TopicPartition]) -> None:
-        if offsets := self._release(partitions, lost=False):
+        if offsets := [_at(*each) for each in self._release(partitions, lost=False).items()]:
             try:
-                client.commit(offsets=[_at(*each) for each in offsets.items()], asynchronous=False)
+                # stored as well: the client commits once more what is stored, after this
+                client.store_offsets(offsets=offsets)
+                client.commit(offsets=offsets, asynchronous=False)
             except KafkaException as error:
                 # at least once: who has the partition next reads these receipts again
                 _LOG.warning("not committed: %s", error.args[0].str())
@@ -133,15 +135,13 @@ class GroupConsumer:
         return offsets
 
     def _on_statistics(self, text: str) -> None:
-        topics = json.loads(text).get("topics", {})
-        self._report_lag(
-            {
-                partition: found["consumer_lag"]
-                for topic, values in topics.items()
-                for number, found in values["partitions"].items()
-                if (partition := Partition(topic, int(number))) in self._assigned and found["consumer_lag"] >= 0
-            }
-        )
+        lag: dict[tuple[str, int], int] = {}
+        for topic, values in json.loads(text).get("topics", {}).items():
+            for number, found in values["partitions"].items():
+                # -1 is not known yet, or of a partition that is not ours
+                if (partition := Partition(topic, int(number))) in self._assigned and found["consumer_lag"] >= 0:
+                    lag[partition] = found["consumer_lag"]
+        self._report_lag(lag)
 
 
 def _config(settings: WorkerSettings, on_statistics: Callable[[str], None]) -> dict[str, Any]:

@@ -1,0 +1,204 @@
+"""The pipeline on a real broker and a real store, with a reader that a test decides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocrvl.launcher.ports import find_free_port
+from ocrvl_client import InvalidRequest, ServerUnavailable
+from ocrvl_receipts.errors import Code
+from ocrvl_receipts.events import Record, encode_upload
+from ocrvl_receipts.metrics import Stage, WorkerMetrics
+from ocrvl_receipts.objects import ObjectRef, Upload, strip_etag
+from ocrvl_receipts.settings import WorkerSettings
+from perf.harness.receipts import STORE_KEYS, Broker, Store, start_broker, start_store
+from tests.support.receipts import FakeReader, consume, make_settings, produce, until, working
+
+BUCKET, RESULTS = "receipts", "receipts-results"
+ODD_KEY = "in/a+b %2F c#?&=;:@,'\"\\~^{}[]|<>*`$!() é日本.png"
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with start_broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with start_store(tmp_path_factory.mktemp("store"), (BUCKET, RESULTS, "secret")) as store:
+        yield store
+
+
+@pytest.fixture
+def settings(broker: Broker, store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., WorkerSettings]:
+    """Settings with topics and a group of their own."""
+    for name, value in STORE_KEYS.items():
+        monkeypatch.setenv(name, value)
+    prefix = f"t-{uuid.uuid4().hex[:8]}"
+
+    def make(**changes: Any) -> WorkerSettings:
+        values = {
+            "brokers": [broker.address],
+            "session_timeout": broker.session_timeout,
+            "endpoint": store.endpoint,
+            "topic_prefix": prefix,
+            "group": prefix,
+            "partitions": 2,
+        }
+        return make_settings(**{**values, **changes})
+
+    return make
+
+
+def upload(store: Store, key: str, data: bytes = b"an image", bucket: str = BUCKET) -> ObjectRef:
+    answer = store.s3.put_object(Bucket=bucket, Key=key, Body=data)
+    return ObjectRef(bucket=bucket, key=key, etag=strip_etag(answer["ETag"]))
+
+
+def results(store: Store, *refs: ObjectRef) -> list[dict[str, Any]]:
+    found = [store.s3.get_object(Bucket=RESULTS, Key=f"{ref.digest('1')}.json") for ref in refs]
+    return [json.loads(one["Body"].read()) for one in found]
+
+
+def events(*refs: ObjectRef) -> list[Record]:
+    return [encode_upload(Upload(ref)) for ref in refs]
+
+
+def test_receipts_come_back_as_results_and_events_whatever_their_keys(
+    settings: Callable[..., WorkerSettings], store: Store
+) -> None:
+    here = settings()
+    refs = [upload(store, key) for key in (ODD_KEY, *(f"in/{number}.png" for number in range(20)))]
+
+    async def scenario() -> None:
+        async with working(here, FakeReader()):
+            await produce(here, *events(*refs))
+            done = await asyncio.to_thread(consume, here, here.done, len(refs))
+        assert {json.loads(one.value or b"")["key"] for one in done} == {ref.key for ref in refs}
+        assert [result["source"] for result in results(store, *refs)] == [ref.to_dict() for ref in refs]
+
+    asyncio.run(scenario())
+
+
+def test_what_can_never_succeed_is_in_the_dlq_and_keeps_no_other_from_its_result(
+    settings: Callable[..., WorkerSettings], store: Store
+) -> None:
+    here = settings(max_bytes=1000)
+    fine, changed = upload(store, "fine.png"), upload(store, "changed.png")
+    upload(store, "changed.png", b"another image")
+    bad = {
+        Code.NOT_FOUND: ObjectRef(bucket=BUCKET, key="nothing.png", etag="a"),
+        Code.CHANGED: changed,
+        Code.EMPTY: upload(store, "empty.png", b""),
+        Code.TOO_LARGE: upload(store, "large.png", b"x" * 1001),
+        Code.INVALID_IMAGE: upload(store, "text.png", b"no image"),
+        Code.BUCKET_NOT_ALLOWED: upload(store, "a.png", bucket="secret"),
+    }
+    refused = InvalidRequest("it is not an image")
+    refused.from_server = True
+
+    async def refuse(image: bytes) -> None:
+        if image == b"no image":
+            raise refused
+
+    async def scenario() -> None:
+        async with working(here, FakeReader(before=refuse)):
+            await produce(here, *events(*bad.values()), Record(b"k", b"{nonsense", {}), *events(fine))
+            await asyncio.to_thread(consume, here, here.done, 1)
+            buried = await asyncio.to_thread(consume, here, here.dlq, len(bad) + 1)
+        found = {one.headers["ocrvl_error_code"]: one for one in buried}
+        assert set(found) == {*bad, Code.BAD_EVENT}
+        assert found[Code.BAD_EVENT].value == b"{nonsense"
+        for code, ref in bad.items():
+            assert json.loads(found[code].value or b"")["key"] == ref.key
+
+    asyncio.run(scenario())
+
+
+def test_a_bucket_that_may_not_be_read_is_for_the_dlq_and_keys_that_are_not_taken_any_more_for_waiting(
+    settings: Callable[..., WorkerSettings], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iam = store.connect("iam")
+    iam.create_user(UserName="worker")
+    allowed = [f"arn:aws:s3:::{bucket}{path}" for bucket in (BUCKET, RESULTS) for path in ("", "/*")]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": allowed}]}
+    iam.put_user_policy(UserName="worker", PolicyName="one", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName="worker")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    here, metrics = settings(buckets=[BUCKET, "secret"]), WorkerMetrics()
+    secret, first, second = upload(store, "a.png", bucket="secret"), upload(store, "1.png"), upload(store, "2.png")
+
+    def is_waiting() -> bool:
+        return metrics.registry.get_sample_value("ocrvl_receipts_waiting", {"stage": Stage.FIND}) == 1
+
+    def set_status(status: str) -> None:
+        iam.update_access_key(UserName="worker", AccessKeyId=key["AccessKeyId"], Status=status)
+
+    async def scenario() -> None:
+        async with working(here, FakeReader(), metrics):
+            await produce(here, *events(first, secret))
+            await asyncio.to_thread(consume, here, here.done, 1)
+            (buried,) = await asyncio.to_thread(consume, here, here.dlq, 1)
+            assert buried.headers["ocrvl_error_code"] == Code.ACCESS_DENIED
+            await asyncio.to_thread(set_status, "Inactive")
+            await produce(here, *events(second))
+            await until(is_waiting)
+            await asyncio.to_thread(set_status, "Active")
+            assert len(await asyncio.to_thread(consume, here, here.done, 2)) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_is_stopped_finishes_what_it_has_and_another_goes_on_without_reading_any_twice(
+    settings: Callable[..., WorkerSettings], store: Store
+) -> None:
+    here = settings(concurrency=2, window=4)
+    refs = [upload(store, f"{number}.png", str(number).encode()) for number in range(20)]
+    read: list[bytes] = []
+
+    async def slowly(image: bytes) -> None:
+        await asyncio.sleep(0.05)
+        read.append(image)
+
+    async def scenario() -> None:
+        await produce(here, *events(*refs))
+        async with working(here, FakeReader(before=slowly)):
+            await until(lambda: len(read) >= 4)
+        assert 4 <= len(read) < 20
+        async with working(here, FakeReader(before=slowly)):
+            await until(lambda: len(read) >= 20)
+            await asyncio.to_thread(consume, here, here.done, 20)
+
+    asyncio.run(scenario())
+    assert sorted(read) == sorted(str(number).encode() for number in range(20))
+
+
+def test_a_broker_that_is_away_at_the_start_is_waited_for_and_so_is_a_server(
+    settings: Callable[..., WorkerSettings], store: Store, tmp_path: Path
+) -> None:
+    port = find_free_port()
+    here = settings(brokers=[f"127.0.0.1:{port}"])
+    ref = upload(store, "early.png")
+    reader = FakeReader()
+    reader.reads.errors = [ServerUnavailable("restarting")]
+
+    async def scenario() -> None:
+        with ExitStack() as stack:
+            async with working(here, reader):
+                await asyncio.sleep(0.2)
+                stack.enter_context(start_broker(tmp_path, port))
+                await produce(here, *events(ref))
+                await asyncio.to_thread(consume, here, here.done, 1)
+
+    asyncio.run(scenario())
+    assert len(results(store, ref)) == 1
