@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from ocrvl.wire import Task, check_pages
 from ocrvl_cli.arguments import parse_address
 from ocrvl_cli.reading.connection import Server
 from ocrvl_cli.reading.errors import Exit
-from ocrvl_cli.reading.read_plan import Format, ReadPlan
+from ocrvl_cli.reading.read_plan import RECEIPT_FORMATS, Format, ReadPlan
 
 _DEFAULT_URLS = {"grpc": "localhost:8001", "http": "localhost:8000"}
 
@@ -35,6 +36,7 @@ Examples:
   ocrvl read scans/ -o texts/ --format text
   ocrvl read "2024/**/*.tif" -o out/ --format markdown --format html --draw
   ocrvl read table.png --task table --format html > table.html
+  ocrvl read receipts/ --receipt -o out/
   curl -s https://example.org/scan.png | ocrvl read - --json
 
 \b
@@ -75,6 +77,14 @@ def read(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    receipt: Annotated[
+        bool,
+        typer.Option(
+            "--receipt",
+            help="Find the fields of receipts: company, date, items, total and more.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
     pages: Annotated[
         str, typer.Option(help="Pages of a document, from 1 on, such as 1-5,8,12-.", rich_help_panel=_WHAT)
     ] = "",
@@ -99,14 +109,15 @@ def read(
         typer.Option(
             "--output",
             "-o",
-            help="A folder for results; if no format is given, Markdown, JSON and drawn pages.",
+            help="A folder for results; if no format is given, Markdown, JSON and drawn pages; of receipts JSON, CSV "
+            "and drawings.",
             rich_help_panel=_RESULTS,
         ),
     ] = None,
     draw: Annotated[
         bool | None,
         typer.Option(
-            "--draw/--no-draw", help="Write pages with boxes, labels and reading order.", rich_help_panel=_RESULTS
+            "--draw/--no-draw", help="Write pages or receipts with boxes and labels.", rich_help_panel=_RESULTS
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Read again what is done.", rich_help_panel=_RESULTS)] = False,
@@ -170,6 +181,7 @@ def read(
     """Read images and documents; `HELP` is what the command says of itself."""
     wanted = [*(formats or []), *([Format.JSON] if as_json else [])]
     _check(wanted, output, task, layout, draw, certificate, key)
+    _check_receipt(wanted, receipt=receipt, others={"--task": task, "--layout": layout, "--pages": pages})
     address = url or _DEFAULT_URLS[protocol]
     parse_address(address, "--url")
     server = Server(
@@ -187,6 +199,7 @@ def read(
         formats=tuple(dict.fromkeys(wanted)),
         layout=layout,
         task=task,
+        receipt=receipt,
         draw=draw,
         pages=_checked_pages(pages),
         options=_parse_options(options),
@@ -230,6 +243,24 @@ def _check(
         raise typer.BadParameter("only blocks that --layout finds can be drawn", param_hint="--draw")
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key go together")
+
+
+def _check_receipt(wanted: list[Format], *, receipt: bool, others: Mapping[str, object]) -> None:
+    """Refuse what does not go with receipts, and their format without them."""
+    if not receipt:
+        if Format.CSV in wanted:
+            raise typer.BadParameter(
+                "tables for spreadsheets are made of receipts, with --receipt", param_hint="--format"
+            )
+        return
+    for option, value in others.items():
+        if value not in (None, ""):
+            raise typer.BadParameter("a receipt is one image, whose lines are found first", param_hint=option)
+    if beyond := set(wanted) - set(RECEIPT_FORMATS):
+        raise typer.BadParameter(
+            f"receipts are written as {', '.join(RECEIPT_FORMATS)}, not {', '.join(sorted(beyond))}",
+            param_hint="--format",
+        )
 
 
 def _checked_pages(pages: str) -> str:

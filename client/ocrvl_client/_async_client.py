@@ -139,11 +139,16 @@ class AsyncClient:
         return self._sender.stream(encode, decode_part, timeout)
 
     async def receipt(
-        self, image: Source, *, timeout: float | None = None, **options: Unpack[ReceiptOptions]
+        self,
+        image: Source,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Unpack[ReceiptOptions],
     ) -> Receipt:
         """As `Client.receipt`."""
         began = time.monotonic()
-        answer = await self._sender.infer(await encode_in_thread(encode_receipt, image, options), timeout)
+        answer = await self._sender.infer(await encode_in_thread(encode_receipt, image, options, headers), timeout)
         return decode_receipt(answer, time.monotonic() - began)
 
     async def receipts_many(

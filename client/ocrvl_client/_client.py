@@ -161,13 +161,21 @@ class Client:
         encode = partial(encode_document, file, options, Model.DOCUMENT_STREAM)
         return self._sender.stream(encode, decode_part, timeout)
 
-    def receipt(self, image: Source, *, timeout: float | None = None, **options: Unpack[ReceiptOptions]) -> Receipt:
+    def receipt(
+        self,
+        image: Source,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Unpack[ReceiptOptions],
+    ) -> Receipt:
         """Find the fields of a receipt, an image: bytes, or the path of a file.
 
-        `options` are the server's (`max_tokens`, `visualize`, …). Raises `OcrvlError`.
+        `headers` go with this request beside the client's: a `traceparent`, for example. `options` are the server's
+        (`max_tokens`, `visualize`, …). Raises `OcrvlError`.
         """
         began = time.monotonic()
-        answer = self._sender.infer(encode_receipt(image, options), timeout)
+        answer = self._sender.infer(encode_receipt(image, options, headers), timeout)
         return decode_receipt(answer, time.monotonic() - began)
 
     def receipts_many(

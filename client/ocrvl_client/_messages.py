@@ -48,7 +48,8 @@ class Request:
 
     `token` cancels it through the model `cancel`, None where there is nothing to cancel; `owns_token` says whether it
     cancels this request alone, as one that the caller has chosen may not. `outputs` are those to return; of a stream
-    all are. `shared` is filled in by a transport that hands inputs over in shared memory.
+    all are. `headers` go with it beside the connection's. `shared` is filled in by a transport that hands inputs over
+    in shared memory.
     """
 
     model: Model
@@ -56,6 +57,7 @@ class Request:
     outputs: tuple[Tensor, ...]
     token: str | None = None
     owns_token: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
     shared: SharedInput | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 

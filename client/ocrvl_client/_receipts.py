@@ -95,11 +95,11 @@ class ReceiptOutcome:
         return self.receipt
 
 
-def encode_receipt(image: Source, options: Mapping[str, Any]) -> Request:
-    """A request to `receipt`. Raises `InvalidRequest` for what needs no server to refuse."""
+def encode_receipt(image: Source, options: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Request:
+    """A request to `receipt`, with headers of its own. Raises `InvalidRequest` for what needs no server to refuse."""
     token, encoded = encode_options(options)
     inputs = {Tensor.IMAGE: bytes_array([load_file(image)]), Tensor.OPTIONS: encoded}
-    return Request(Model.RECEIPT, inputs, RECEIPT_OUTPUTS, token, owns_token=CANCEL_TOKEN not in options)
+    return Request(Model.RECEIPT, inputs, RECEIPT_OUTPUTS, token, CANCEL_TOKEN not in options, dict(headers or {}))
 
 
 @decodes_responses

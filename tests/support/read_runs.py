@@ -15,7 +15,10 @@ from ocrvl_cli.reading.connection import ReadingClient, Server
 from ocrvl_cli.reading.errors import Exit
 from ocrvl_cli.reading.read_plan import Format, ReadPlan
 from ocrvl_cli.reading.run import read_all
-from ocrvl_client import Document, Page, Reading
+from ocrvl_client import Document, Page, Reading, Receipt
+from ocrvl_client._receipts import decode_receipt
+from tests.support.receipt_answers import answer, encode_answer
+from tests.support.receipt_answers import field as receipt_field
 
 PDF = b"%PDF-1.7 "
 LIMITS = Limits(jobs=4, documents=2, retry_timeout=0.05, poll=0.01)
@@ -47,6 +50,11 @@ class Scripted:
         for page in self._pages():
             yield page
         yield Document("# Title")
+
+    async def receipt(self, image: bytes, **options: Any) -> Receipt:
+        await self._take(image, options)
+        drawn = b"drawing" if options.get("visualize") else b""
+        return decode_receipt(encode_answer(answer(company=receipt_field(image.decode(), image.decode())), drawn))
 
     async def is_ready(self) -> bool:
         self.away -= 1

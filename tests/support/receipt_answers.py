@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,11 @@ def answer(**changes: Any) -> dict[str, Any]:
 def tensors(request: Request, drawing: bytes = b"") -> dict[Tensor, Array]:
     """The answer to a request; its company is what the image's bytes say."""
     name = request.inputs[Tensor.IMAGE].item().decode("utf-8", "replace")
-    text = json.dumps(answer(company=field(name, name)))
+    return encode_answer(answer(company=field(name, name)), drawing)
+
+
+def encode_answer(receipt: Mapping[str, Any], drawing: bytes = b"") -> dict[Tensor, Array]:
+    """An answer as its tensors."""
     drawn = np.empty(1 if drawing else 0, dtype=object)
     drawn[:] = [drawing] if drawing else []
-    return {Tensor.JSON: np.array([text.encode()], dtype=object), Tensor.IMAGE_DATA: drawn}
+    return {Tensor.JSON: np.array([json.dumps(receipt).encode()], dtype=object), Tensor.IMAGE_DATA: drawn}

@@ -88,7 +88,7 @@ class Batch:
             except InvalidRequest as error:
                 if "unknown model" in str(error):
                     raise ServerNotFound(f"the server does not have what this needs ({error}); look at --url") from None
-                result.problems.append(_describe(error))
+                result.problems.append(_describe(error, reads_pdf=self._reader.reads_documents))
             except (InputError, OcrvlError) as error:
                 result.problems.append(str(error))
         return result
@@ -157,9 +157,11 @@ class Batch:
             return False
 
 
-def _describe(error: InvalidRequest) -> str:
+def _describe(error: InvalidRequest, *, reads_pdf: bool) -> str:
     """What is wrong with the one image of a request, or the document, for someone who has named a file."""
     text = str(error).removeprefix("image 0: ")
+    if not reads_pdf:
+        return text
     return re.sub(r"\Ait is not an image", "it is neither a PDF nor an image", text)
 
 

@@ -15,7 +15,7 @@ from ocrvl_cli.reading.errors import ServerNotFound
 
 if TYPE_CHECKING:
     from ocrvl.wire import Task
-    from ocrvl_client import Document, DocumentOptions, Page, Reading, ReadOptions
+    from ocrvl_client import Document, DocumentOptions, Page, Reading, ReadOptions, Receipt, ReceiptOptions
 
 _SECONDS = 3.0
 """For each of the few questions by which a server's absence is explained."""
@@ -29,6 +29,9 @@ class ReadingClient(Protocol):
 
     def document_stream(self, file: bytes, **options: Unpack[DocumentOptions]) -> AsyncGenerator[Page | Document, None]:
         """Read a document page by page."""
+
+    async def receipt(self, image: bytes, **options: Unpack[ReceiptOptions]) -> Receipt:
+        """Find the fields of a receipt."""
 
     async def is_ready(self) -> bool:
         """Whether requests can be taken."""

@@ -7,10 +7,10 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ocrvl_cli.reading.read_plan import RESULT_SUFFIXES
+from ocrvl_cli.reading.read_plan import DRAWING_SUFFIX, RESULT_SUFFIXES
 from ocrvl_cli.reading.sources import Input
 
-_LONGEST_SUFFIX: Final = max(map(len, RESULT_SUFFIXES))
+_LONGEST_SUFFIX: Final = max(map(len, (*RESULT_SUFFIXES, DRAWING_SUFFIX)))
 
 _USUAL_LONGEST_NAME: Final = 255
 

@@ -20,6 +20,7 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     JSON = "json"
     HTML = "html"
+    CSV = "csv"
 
     @property
     def suffix(self) -> str:
@@ -27,9 +28,20 @@ class Format(StrEnum):
         return _SUFFIXES[self]
 
 
-_SUFFIXES: Final = {Format.TEXT: ".txt", Format.MARKDOWN: ".md", Format.JSON: ".json", Format.HTML: ".html"}
+_SUFFIXES: Final = {
+    Format.TEXT: ".txt",
+    Format.MARKDOWN: ".md",
+    Format.JSON: ".json",
+    Format.HTML: ".html",
+    Format.CSV: ".csv",
+}
 
 DOCX_SUFFIX: Final = ".docx"
+DRAWING_SUFFIX: Final = ".fields.jpg"
+"""Of a receipt with its fields drawn on it: no image that is read is called so."""
+
+RECEIPT_FORMATS: Final = (Format.TEXT, Format.JSON, Format.CSV)
+"""What receipts are written as. CSV is two tables of all receipts, made from their JSON."""
 
 RESULT_SUFFIXES: Final = frozenset((*_SUFFIXES.values(), DOCX_SUFFIX))
 """Of the files that an input's text is in, and not its images."""
@@ -40,19 +52,22 @@ class ReadPlan:
     """The command's options; None and empty where that depends on the input.
 
     `layout` finds the blocks of a page first and reads each as what it is; without it an image or page is read as a
-    whole, with `task`. `to_files` is whether results become files.
+    whole, with `task`. With `receipt` the fields of receipts are found. `to_files` is whether results become files.
     """
 
     to_files: bool = False
     formats: tuple[Format, ...] = ()
     layout: bool | None = None
     task: Task | None = None
+    receipt: bool = False
     draw: bool | None = None
     pages: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def for_file(self, data: bytes) -> InputPlan:
         """The plan of a file with these bytes."""
+        if self.receipt:
+            return self._for_receipt()
         is_pdf = kind_of_sent(data) == "PDF"
         layout = self.layout
         if layout is None:
@@ -65,6 +80,19 @@ class ReadPlan:
             formats = (Format.MARKDOWN, Format.JSON) if self.to_files else (Format.MARKDOWN,)
         draw = self.draw if self.draw is not None else self.to_files and layout and not self.formats
         return InputPlan(is_pdf or layout, layout, formats or (Format.TEXT,), self.task or Task.OCR, draw)
+
+    @property
+    def tables(self) -> bool:
+        """Whether tables are made of all the receipts that are written to the folder."""
+        return self.receipt and self.to_files and (Format.CSV in self.formats or not self.formats)
+
+    def _for_receipt(self) -> InputPlan:
+        formats = self.formats or ((Format.JSON,) if self.to_files else (Format.TEXT,))
+        if self.to_files and Format.CSV in formats:
+            # the tables are made of it
+            formats = tuple(dict.fromkeys((*(one for one in formats if one is not Format.CSV), Format.JSON)))
+        draw = self.draw if self.draw is not None else self.to_files and not self.formats
+        return InputPlan(False, False, formats, Task.OCR, draw, receipt=True)
 
     def document_options(self, one: InputPlan) -> dict[str, Any]:
         """The options of a request to `document`."""
@@ -87,10 +115,11 @@ class ReadPlan:
 
 @dataclass(frozen=True)
 class InputPlan:
-    """How one input is read. `document`: page by page."""
+    """How one input is read. `document`: page by page; `receipt`: its fields."""
 
     document: bool
     layout: bool
     formats: tuple[Format, ...]
     task: Task
     draw: bool
+    receipt: bool = False

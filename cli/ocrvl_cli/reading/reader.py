@@ -11,7 +11,8 @@ from pathlib import Path
 from ocrvl_cli.reading.connection import ReadingClient
 from ocrvl_cli.reading.errors import InputError
 from ocrvl_cli.reading.output_files import check_name, remove_files, write_file
-from ocrvl_cli.reading.read_plan import DOCX_SUFFIX, Format, InputPlan, ReadPlan
+from ocrvl_cli.reading.read_plan import DOCX_SUFFIX, DRAWING_SUFFIX, Format, InputPlan, ReadPlan
+from ocrvl_cli.reading.receipts import render_receipt
 from ocrvl_cli.reading.record import Record
 from ocrvl_cli.reading.render import describe_pages, render_document, render_reading
 from ocrvl_cli.reading.sources import Input
@@ -67,6 +68,11 @@ class Reader:
         """Whether requests can be taken. Raises `OcrvlError`."""
         return await self._client.is_ready()
 
+    @property
+    def reads_documents(self) -> bool:
+        """Whether PDF files can be read as well as images."""
+        return not self._plan.receipt
+
     def is_document(self, data: bytes) -> bool:
         """Whether these bytes are read page by page."""
         return self._plan.for_file(data).document
@@ -91,6 +97,8 @@ class Reader:
     async def read_image(self, one: Input, data: bytes, result: Result) -> Files:
         """Read an image as a whole. Raises `InputError`, `OcrvlError`, `OutputError`."""
         input_plan = self._plan.for_file(data)
+        if input_plan.receipt:
+            return await self.read_receipt(one, data, result)
         reading = await self._client.read(data, task=input_plan.task, **self._plan.options)
         if reading.error:
             raise InputError(reading.error)
@@ -99,6 +107,16 @@ class Reader:
         self._on_pages(1, 1.0, 1)
         texts = {each: render_reading(reading, one.name, each, input_plan.task) for each in input_plan.formats}
         return await self._finish(one, input_plan, texts, {}, result)
+
+    async def read_receipt(self, one: Input, data: bytes, result: Result) -> Files:
+        """Find the fields of a receipt. Raises as `read_image`."""
+        input_plan = self._plan.for_file(data)
+        receipt = await self._client.receipt(data, **{"visualize": input_plan.draw, **self._plan.options})
+        result.warnings = list(receipt.warnings)
+        self._on_pages(1, 1.0, 1)
+        texts = {each: render_receipt(receipt.json, one.name, each) for each in input_plan.formats}
+        drawing = {DRAWING_SUFFIX: receipt.drawing} if receipt.drawing else {}
+        return await self._finish(one, input_plan, texts, drawing, result)
 
     async def read_document(self, one: Input, data: bytes, result: Result) -> Files:
         """Read a document; images are written as its pages come. Raises as `read_image`.

@@ -24,7 +24,7 @@ def render_reading(reading: Reading, name: str, format: Format, task: Task) -> s
             return _page(_markdown(reading.text, task), name, [])
         case Format.JSON:
             return dump_json({"file": name, **asdict(reading)})
-        case Format.TEXT:
+        case _:
             return reading.text
 
 
@@ -38,7 +38,7 @@ def render_document(document: Document, pages: Sequence[Page], name: str, format
         case Format.JSON:
             content = {"file": name, "markdown": document.markdown, "pages": describe_pages(pages)}
             return dump_json(content)
-        case Format.TEXT:
+        case _:
             return "\n\n".join(text for page in pages for block in page.blocks if (text := _plain(block)))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,14 +18,15 @@ import typer
 from ocrvl_cli.reading.batch import Batch, Limits
 from ocrvl_cli.reading.connection import Server, explain
 from ocrvl_cli.reading.errors import Exit, RunAborted
-from ocrvl_cli.reading.output_files import output_error
+from ocrvl_cli.reading.output_files import output_error, write_file
 from ocrvl_cli.reading.progress import Bar
 from ocrvl_cli.reading.read_plan import Format, ReadPlan
 from ocrvl_cli.reading.reader import Output, Reader, Result
+from ocrvl_cli.reading.receipts import header, render_tables
 from ocrvl_cli.reading.record import Record
 from ocrvl_cli.reading.sources import Input, SkippedInput, find_inputs
 from ocrvl_cli.reading.stdin import read_stdin
-from ocrvl_cli.terminal import Console, echo, echo_path
+from ocrvl_cli.terminal import Console, echo, echo_path, printable
 
 
 @dataclass
@@ -67,6 +69,8 @@ def read_all(
                         record.target_of(one)
                 into = Output(output, record, force)
             bar = stack.enter_context(Bar(errors, len(inputs)))
+            if plan.tables and into is not None:
+                stack.callback(write_tables, inputs, into, summary)
             asyncio.run(_read(inputs, server, plan, limits, into, summary, bar, errors))
     except RunAborted as error:
         ended = error.status
@@ -95,6 +99,8 @@ async def _read(
     if task is not None and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     many = len(inputs) > 1
+    if output is None and Format.CSV in plan.formats:
+        echo(header())
     async with server.connect() as client:
         reader = Reader(client, plan, output=output, on_pages=bar.add_pages)
         batch = Batch(reader, limits, partial(explain, server.url, server.protocol, tls=server.tls))
@@ -121,13 +127,27 @@ def _print(result: Result, plan: ReadPlan, *, many: bool, errors: Console) -> No
             for path in result.written:
                 echo_path(path)
             return
-        if many and Format.JSON not in plan.formats:
+        if many and not {Format.JSON, Format.CSV} & set(plan.formats):
             echo(f"==> {result.name} <==")
         echo(result.text)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
         raise output_error(Path("standard output"), error) from None
+
+
+def write_tables(inputs: Sequence[Input | SkippedInput], output: Output, summary: Summary) -> None:
+    """Make the tables of all receipts of a run, those included that were read in an earlier one."""
+    failed = {result.name for result in summary.failed}
+    receipts = []
+    for one in inputs:
+        if isinstance(one, Input) and printable(one.name) not in failed:
+            path = output.folder / f"{output.record.target_of(one)}{Format.JSON.suffix}"
+            with suppress(OSError, ValueError):
+                receipts.append(json.loads(path.read_text("utf-8", "surrogateescape")))
+    for name, text in render_tables(receipts).items() if receipts else ():
+        write_file(output.folder, name, text.encode("utf-8", "backslashreplace"))
+        echo_path(output.folder / name)
 
 
 def _print_summary(summary: Summary, output: Path | None, ended: Exit, errors: Console) -> None:

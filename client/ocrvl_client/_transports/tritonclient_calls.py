@@ -18,7 +18,7 @@ def infer_arguments(module: Any, request: Request, endpoint: Endpoint) -> dict[s
         "inputs": encode_inputs(module, request),
         "outputs": [module.InferRequestedOutput(name.value) for name in request.outputs],
         "request_id": request.id,
-        "headers": dict(endpoint.headers),
+        "headers": {**endpoint.headers, **request.headers},
     }
 
 

@@ -33,6 +33,12 @@ OCRVL = str(Path(sys.executable).parent / "ocrvl")
         (["--pages", "0"], "'0': expected pages from 1 on and ranges of them, such as 1-5,8,12-"),
         (["--jobs", "0"], "greater than or equal to 1"),
         (["--format", "docx"], "is not one of"),
+        (["--format", "csv"], "tables for spreadsheets are made of receipts"),
+        (["--receipt", "--format", "html", "-o", "out"], "receipts are written as text, json, csv, not html"),
+        (["--receipt", "--task", "ocr"], "a receipt is one image"),
+        (["--receipt", "--layout"], "a receipt is one image"),
+        (["--receipt", "--pages", "1"], "a receipt is one image"),
+        (["--receipt", "--draw"], "drawn pages need a folder"),
         ([], "Missing argument"),
     ],
 )

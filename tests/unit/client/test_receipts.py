@@ -35,8 +35,9 @@ def decoded(**changes: Any) -> Any:
 def test_a_request_carries_the_image_and_the_options() -> None:
     transport = RecordingTransport(tensors)
     with Client(transport=transport) as client:
-        receipt = client.receipt(b"file", max_tokens=40, visualize=True)
+        receipt = client.receipt(b"file", max_tokens=40, visualize=True, headers={"traceparent": "00-a"})
     (request,) = transport.sent
+    assert request.headers == {"traceparent": "00-a"}
     assert (request.model, request.inputs[Tensor.IMAGE].tolist()) == (Model.RECEIPT, [b"file"])
     assert options_of(request) == {"max_tokens": 40, "visualize": True, "cancel_token": request.token}
     assert receipt.company is not None
