@@ -110,7 +110,7 @@ def test_every_argument_that_is_named_is_one_of_the_installed_vllm() -> None:
     arguments = {literal(row[0]) for row in rows(section("`model.json`: vLLM's arguments"))}
     wishes = {re.findall(r"`([a-z_]+)`", today)[0] for _, today in rows(section("Settings from other guides"))}
     assert arguments <= known
-    assert wishes - {"swap_space", "warm_up"} <= known
+    assert wishes - {"swap_space"} <= known
     assert "kv_offloading_size" in known
     assert "swap_space" not in known
 
