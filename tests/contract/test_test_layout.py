@@ -16,6 +16,26 @@ OTHERS = {"backend": Path("backend/ocrvl"), "cli": Path("cli/ocrvl_cli")}
 OTHERS |= {name: Path(f"{name}/ocrvl_{name}") for name in ("client", "gateway", "receipts")}
 
 
+STARTERS = (
+    "perf.harness.serve_process.ServeProcess",
+    "perf.harness.server.start_server",
+    "perf.harness.vllm_server.build_command",
+    "tests.support.small",
+    "vllm.AsyncLLMEngine",
+    "vllm.LLM",
+    "vllm.LLMEngine",
+    "vllm.entrypoints",
+    "vllm.v1.engine.async_llm",
+    "vllm.v1.engine.core",
+    "vllm.v1.engine.llm_engine",
+)
+"""What a real server or a real engine is started with; modules with all that they have."""
+
+TRITON = "ocrvl.launcher.server.TritonServer"
+STAND_INS = {Path("tests/unit/launcher/test_extras.py"), Path("tests/unit/launcher/test_launcher.py")}
+"""Where it is refused before it starts, or a script of the test stands in for Triton's program."""
+
+
 def imported(path: Path) -> set[str]:
     """The modules that a file imports anywhere."""
     found = set()
@@ -31,6 +51,13 @@ def imported(path: Path) -> set[str]:
 def test_no_test_imports_another(path: Path) -> None:
     others = ("tests.unit", "tests.integration", "tests.contract")
     assert not [name for name in imported(path) if name.startswith(others)], "what tests share lies in tests/support"
+
+
+@pytest.mark.parametrize("path", [path for path in TESTS if path.is_relative_to(UNIT)], ids=str)
+def test_no_unit_test_starts_a_real_server_or_engine(path: Path) -> None:
+    forbidden = STARTERS if path in STAND_INS else (*STARTERS, TRITON)
+    found = [name for name in imported(path) if f"{name}.".startswith(tuple(f"{one}." for one in forbidden))]
+    assert not found, "what needs a real one is a test of tests/integration"
 
 
 @pytest.mark.parametrize(
