@@ -35,6 +35,7 @@ GPU: Final = {
     "faults": Command("perf.gpu.faults", "Kill engines under load, start servers with too little memory."),
     "encoder": Command("perf.gpu.encoder", "Measure the vision encoder alone."),
     "texts": Command("perf.gpu.texts", "Compare the embedded checkpoint's texts on two devices."),
+    "bursts": Command("perf.gpu.bursts", "Compare texts in bursts with those of single steps."),
     "stand-in": Command("perf.gpu.stand_in", "Write a checkpoint of the real shapes with random weights."),
     "bundle": Command("perf.gpu.bundle", "Pack what a machine without a network needs."),
 }

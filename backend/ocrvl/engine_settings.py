@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.validation import find_field_errors
+from ocrvl.vllm_plugin.bursts.settings import BurstSettings
 from ocrvl.vllm_plugin.scheduler import GatherSettings
 from ocrvl.vllm_plugin.settings import EncoderGraphSettings, EncoderPrecision
 from ocrvl.vllm_plugin.worker import EXTENSION
@@ -48,6 +49,7 @@ class _AdditionalConfig(BaseModel):
     gather: GatherSettings = GatherSettings()
     encoder_graphs: EncoderGraphSettings = EncoderGraphSettings()
     encoder_precision: EncoderPrecision = "auto"
+    burst: BurstSettings = BurstSettings()
 
 
 class _Arguments(BaseModel):

@@ -23,6 +23,7 @@ from ocrvl.settings import (
     ReceiptSettings,
     StreamSettings,
 )
+from ocrvl.vllm_plugin.bursts.settings import BurstSettings
 from ocrvl.vllm_plugin.scheduler import GatherSettings
 from ocrvl.vllm_plugin.settings import EncoderGraphSettings, EncoderPrecision
 from ocrvl.wire import Model
@@ -131,7 +132,10 @@ def test_the_encoders_precision_has_the_values_and_the_default_that_the_page_say
     assert f'the default is `"{default}"`' in text
 
 
-@pytest.mark.parametrize(("key", "value"), [("gather", GatherSettings()), ("encoder_graphs", EncoderGraphSettings())])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("gather", GatherSettings()), ("encoder_graphs", EncoderGraphSettings()), ("burst", BurstSettings())],
+)
 def test_what_the_plugin_reads_has_the_defaults_that_the_page_says(key: str, value: BaseModel) -> None:
     default = json.dumps({key: value.model_dump(mode="json")})
     assert f"`{default}`" in section("`model.json`: vLLM's arguments")

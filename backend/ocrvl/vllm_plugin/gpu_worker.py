@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from vllm.v1.worker.gpu_worker import Worker
 
+from ocrvl.vllm_plugin.bursts.worker import BurstWorker
 
-class EncoderWorker(Worker):  # type: ignore[misc, unused-ignore]
+
+class EncoderWorker(BurstWorker, Worker):  # type: ignore[misc, unused-ignore]
     """VLLM's own, for models that have `profile_encoder` and `capture_encoder`."""
 
     def determine_available_memory(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from vllm.v1.core.sched.utils import check_sequence_repetition
 
-_AHEAD: Final = 15
+_AHEAD: Final = 16
 """Tokens for which one look holds."""
 
 
@@ -37,13 +37,15 @@ class SparseRepetition:
         detection = params.repetition_detection if params else None
         if detection is None:
             return super()._update_request_with_output(request, new_token_ids, *args, **kwargs)  # type: ignore[misc]
-        is_quiet = request.num_output_tokens + len(new_token_ids) <= getattr(request, "no_repetition_until", 0)
-        if is_quiet:
+        # before they are taken in, so that one look holds for all tokens of a burst
+        length = request.num_output_tokens + len(new_token_ids)
+        if length > getattr(request, "no_repetition_until", 0) and not can_repeat_within(
+            request.output_token_ids, detection
+        ):
+            request.no_repetition_until = request.num_output_tokens + _AHEAD
+        if length <= getattr(request, "no_repetition_until", 0):
             params.repetition_detection = None
         try:
-            update = super()._update_request_with_output(request, new_token_ids, *args, **kwargs)  # type: ignore[misc]
+            return super()._update_request_with_output(request, new_token_ids, *args, **kwargs)  # type: ignore[misc]
         finally:
             params.repetition_detection = detection
-        if not is_quiet and not can_repeat_within(request.output_token_ids, detection):
-            request.no_repetition_until = request.num_output_tokens + _AHEAD
-        return update

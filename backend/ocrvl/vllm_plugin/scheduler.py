@@ -21,6 +21,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ocrvl.vllm_plugin.bursts.scheduler import make_bursting
+from ocrvl.vllm_plugin.bursts.settings import BurstSettings, problems_of
+
 SCHEDULER: Final = "ocrvl.vllm_plugin.scheduler.make_scheduler"
 """What the engine argument `scheduler_cls` takes."""
 
@@ -78,7 +81,7 @@ def make_scheduler(*args: Any, **kwargs: Any) -> Any:
     from vllm.v1.core.sched.scheduler import Scheduler
 
     config = kwargs["vllm_config"]
-    own = _sparse(AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler)
+    own = _bursting(_sparse(AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler), config)
     if not can_hold(own):
         logging.getLogger("vllm.ocrvl").warning("images do not wait for each other: this vLLM is not known")
         return own(*args, **kwargs)
@@ -99,6 +102,14 @@ def _sparse(own: Any) -> Any:
     if not hasattr(own, "_update_request_with_output"):
         return own
     return type(own.__name__, (SparseRepetition, own), {})
+
+
+def _bursting(own: Any, config: Any) -> Any:
+    settings = BurstSettings.of(config)
+    # what stands against them the worker says
+    if settings.tokens == 1 or problems_of(config):
+        return own
+    return make_bursting(own, settings)
 
 
 def _gathering(own: Any) -> Any:

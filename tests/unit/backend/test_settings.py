@@ -74,6 +74,7 @@ def test_wrong_engine_arguments_are_refused_when_they_are_read(
         ("gather", {"second": 1}, "second: 1: Extra inputs are not permitted"),
         ("encoder_graphs", {"patches": [512, 1001]}, "patches.1: 1001: Input should be a multiple of 4"),
         ("encoder_graphs", {"patch": []}, "patch: []: Extra inputs are not permitted"),
+        ("burst", {"tokens": 64}, "tokens: 64: Input should be less than or equal to 32"),
     ],
 )
 def test_what_is_wrong_within_an_engine_argument_is_named_by_its_path(
