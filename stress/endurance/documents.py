@@ -18,12 +18,12 @@ from typing import Annotated, Final
 
 import psutil
 import typer
-from rich.console import Console
 
 from ocrvl_client import Client, Page
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Output, keep, new_figures
 from perf.harness.server import start_server
+from stress.console import make_console
 
 _PACKAGES: Final = ("debian-policy", "developers-reference", "maint-guide", "debian-faq")
 _SCAN: Final = "skimage/data/page.png"
@@ -47,7 +47,7 @@ def main(
     output: Output = None,
 ) -> None:
     """Fetch the documents, read them and print what became of them."""
-    console = Console(highlight=False)
+    console = make_console()
     records = []
     with tempfile.TemporaryDirectory(prefix="ocrvl-real-") as name:
         files = [*_manuals(Path(name)), *_scan(Path(name))]

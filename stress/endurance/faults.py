@@ -16,6 +16,7 @@ from ocrvl.launcher.interfaces import Interface
 from perf.figures.new import Output, keep
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import ServeProcess
+from stress.console import make_console
 from stress.endurance.chaos import Chaos, NoRecovery, Schedule
 from stress.endurance.client import ClientPlan
 from stress.endurance.client_pool import ClientPool
@@ -50,7 +51,7 @@ def main(
     Triton had to be started again though no stub of it was killed, where the goodput outside recoveries is under 0.9
     of that without faults, or where too little was killed.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     folder = Path(tempfile.mkdtemp(prefix="ocrvl-faults-"))
     try:
         found = Report(_run(console, folder, Schedule(minutes * 60, kills), baseline * 60, in_flight, seed))

@@ -21,6 +21,7 @@ from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Output, keep, new_figures
 from perf.harness.repository import copy_repository
 from perf.harness.serve_process import ServeProcess
+from stress.console import make_console
 from stress.endurance.images import draw_files, read_undisturbed
 from stress.endurance.memory import MAX_GROWTH, Growth, Memory, compare, read_memory
 from stress.endurance.request_kinds import Plan, RequestKind, Runner, plan_requests
@@ -69,7 +70,7 @@ def main(
     Exit status 1 where a process grew by more than 5 %, was started again, or a request had another outcome than it
     should have had.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     folder = Path(tempfile.mkdtemp(prefix="ocrvl-soak-"))
     try:
         console.print("starting the server")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Output, keep, new_figures
+from stress.console import make_console
 from stress.fuzz.run import Outcome, fuzz
 from stress.fuzz.target import NAMES
 
@@ -41,7 +41,7 @@ def main(
 
     Exit status 1 where an input made one raise what it must not, hang, or take too much memory.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     if unknown := set(targets or ()) - set(NAMES):
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     folder = (corpus or Path(tempfile.mkdtemp(prefix="ocrvl-fuzz-"))).absolute()

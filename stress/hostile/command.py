@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from rich.console import Console
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Output, keep, new_figures
 from perf.harness.serve_process import Role, ServeProcess
+from stress.console import make_console
 from stress.endurance.images import draw_files, read_undisturbed
 from stress.hostile import connections, content, gateway, malformed, resources
 from stress.hostile.attack import Attack
@@ -57,9 +57,6 @@ STAGES: Final[Mapping[Stage, tuple[Attack, ...]]] = {
 _RECOVERY_SECONDS: Final = 180.0
 """Bounds a restart on a busy machine; the table has the seconds."""
 
-_WIDTH: Final = 160
-"""Columns of the table where it is not written to a terminal."""
-
 _FAILURES: Final = ("--max-failures", "50")
 """A server that is ended on purpose must not give up over it."""
 
@@ -94,7 +91,7 @@ def main(
     Exit status 1 where an attack was not answered as it should be, a good request was lost, answered wrongly or is not
     in the server's log just once, or no good image could be read afterwards.
     """
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
+    console = make_console()
     folder = Path(tempfile.mkdtemp(prefix="ocrvl-hostile-"))
     results: list[Result] = []
     try:
