@@ -28,6 +28,7 @@ from ocrvl_gateway.paddle import routes as paddle_routes
 from ocrvl_gateway.paddle.restructure_pool import RestructurePool
 from ocrvl_gateway.problems import problem_of
 from ocrvl_gateway.reader import Reader
+from ocrvl_gateway.receipts import routes as receipt_routes
 from ocrvl_gateway.settings import GatewaySettings
 from ocrvl_gateway.web import routes as web_routes
 
@@ -67,7 +68,7 @@ def create_app(
     keys = ApiKeys([key.get_secret_value() for key in settings.api_keys])
     # the guard checks the key itself, before the body is read; this says so in the OpenAPI document
     secured: list[Any] = [Depends(HTTPBearer(auto_error=False))] if keys.are_required else []
-    for routes in (openai_routes, paddle_routes, web_routes):
+    for routes in (openai_routes, paddle_routes, receipt_routes, web_routes):
         app.include_router(routes.router, dependencies=secured)
     for public in (health, paddle_health):
         app.include_router(public.router)

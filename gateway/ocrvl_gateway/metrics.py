@@ -42,3 +42,4 @@ class GatewayMetrics:
             registry=self.registry,
         )
         self.pages = Counter("ocrvl_gateway_pages", "Pages of documents that were read.", registry=self.registry)
+        self.receipts = Counter("ocrvl_gateway_receipts", "Receipts that were read.", registry=self.registry)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Protocol, Unpack
 
 if TYPE_CHECKING:
     from ocrvl.wire import Task
-    from ocrvl_client import Document, DocumentOptions, Page, Reading, ReadOptions
+    from ocrvl_client import Document, DocumentOptions, Page, Reading, ReadOptions, Receipt, ReceiptOptions
     from ocrvl_gateway.settings import GatewaySettings
 
 
 class Reader(Protocol):
-    """Reads images and documents. Its methods raise `OcrvlError`; cancelling one cancels its request in the engine."""
+    """Reads images, documents and receipts.
+
+    Its methods raise `OcrvlError`; cancelling one cancels its request in the engine.
+    """
 
     async def read(self, image: bytes, *, task: Task, timeout: float | None, **options: Unpack[ReadOptions]) -> Reading:
         """Read one image; `options` are the server's."""
@@ -26,6 +29,9 @@ class Reader(Protocol):
         self, file: bytes, *, timeout: float | None, **options: Unpack[DocumentOptions]
     ) -> AsyncGenerator[Page | Document, None]:
         """Pages as they are done, last the document without its pages."""
+
+    async def receipt(self, image: bytes, *, timeout: float | None, **options: Unpack[ReceiptOptions]) -> Receipt:
+        """The fields of a receipt."""
 
     async def is_ready(self) -> bool:
         """Whether the server can be reached and says that it is ready."""

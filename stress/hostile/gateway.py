@@ -39,7 +39,7 @@ _READ_SECONDS: Final = 60.0
 _BOMB_BYTES: Final = 24_000_000
 _HEADER_BYTES: Final = 100_000_000
 _CHAT: Final = "/v1/chat/completions"
-_PATHS: Final = (_CHAT, "/v1/models", "/layout-parsing", "/restructure-pages", "/api/document")
+_PATHS: Final = (_CHAT, "/v1/models", "/layout-parsing", "/restructure-pages", "/receipts", "/api/document")
 _ENDS: Final = ("", "/", "%0A", "%0D%0A", "%00", "%20", ";x", "?x", "%2F", "/.", "%0a%0a", "%3F")
 
 
@@ -193,6 +193,7 @@ def _addresses(gateway: _Gateway, _context: AttackContext) -> Counter[str]:
         bodies: list[tuple[str, dict[str, Any]]] = [
             ("/restructure-pages", {"pages": pages, "outputFormats": ["docx"]}),
             ("/layout-parsing", {"file": url}),
+            ("/receipts", {"image": url}),
             (_CHAT, chat),
         ]
         counts = Counter(

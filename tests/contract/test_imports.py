@@ -5,7 +5,7 @@ Between the packages that are shipped (`MAY_IMPORT`):
     model_repository → ocrvl → nothing
     ocrvl_cli → ocrvl_receipts, ocrvl_gateway, ocrvl_client, ocrvl
     ocrvl_receipts → ocrvl_client, of ocrvl_gateway what is HTTP and settings alone, of ocrvl: validation
-    ocrvl_gateway → ocrvl_client, and of ocrvl what is light: wire, files, prompts, page_markdown, validation
+    ocrvl_gateway → ocrvl_client, and of ocrvl what is light: wire, files, prompts, page_markdown, schemas, validation
     ocrvl_client → of ocrvl what imports nothing: wire, address, local_keys
 
 None of them imports perf, stress, training, tools or tests. Within ocrvl, each imports only what stands below it
@@ -26,7 +26,7 @@ and within ocrvl_gateway:
 
     serve
     app
-    health, middleware, openai, paddle, protocol, web
+    health, middleware, openai, paddle, protocol, receipts, web
     dependencies, disconnect, encoding, json_body, openapi, server_sent_events
     fetch, metrics, problems, reader
     errors, settings
@@ -72,7 +72,8 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "ocrvl": (),
     # names, addresses, and the key to shared memory of a server on the same machine: they import nothing themselves
     "ocrvl_client": ("ocrvl.wire", "ocrvl.address", "ocrvl.local_keys"),
-    # kinds of files, tasks' prompts, the Markdown of pages that it joins anew, words for what pydantic refuses
+    # kinds of files, tasks' prompts, the Markdown of pages that it joins anew, the schema of receipts, words for what
+    # pydantic refuses
     "ocrvl_gateway": (
         "ocrvl_client",
         "ocrvl.__version__",
@@ -80,6 +81,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "ocrvl.files",
         "ocrvl.prompts",
         "ocrvl.page_markdown",
+        "ocrvl.schemas",
         "ocrvl.validation",
     ),
     # limits, keys and errors of HTTP, and how settings are read
@@ -124,7 +126,7 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "ocrvl_gateway": (
         ("serve",),
         ("app",),
-        ("health", "middleware", "openai", "paddle", "protocol", "web"),
+        ("health", "middleware", "openai", "paddle", "protocol", "receipts", "web"),
         ("dependencies", "disconnect", "encoding", "json_body", "openapi", "server_sent_events"),
         ("fetch", "metrics", "problems", "reader"),
         ("errors", "settings"),

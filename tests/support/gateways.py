@@ -17,12 +17,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from ocrvl.wire import FinishReason, Task
-from ocrvl_client import Document, Page, Reading
+from ocrvl_client import Document, Page, Reading, Receipt
+from ocrvl_client._receipts import decode_receipt
 from ocrvl_gateway.app import create_app
 from ocrvl_gateway.fetch import Fetcher
 from ocrvl_gateway.paddle.restructure_pool import RestructurePool
 from ocrvl_gateway.settings import GatewaySettings
 from tests.support.doubles import WAIT_SECONDS
+from tests.support.receipt_answers import answer, encode_answer
 
 IMAGE = b"\x89PNG an image"
 HALF_REQUEST = b"POST /api/document HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
@@ -52,16 +54,17 @@ HANG: Any = object()
 
 
 class ScriptedReader:
-    """Reads `pieces` in every image and `items` in every document; an error among them, or `error`, is raised.
+    """Reads `pieces` in every image, `items` in every document and `fields` on every receipt.
 
-    `requests` are data and options of each request, `cancelled` counts those that were cancelled. It never answers
-    while `hangs` is set, nor after an item that is `HANG`.
+    An error among them, or `error`, is raised. `requests` are data and options of each request, `cancelled` counts
+    those that were cancelled. It never answers while `hangs` is set, nor after an item that is `HANG`.
     """
 
     def __init__(self) -> None:
         self.pieces: list[str | Exception] = ["Soup ", "of the ", "day"]
         self.reason = FinishReason.STOP
         self.items: list[Page | Document | Exception] = [page(), document()]
+        self.fields: dict[str, Any] = {}
         self.error: Exception | None = None
         self.hangs = False
         self.ready = True
@@ -89,6 +92,11 @@ class ScriptedReader:
             if item is HANG:
                 await self._hang()
             yield _or_raise(item)
+
+    async def receipt(self, image: bytes, *, timeout: float | None, **options: Any) -> Receipt:
+        await self._receive(image, {"timeout": timeout, **options})
+        drawing = b"\xff\xd8drawing" if options["visualize"] else b""
+        return decode_receipt(encode_answer(answer(**self.fields), drawing))
 
     async def is_ready(self) -> bool:
         return self.ready

@@ -23,6 +23,7 @@ INFERENCE_ROUTES = {
     "/v1/chat/completions",
     "/chat/completions",
     "/layout-parsing",
+    "/receipts",
     "/restructure-pages",
     "/api/document",
 }

@@ -1,0 +1,1 @@
+"""`/receipts`: an image of a receipt to its fields."""
