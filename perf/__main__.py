@@ -34,6 +34,7 @@ GPU: Final = {
     "roofline": Command("perf.gpu.roofline", "Compute what a device allows at most."),
     "faults": Command("perf.gpu.faults", "Kill engines under load, start servers with too little memory."),
     "encoder": Command("perf.gpu.encoder", "Measure the vision encoder alone."),
+    "steps": Command("perf.gpu.steps", "Measure an engine's steps, and the GPU's share of them."),
     "texts": Command("perf.gpu.texts", "Compare the embedded checkpoint's texts on two devices."),
     "bursts": Command("perf.gpu.bursts", "Compare texts in bursts with those of single steps."),
     "stand-in": Command("perf.gpu.stand_in", "Write a checkpoint of the real shapes with random weights."),

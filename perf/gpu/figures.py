@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import combinations
+from typing import Final
 
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import round_values, summarize
 from perf.gpu.load import parse_load
 from perf.gpu.report import Record, pair_ratios, quantile, rate
 
+_LOAD_KEYS: Final = ("workload", "text_lengths", "in_flight")
+_LOAD_COLUMNS: Final = (
+    Column(title="image", value="workload"),
+    Column(title="lengths of texts", value="text_lengths"),
+    Column(title="in flight", value="in_flight"),
+)
+
 
 def to_figures(records: Sequence[Record], question: str) -> Figures:
-    """A record for each load and variant, and one for each pair of variants. Raises `ValueError` without a machine."""
-    machine = next((record for record in records if record["kind"] == "machine"), None)
-    if machine is None:
-        raise ValueError("expected a record of the machine, found none")
+    """A record for each load and variant, and one for each pair of variants.
+
+    Raises `ValueError` where there is no machine, or more than one kind of it.
+    """
+    machines = [record for record in records if record["kind"] == "machine"]
+    kinds = {json.dumps([one["device"], one["cores"], one["versions"]]) for one in machines}
+    if len(kinds) != 1:
+        raise ValueError(f"expected the records of one machine, found {len(kinds)}: {', '.join(sorted(kinds))}")
+    machine = machines[0]
     measured = [record for record in records if record["kind"] == "measured"]
     by_load: dict[str, dict[str, list[Record]]] = {}
     for record in measured:
@@ -33,7 +47,7 @@ def to_figures(records: Sequence[Record], question: str) -> Figures:
         rounds=max((len(taken) for load in by_load.values() for taken in load.values()), default=None),
         conditions="Medians; ratios are of the pairs, with their 95 % intervals.",
         measurements=tuple(round_values(one) for load, taken in by_load.items() for one in _load_records(load, taken)),
-        tables={"images-per-second": _table(variants)},
+        tables={"images-per-second": _table(variants), "gpu-busy": _busy_table(variants)},
     )
 
 
@@ -78,11 +92,7 @@ def _cpu_ms(records: Sequence[Record]) -> dict[str, Value]:
 
 
 def _table(variants: Sequence[str]) -> Table:
-    columns = [
-        Column(title="image", value="workload"),
-        Column(title="lengths of texts", value="text_lengths"),
-        Column(title="in flight", value="in_flight"),
-    ]
+    columns = list(_LOAD_COLUMNS)
     columns += [
         Column(title=f"a second, {variant}", value="images_per_second", where={"system": variant}, format=".3g")
         for variant in variants
@@ -91,4 +101,9 @@ def _table(variants: Sequence[str]) -> Table:
         Column(title=f"{first} / {second}", value="ratio", where={"system": first, "over": second}, format=".2f")
         for first, second in combinations(variants, 2)
     ]
-    return Table(rows=("workload", "text_lengths", "in_flight"), columns=tuple(columns))
+    return Table(rows=_LOAD_KEYS, columns=tuple(columns))
+
+
+def _busy_table(variants: Sequence[str]) -> Table:
+    shares = [Column(title=variant, value="gpu_busy", where={"system": variant}, format=".0%") for variant in variants]
+    return Table(rows=_LOAD_KEYS, columns=(*_LOAD_COLUMNS, *shares))

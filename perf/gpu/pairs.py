@@ -43,25 +43,37 @@ def main(
     seconds: Annotated[float, typer.Option(help="Of a measurement of lines or receipts, and what is in flight.")] = 3.0,
     waves: Annotated[int, typer.Option(help="Of a measurement of pages: so many times those in flight.")] = 2,
     budget: Annotated[float, typer.Option(help="Seconds after which no measurement begins.")] = 400.0,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="One variant at a time: started, measured in all rounds, and stopped.")
+    ] = False,
     tiny: Annotated[bool, typer.Option(help="A tiny model and few tokens, to try the script on a CPU.")] = False,
 ) -> None:
     """Compare variants."""
-    deadline = time.monotonic() + budget
+    began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
     chosen = [parse_variant(text) for text in variants]
     parsed = [parse_load(text, seconds=seconds, waves=waves, tokens=4 if tiny else None) for text in loads.split(",")]
-    with ExitStack() as stack:
-        journal = _Journal(output / "results.jsonl")
-        journal.add("machine", **_describe_machine(), tiny=tiny)
-        watch = stack.enter_context(GpuWatch())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocrvl-gpu-")))
-        workers = _start(chosen, folder, output, journal, stack, tiny=tiny)
-        for number, load, worker in _order(workers, parsed, rounds):
-            if time.monotonic() > deadline:
-                print(f"out of time in round {number + 1} of {rounds}", flush=True)
-                return
-            if worker in workers and not _measure(worker, load, number, watch, journal):
-                workers.remove(worker)
+    groups = [[variant] for variant in chosen] if alone else [chosen]
+    journal = _Journal(output / "results.jsonl")
+    journal.add("machine", **_describe_machine(), tiny=tiny, alone=alone)
+    with GpuWatch() as watch, tempfile.TemporaryDirectory(prefix="ocrvl-gpu-") as folder:
+        for number, group in enumerate(groups, 1):
+            deadline = began + budget * number / len(groups)
+            with ExitStack() as stack:
+                workers = _start(group, Path(folder), output, journal, stack, tiny=tiny)
+                _measure_all(workers, parsed, rounds, deadline, watch, journal)
+
+
+def _measure_all(
+    workers: list[Worker], loads: Sequence[Load], rounds: int, deadline: float, watch: GpuWatch, journal: _Journal
+) -> None:
+    """Run all loads in all rounds, as far as there is time; a variant that fails is left out from then on."""
+    for number, load, worker in _order(workers, loads, rounds):
+        if time.monotonic() > deadline:
+            print(f"out of time in round {number + 1} of {rounds}", flush=True)
+            return
+        if worker in workers and not _measure(worker, load, number, watch, journal):
+            workers.remove(worker)
 
 
 def _order(workers: Sequence[Worker], loads: Sequence[Load], rounds: int) -> list[tuple[int, Load, Worker]]:

@@ -34,9 +34,21 @@ def main(
 
 
 def read_run(file: Path, run: int = 0) -> list[Record]:
-    """The records of a run's results.jsonl; a round of one run is not that of another."""
-    records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    return [record | ({"round": (run, record["round"])} if "round" in record else {}) for record in records]
+    """The records of a results.jsonl, into which several runs may have written.
+
+    A round of one run is not that of another; a variant that was alone on the machine says so in its name.
+    """
+    found, part, suffix = list[Record](), 0, ""
+    for line in file.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        if record["kind"] == "machine":
+            part, suffix = part + 1, ", alone" if record.get("alone") else ""
+        if "round" in record:
+            record["round"] = (run, part, record["round"])
+        if "variant" in record:
+            record["variant"] += suffix
+        found.append(record)
+    return found
 
 
 def render(records: Sequence[Record]) -> str:

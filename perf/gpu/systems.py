@@ -44,16 +44,27 @@ from perf.harness.tensors import bytes_tensor, encode_inputs
 async def open_system(variant: Variant, settings: Path, stack: AsyncExitStack) -> RunningSystem:
     """Start what the variant needs, until the stack is closed; returns when it can answer."""
     system = variant.system
-    os.environ["VLLM_PLUGINS"] = plugin.NAME if system.is_packed else ""
-    os.environ.update(variant.environment)
-    engine_settings = EngineSettings.from_file(settings)
+    if system.is_engine:
+        _, prepare = await open_engine(variant, settings, stack)
+        return RunningSystem(prepare)
+    _set_environment(variant)
     if system.is_triton:
         return await _open_triton(variant, settings, stack)
-    if system in (System.OPENAI, System.OPENAI_PACKED):
-        return RunningSystem(await open_openai_server(engine_settings.engine_args, stack))
+    return RunningSystem(await open_openai_server(EngineSettings.from_file(settings).engine_args, stack))
+
+
+async def open_engine(variant: Variant, settings: Path, stack: AsyncExitStack) -> tuple[VllmEngine, PrepareSize]:
+    """Start an engine in this process, until the stack is closed, and what sends it patches that are there already."""
+    _set_environment(variant)
+    engine_settings = EngineSettings.from_file(settings)
     engine = await asyncio.to_thread(VllmEngine.start, engine_settings)
     stack.push_async_callback(asyncio.to_thread, engine.stop)
-    return RunningSystem(_ready(engine, engine_settings, variant.options))
+    return engine, _ready(engine, engine_settings, variant.options)
+
+
+def _set_environment(variant: Variant) -> None:
+    os.environ["VLLM_PLUGINS"] = plugin.NAME if variant.system.is_packed else ""
+    os.environ.update(variant.environment)
 
 
 def _ready(engine: VllmEngine, settings: EngineSettings, options: Mapping[str, Any]) -> PrepareSize:

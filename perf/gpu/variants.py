@@ -39,6 +39,11 @@ class System(StrEnum):
         return self not in (System.STOCK, System.OPENAI)
 
     @property
+    def is_engine(self) -> bool:
+        """Whether it is an engine in the process that sends the images."""
+        return self in (System.READY, System.STOCK)
+
+    @property
     def is_triton(self) -> bool:
         """Whether Triton is between the images and the engine."""
         return self in (System.SERVED, System.ENGINE, System.BARE)

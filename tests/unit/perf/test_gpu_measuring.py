@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ from perf.gpu import (
     load,
     report,
     roofline,
+    step_figures,
     systems,
     variants,
 )
+from perf.gpu.step_probe import StepProbe
 from perf.harness.vllm_server import encode_chat
 
 TINY = arithmetic.Shape(
@@ -306,8 +309,70 @@ def test_a_run_becomes_figures_with_its_machine_and_command() -> None:
     assert "| line | equal | 1 | 10 | 5 | 2.00 (2.00 to 2.00) |" in render(
         taken, taken.tables["images-per-second"], "x.json"
     )
-    with pytest.raises(ValueError, match="expected a record of the machine"):
-        figures.to_figures(records, "Which is faster?")
+    other = machine | {"device": "H200"}
+    for machines in ([], [machine, other]):
+        with pytest.raises(ValueError, match=f"expected the records of one machine, found {len(machines)}"):
+            figures.to_figures([*machines, *records], "Which is faster?")
+
+
+def test_runs_in_one_file_and_in_several_add_up_to_their_rounds(tmp_path: Path) -> None:
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    machine = {"kind": "machine", "device": "H100", "cores": 16, "python": "3.12", "versions": {}, "tiny": False}
+    once = [machine, measured("a", 0, 20), measured("a", 1, 20), measured("b", 0, 10), measured("b", 1, 10)]
+    files[0].write_text("\n".join(map(json.dumps, once * 2)), "utf-8")
+    files[1].write_text("\n".join(map(json.dumps, once)), "utf-8")
+    records = [record for run, file in enumerate(files) for record in report.read_run(file, run)]
+    assert "| a / b | 2.000 | 2.000 to 2.000 | 6 |" in report.render(records)
+
+
+def test_a_variant_that_was_alone_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    machine = {"kind": "machine", "device": "H100", "cores": 16, "python": "3.12", "versions": {}, "tiny": False}
+    records = [machine | {"alone": True}, measured("a", 0, 20), machine | {"alone": False}, measured("a", 0, 10)]
+    file.write_text("\n".join(map(json.dumps, records)), "utf-8")
+    text = report.render(report.read_run(file))
+    assert "| a, alone | 10.00 |" in text
+    assert "| a | 5.00 |" in text
+
+
+def probed(count: int, requests: int, tokens: int) -> dict[str, Any]:
+    return {"steps": [(0.004 * number, requests, tokens) for number in range(count)]}
+
+
+def test_steps_become_figures_of_what_the_gpu_works_and_allows() -> None:
+    generated = load.parse_load("line@32", seconds=0, waves=1)
+    profiled = probed(10, 32, 32) | {"kernels": 2650, "busy_seconds": 0.01, "kinds": {"matrix products": 0.006}}
+    mixed = load.parse_load("receipt@128:varied", seconds=0, waves=1)
+    taken = step_figures.to_figures(
+        [
+            step_figures.Steps.of(generated, probed(21, 32, 32), profiled, None),
+            step_figures.Steps.of(mixed, probed(21, 128, 512), profiled, 100.0),
+            step_figures.Steps.of(mixed, probed(21, 128, 512), {}, 100.0),
+        ],
+        "ready",
+    )
+    rows = render(taken, taken.tables["steps"], "x.json")
+    assert "| decoding alone | 32 | 21 | 32.0 | 4.00 ms | 4.00 ms | 1.00 ms | 265 | 25% |" in rows
+    assert "| receipt | 128 | 21 | 512.0 | 4.00 ms | 4.00 ms | 1.00 ms | 265 | 25% | 100.0 | 400.0 |" in rows
+    assert "| decoding alone | 32 | matrix products | 0.600 ms |" in render(taken, taken.tables["kernels"], "x.json")
+    with pytest.raises(ValueError, match="expected steps of line@32, found 1"):
+        step_figures.Steps.of(generated, probed(1, 32, 32), {}, None)
+
+
+def test_a_probe_notes_the_steps_between_its_two_calls() -> None:
+    class Worker(StepProbe):
+        def execute_model(self, scheduled: Any) -> str:
+            return f"{len(scheduled.num_scheduled_tokens)} requests"
+
+    worker, step = Worker(), SimpleNamespace(num_scheduled_tokens={"a": 1, "b": 200})
+    assert worker.execute_model(step) == "2 requests"
+    worker.begin_steps(is_profiled=False)
+    assert worker.execute_model(step) == "2 requests"
+    worker.execute_model(SimpleNamespace(num_scheduled_tokens={}))
+    ((_, *noted),) = worker.end_steps()["steps"]
+    assert noted == [2, 201]
+    worker.execute_model(step)
+    assert len(worker.end_steps()["steps"]) == 1
 
 
 def test_the_encoder_s_calls_become_medians_with_their_intervals() -> None:
