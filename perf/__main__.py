@@ -35,6 +35,7 @@ GPU: Final = {
     "faults": Command("perf.gpu.faults", "Kill engines under load, start servers with too little memory."),
     "encoder": Command("perf.gpu.encoder", "Measure the vision encoder alone."),
     "steps": Command("perf.gpu.steps", "Measure an engine's steps, and the GPU's share of them."),
+    "tests": Command("perf.gpu.tests", "Run the tests with an engine that apply on a GPU."),
     "texts": Command("perf.gpu.texts", "Compare the embedded checkpoint's texts on two devices."),
     "bursts": Command("perf.gpu.bursts", "Compare texts in bursts with those of single steps."),
     "stand-in": Command("perf.gpu.stand_in", "Write a checkpoint of the real shapes with random weights."),

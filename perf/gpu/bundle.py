@@ -15,6 +15,7 @@ import io
 import json
 import lzma
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -77,9 +78,21 @@ def main(
     pack({name: find_wheel(wheels, name, version) for name, version in pins.items()}, archive, architecture)
     manifest = split(archive, output, part_mb * 1_000_000, pins)
     archive.unlink()
+    copy_fonts(output / "fonts")
     for part in manifest["parts"]:
         console.print(f"{part['name']} {part['bytes'] / 1e6:.1f} MB")
     console.print(f"{manifest['archive']['bytes'] / 1e6:.1f} MB in all")
+
+
+def copy_fonts(folder: Path) -> None:
+    """The fonts of the images that tests draw, as far as they are installed here."""
+    # here, since machines that measure have few packages
+    from training.nano.fonts import WORLD_FONTS, find_font
+
+    folder.mkdir(exist_ok=True)
+    for font in WORLD_FONTS:
+        if path := find_font(font):
+            shutil.copy(path, folder / path.name)
 
 
 def read_pins(requirements: str) -> dict[str, str]:

@@ -53,10 +53,10 @@ def to_figures(records: Sequence[Record], question: str) -> Figures:
 
 def _load_records(name: str, by_variant: Mapping[str, Sequence[Record]]) -> Iterator[dict[str, Value]]:
     load = parse_load(name, seconds=0, waves=1)
-    streamed = ", streamed" if load.stream else ""
+    flags = ("for each GPU", load.each), ("streamed", load.stream)
     lengths = "varied" if load.varied else "equal"
     keys: dict[str, Value] = {
-        "workload": f"{load.size}{streamed}",
+        "workload": ", ".join([load.size, *(flag for flag, is_set in flags if is_set)]),
         "text_lengths": lengths,
         "in_flight": load.in_flight,
     }

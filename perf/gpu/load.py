@@ -12,7 +12,7 @@ from perf.gpu.sizes import IMAGES, SIZES
 from perf.harness.loops import closed_loop
 
 _LOAD: Final = re.compile(
-    r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<varied>:varied)?(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?"
+    r"(?P<size>\w+)@(?P<in_flight>\d+)(?P<each>:each)?(?P<varied>:varied)?(?P<stream>:stream)?(?:\*(?P<rounds>\d+))?"
 )
 
 
@@ -55,6 +55,8 @@ class Load:
     """Whether texts have from half to one and a half times that, so that they do not end together."""
     rounds: int | None = None
     """Rounds in which it is measured, if not in all."""
+    each: bool = False
+    """Whether so many are in flight for each GPU that a variant has."""
 
     @property
     def output_tokens(self) -> list[int]:
@@ -68,7 +70,13 @@ class Load:
     @property
     def name(self) -> str:
         """As `parse_load` reads it."""
-        return f"{self.size}@{self.in_flight}{':varied' if self.varied else ''}{':stream' if self.stream else ''}"
+        flags = (name for name in ("each", "varied", "stream") if getattr(self, name))
+        return ":".join([f"{self.size}@{self.in_flight}", *flags])
+
+    def spread(self, gpus: int) -> Load:
+        """The load of a variant that has so many GPUs."""
+        factor = gpus if self.each else 1
+        return replace(self, in_flight=self.in_flight * factor, requests=self.requests and self.requests * factor)
 
     def shortened(self) -> Load:
         """What is enough to set up and compile what the load needs."""
@@ -98,19 +106,20 @@ def parse_load(text: str, *, seconds: float, waves: int, tokens: int | None = No
 
     Pages, which take seconds each, are counted: so many waves of them. Raises `ValueError`.
 
-    >>> parse_load("line@32", seconds=3, waves=2)
-    Load(size='line', in_flight=32, stream=False, seconds=3, requests=None, tokens=None, varied=False, rounds=None)
-    >>> parse_load("page@1:stream*5", seconds=3, waves=2)
-    Load(size='page', in_flight=1, stream=True, seconds=0.0, requests=2, tokens=None, varied=False, rounds=5)
+    >>> line = parse_load("line@32:varied*5", seconds=3, waves=2)
+    >>> (line.name, line.seconds, line.requests, line.rounds)
+    ('line@32:varied', 3, None, 5)
+    >>> page = parse_load("page@4:each", seconds=3, waves=2)
+    >>> (page.seconds, page.requests, page.spread(gpus=2).requests)
+    (0.0, 8, 16)
     """
     match = _LOAD.fullmatch(text)
     if match is None or match["size"] not in SIZES or int(match["in_flight"]) < 1:
-        raise ValueError(f"{text}: expected SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS], sizes {', '.join(SIZES)}")
+        raise ValueError(f"{text}: expected SIZE@IN_FLIGHT[:each][:varied][:stream][*ROUNDS], sizes {', '.join(SIZES)}")
     in_flight = int(match["in_flight"])
     rounds = int(match["rounds"]) if match["rounds"] else None
-    load = Load(
-        match["size"], in_flight, bool(match["stream"]), tokens=tokens, rounds=rounds, varied=bool(match["varied"])
-    )
+    flags = {name: bool(match[name]) for name in ("each", "varied", "stream")}
+    load = Load(match["size"], in_flight, tokens=tokens, rounds=rounds, **flags)
     return replace(load, requests=waves * in_flight) if load.size == "page" else replace(load, seconds=seconds)
 
 

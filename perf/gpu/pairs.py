@@ -38,7 +38,9 @@ def main(
         list[str], typer.Argument(help=f"{', '.join(System)}, and :KEY=VALUE for each engine argument of its own.")
     ],
     output: Annotated[Path, typer.Option(help="A folder for results.jsonl, added to, and for logs.")],
-    loads: Annotated[str, typer.Option(help="SIZE@IN_FLIGHT[:varied][:stream][*ROUNDS] each.")] = "line@32,page@32",
+    loads: Annotated[
+        str, typer.Option(help="SIZE@IN_FLIGHT[:each][:varied][:stream][*ROUNDS], comma-separated.")
+    ] = "line@32,page@32",
     rounds: Annotated[int, typer.Option(help="Rounds: pairs of each two variants.")] = 10,
     seconds: Annotated[float, typer.Option(help="Of a measurement of lines or receipts, and what is in flight.")] = 3.0,
     waves: Annotated[int, typer.Option(help="Of a measurement of pages: so many times those in flight.")] = 2,
@@ -139,7 +141,7 @@ def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: 
     name = worker.variant.name
     before, began = processor_seconds(worker.pid), time.monotonic()
     try:
-        measurement = worker.measure(load)
+        measurement = worker.measure(load.spread(worker.variant.gpus))
     except VariantFailed as error:
         journal.add("failed", variant=name, error=str(error))
         print(f"{name} failed: {error}", flush=True)

@@ -96,10 +96,15 @@ class Face:
 @lru_cache(maxsize=512)
 def load_face(font: FontFile, size: int) -> Face:
     """The font at `size` pixels; raises `FontMissing` where its package is not installed."""
-    path = _installed_fonts().get(font.file)
+    path = find_font(font)
     if path is None:
         raise FontMissing(f"{font.file} is not installed: apt-get install {font.package}")
     return Face(path, size)
+
+
+def find_font(font: FontFile) -> Path | None:
+    """Where it is on this machine; None where its package is not installed."""
+    return _installed_fonts().get(font.file)
 
 
 @lru_cache(maxsize=1)

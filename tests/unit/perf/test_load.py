@@ -104,7 +104,7 @@ def test_a_folder_is_a_profile_of_several_runs() -> None:
 
 def test_what_the_readme_lists_is_what_there_is() -> None:
     readme = (profiles.FOLDER.parents[1] / "README.md").read_text("utf-8")
-    _, _, section = readme.partition("\n## Profiles\n")
+    _, _, section = readme.partition("\n## Load tests\n")
     section, _, _ = section.partition("\n## ")
     rows = [line.split("|")[1].strip(" `") for line in section.splitlines() if line.startswith("| `")]
     assert sorted(rows) == profile_names()

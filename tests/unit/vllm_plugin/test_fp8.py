@@ -43,6 +43,7 @@ def test_rows_of_zeros_stay_zeros() -> None:
     assert restore(Fp8Rows.of(torch.zeros(2, 16))).tolist() == [[0.0] * 16] * 2
 
 
+@pytest.mark.on_a_cpu
 @pytest.mark.parametrize("seed", range(4))
 def test_a_product_in_fp8_is_that_of_what_its_numbers_stand_for(seed: int) -> None:
     torch.manual_seed(seed)
@@ -53,6 +54,7 @@ def test_a_product_in_fp8_is_that_of_what_its_numbers_stand_for(seed: int) -> No
     assert torch.allclose(product.float(), expected, rtol=2**-7, atol=0.05)
 
 
+@pytest.mark.on_a_cpu
 @pytest.mark.parametrize("seed", range(3))
 def test_a_layer_in_fp8_computes_nearly_what_it_does_without(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def quantize(values: torch.Tensor, *, has_gelu: bool = False) -> Fp8Rows:
@@ -91,6 +93,7 @@ def settings(tmp_path: Path, **changes: Any) -> EngineSettings:
     return EngineSettings.from_file(file)
 
 
+@pytest.mark.on_a_cpu
 def test_fp8_is_refused_on_a_cpu_before_an_engine_starts(tmp_path: Path) -> None:
     plugin.register()
     with pytest.raises(ValueError, match=r"encoder_precision: fp8: expected an NVIDIA GPU.*found cpu; leave it out"):

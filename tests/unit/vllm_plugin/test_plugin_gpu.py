@@ -94,6 +94,7 @@ def test_graphs_are_left_memory_unless_the_operator_says_how_much(
 
 def test_the_newer_model_runner_is_for_this_model_on_a_gpu_where_vllm_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm_config, _LIST, frozenset({"Another"}), raising=False)
+    monkeypatch.setattr(type(current_platform), "is_cuda", lambda _self: False)
     plugin.register()
     assert getattr(vllm_config, _LIST) == {"Another"}
     monkeypatch.setattr(type(current_platform), "is_cuda", lambda _self: True)
@@ -106,6 +107,7 @@ def test_the_newer_model_runner_is_for_this_model_on_a_gpu_where_vllm_asks(monke
 
 def test_the_plugins_worker_is_taken_on_a_gpu_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     plugin.register()
+    monkeypatch.setattr(type(current_platform), "is_cuda", lambda _self: False)
     assert arguments.default_worker("auto") == "auto"
     monkeypatch.setattr(type(current_platform), "is_cuda", lambda _self: True)
     assert arguments.default_worker("auto") == WORKER

@@ -54,6 +54,7 @@ def test_a_dead_engine_is_unavailable_and_what_is_not_foreseen_is_left_to_the_ed
     assert outcomes.translate_error(ZeroDivisionError("x")) is None
 
 
+@pytest.mark.on_a_cpu
 def test_one_rank_on_a_cpu_has_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND", raising=False)
     path = arguments.default_executor({})["distributed_executor_backend"]
