@@ -152,10 +152,10 @@ def _count(errors: Iterable[str]) -> str:
 async def _wait_until_all_read(system: RunningSystem) -> None:
     """Wait until every engine has read images that it had not read when the one was killed."""
     await asyncio.sleep(_PUBLISHED_SECONDS)
-    before = await asyncio.to_thread(system.images_by_engine)
+    before = (await asyncio.to_thread(system.totals)).images
     while True:
         await asyncio.sleep(0.5)
-        now = await asyncio.to_thread(system.images_by_engine)
+        now = (await asyncio.to_thread(system.totals)).images
         if now and all(count > before.get(engine, 0.0) for engine, count in now.items()):
             return
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from perf.gpu.sizes import IMAGES, SIZES
+from perf.gpu.stages import Totals
 from perf.harness.loops import closed_loop
 
 _LOAD: Final = re.compile(
@@ -34,10 +35,10 @@ PrepareSize = Callable[[list[bytes], list[int]], Send]
 
 @dataclass(frozen=True)
 class RunningSystem:
-    """A system that answers. `images_by_engine` is the images that each engine has read so far, where known."""
+    """A system that answers, and what it has counted so far, where it counts."""
 
     prepare: PrepareSize
-    images_by_engine: Callable[[], dict[str, float]] = dict
+    totals: Callable[[], Totals] = Totals
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Measurement:
     prompt_tokens: list[int] = field(default_factory=list)
     by_engine: dict[str, float] = field(default_factory=dict)
     """Images that each engine read, where it is known."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds of a request in each part of a server, where they are known."""
 
     @property
     def images_per_second(self) -> float:

@@ -164,6 +164,7 @@ def _measure(worker: Worker, load: Load, number: int, watch: GpuWatch, journal: 
         processor_seconds={role: seconds - before.get(role, 0.0) for role, seconds in after.items()},
         gpu=asdict(use) if use else None,
         by_engine=measurement.by_engine,
+        stages=measurement.stages,
     )
     return True
 

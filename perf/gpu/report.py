@@ -102,6 +102,9 @@ def _render_load(measured: Sequence[Record]) -> list[str]:
     shares = [[name, _describe_engines(records)] for name, records in by_variant.items()]
     if any("," in share for _, share in shares):
         tables.append(_table(["variant", "images that each engine read"], shares))
+    stages = [[name, *row] for name, records in by_variant.items() for row in _describe_stages(records)]
+    if stages:
+        tables.append(_table(["variant", "stage", "ms a request"], stages))
     if ratios:
         tables.append(_table(["images/s", "median ratio", "95 % interval", "pairs"], ratios))
     return tables
@@ -151,6 +154,13 @@ def _describe_engines(records: Sequence[Record]) -> str:
         images.update(record.get("by_engine", {}))
     total = images.total() or 1
     return ", ".join(f"{engine}: {count:.0f} ({count / total:.0%})" for engine, count in sorted(images.items()))
+
+
+def _describe_stages(records: Sequence[Record]) -> list[list[str]]:
+    """Medians over the rounds."""
+    stages = sorted({stage for record in records for stage in record.get("stages", {})})
+    values = {stage: [record["stages"][stage] for record in records if stage in record["stages"]] for stage in stages}
+    return [[stage, f"{1000 * statistics.median(each):.1f}"] for stage, each in values.items()]
 
 
 def _describe_lengths(lengths: Counter[str], expected: set[str]) -> str:

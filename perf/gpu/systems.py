@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import time
-import urllib.request
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,7 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 import tritonclient.grpc.aio as triton_grpc
-from prometheus_client.parser import text_string_to_metric_families
 
 from ocrvl import vllm_plugin as plugin
 from ocrvl.engine_settings import SETTINGS_FILE, EngineSettings
@@ -35,6 +32,7 @@ from ocrvl.wire import Model, Task, Tensor
 from perf.bare import install_bare_model
 from perf.gpu.load import Answer, PrepareSize, RunningSystem, Send
 from perf.gpu.openai_server import open_openai_server
+from perf.gpu.stages import read_totals
 from perf.gpu.variants import System, Variant
 from perf.harness.loops import infer_stream
 from perf.harness.server import server_options, start_server
@@ -123,18 +121,6 @@ def prepare_server(
     return server_options(repository, models=models, environment=environment)
 
 
-def _images_by_engine(metrics: str) -> dict[str, float]:
-    """What vLLM has read, by instance of the engine's model; nothing where that is bare."""
-    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-    counts: dict[str, float] = defaultdict(float)
-    for family in families:
-        for sample in family.samples:
-            if sample.name == "vllm:request_success_total":
-                counts[sample.labels["replica"]] += sample.value
-    return dict(counts)
-
-
 async def _open_triton(variant: Variant, settings: Path, stack: AsyncExitStack) -> RunningSystem:
     starting = start_server(prepare_server(variant, settings), on_line=print)
     server = await asyncio.to_thread(stack.enter_context, starting)
@@ -165,7 +151,7 @@ async def _open_triton(variant: Variant, settings: Path, stack: AsyncExitStack) 
 
         return send
 
-    return RunningSystem(prepare, partial(_images_by_engine, metrics))
+    return RunningSystem(prepare, partial(read_totals, metrics))
 
 
 async def _send_stream(client: Any, tensors: list[Any]) -> Answer:

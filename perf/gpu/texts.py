@@ -26,6 +26,7 @@ from ocrvl.models.engine.request import unique_id
 from ocrvl.models.engine.vllm_engine import VllmEngine
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.options import Options
+from ocrvl.vllm_plugin.settings import EncoderPrecision
 from ocrvl.wire import Task
 
 
@@ -34,12 +35,13 @@ def main(
     against: Annotated[Path | None, typer.Option(help="The texts of another device.")] = None,
     dtype: Annotated[str, typer.Option(help="What the engine computes in.")] = "auto",
     eager: Annotated[bool, typer.Option(help="Without CUDA graphs and compilation.")] = True,
+    precision: Annotated[EncoderPrecision, typer.Option(help="What the encoder's layers compute in.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the images.")] = 0,
 ) -> None:
     """Read the images, all at once; exit status 1 where texts differ from the other device's."""
     other = json.loads(against.read_text("utf-8")) if against else None
     images = list(map(b64decode, other["images"])) if other else _draw(seed)
-    readings = asyncio.run(_read(images, dtype, eager))
+    readings = asyncio.run(_read(images, dtype, eager, precision))
     encoded = [b64encode(image).decode() for image in images]
     output.write_text(json.dumps({"images": encoded, "readings": [asdict(reading) for reading in readings]}), "utf-8")
     print(f"{len(readings)} images, {sum(reading.num_output_tokens for reading in readings)} tokens")
@@ -60,12 +62,12 @@ def _draw(seed: int) -> list[bytes]:
     return [sample.data for sample in draw_samples(grid, seed)]
 
 
-async def _read(images: list[bytes], dtype: str, eager: bool) -> list[Reading]:
+async def _read(images: list[bytes], dtype: str, eager: bool, precision: EncoderPrecision) -> list[Reading]:
     with tempfile.TemporaryDirectory(prefix="ocrvl-texts-") as folder:
         file = Path(folder) / "model.json"
-        file.write_text(
-            json.dumps({"model": "nano", "dtype": dtype, "max_model_len": 4096, "enforce_eager": eager}), "utf-8"
-        )
+        arguments = {"model": "nano", "dtype": dtype, "max_model_len": 4096, "enforce_eager": eager}
+        arguments["additional_config"] = {"encoder_precision": precision}
+        file.write_text(json.dumps(arguments), "utf-8")
         settings = EngineSettings.from_file(file)
         packed = Preprocessor(settings.grid, ImageLimits()).preprocess(images, [Task.OCR], Options(raw=True))
         engine = await asyncio.to_thread(VllmEngine.start, settings)

@@ -110,11 +110,11 @@ async def _answer(variant: Variant, settings: Path, connection: Connection) -> N
             key = (load.size, load.varied)
             if key not in opened:
                 opened[key] = await asyncio.to_thread(_open, system.prepare, load)
-            before = await asyncio.to_thread(system.images_by_engine)
+            before = await asyncio.to_thread(system.totals)
             measurement = await run_load(opened[key], load)
-            after = await asyncio.to_thread(system.images_by_engine)
-            by_engine = {engine: count - before.get(engine, 0.0) for engine, count in after.items()}
-            connection.send(replace(measurement, by_engine=by_engine))
+            after = await asyncio.to_thread(system.totals)
+            by_engine, stages = after.images_since(before), after.means_since(before)
+            connection.send(replace(measurement, by_engine=by_engine, stages=stages))
 
 
 def _open(prepare: PrepareSize, load: Load) -> Send:

@@ -27,6 +27,7 @@ from perf.gpu import (
     load,
     report,
     roofline,
+    stages,
     step_figures,
     systems,
     variants,
@@ -429,3 +430,27 @@ def test_faults_become_figures_with_a_table_for_each_kind_that_there_is() -> Non
     assert set(both.tables) == {"kill", "start"}
     assert "| GPU shared | 12 s | no memory |" in render(both, both.tables["start"], "x.json")
     assert set(fault_figures.to_figures([killed]).tables) == {"kill"}
+
+
+METRICS = """# TYPE nv_inference_request_success counter
+nv_inference_request_success{{model="preprocess",version="1"}} {count}
+# TYPE nv_inference_request_duration_us counter
+nv_inference_request_duration_us{{model="preprocess",version="1"}} {microseconds}
+# TYPE vllm:time_to_first_token_seconds histogram
+vllm:time_to_first_token_seconds_bucket{{replica="a",le="+Inf"}} {count}
+vllm:time_to_first_token_seconds_count{{replica="a"}} {count}
+vllm:time_to_first_token_seconds_sum{{replica="a"}} {seconds}
+# TYPE vllm:request_success counter
+vllm:request_success_total{{replica="a",finished_reason="stop"}} {count}
+vllm:request_success_total{{replica="a",finished_reason="length"}} 1
+"""
+
+
+def test_where_a_request_s_time_goes_is_what_a_server_has_counted_meanwhile() -> None:
+    before = stages.parse_totals(METRICS.format(count=4, microseconds=4000, seconds=1.0))
+    after = stages.parse_totals(METRICS.format(count=6, microseconds=8000, seconds=1.5))
+    assert after.images_since(before) == {"a": 2}
+    assert after.means_since(before) == {"preprocess": 0.002, "engine, first token": 0.25}
+    assert after.means_since(after) == {}
+    spent = [measured("served", number, 20) | {"stages": after.means_since(before)} for number in range(2)]
+    assert "| served | engine, first token | 250.0 |" in report.render(spent)
