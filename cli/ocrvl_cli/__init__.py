@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from ocrvl import __version__
+from ocrvl_cli import receipts
 from ocrvl_cli.doctor import doctor
+from ocrvl_cli.extras import REST_OF_LINE
 from ocrvl_cli.gateway import gateway
 from ocrvl_cli.probe import probe
 from ocrvl_cli.read import HELP, read
@@ -44,7 +46,5 @@ app.command(help=HELP)(read)
 app.command()(repository)
 app.command()(probe)
 app.command()(doctor)
-# its settings read the rest of the line, --help included
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
-    gateway
-)
+app.command(context_settings=REST_OF_LINE)(gateway)
+app.add_typer(receipts.app, name="receipts")

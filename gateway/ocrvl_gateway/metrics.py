@@ -10,10 +10,10 @@ _BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 """Seconds."""
 
 
-class GatewayMetrics:
-    """The series of one gateway, in a registry of their own."""
+class HttpMetrics:
+    """The series of one HTTP server, in a registry of their own; `prefix` is of those that no client library names."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "http_requests",
@@ -30,11 +30,18 @@ class GatewayMetrics:
         )
         self.in_flight = Gauge("http_requests_in_progress", "Inference requests in progress.", registry=self.registry)
         self.refusals = Counter(
-            "ocrvl_gateway_refusals",
+            f"{prefix}_refusals",
             "Requests that were refused before they reached the server, by the error's code.",
             ["reason"],
             registry=self.registry,
         )
+
+
+class GatewayMetrics(HttpMetrics):
+    """The series of one gateway."""
+
+    def __init__(self) -> None:
+        super().__init__("ocrvl_gateway")
         self.tokens = Counter(
             "ocrvl_gateway_tokens",
             "Tokens of chat completions.",

@@ -124,13 +124,9 @@ def _run(command: Sequence[str], log: Path, settings: Mapping[str, str] = Mappin
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # what they hold is in memory, so there is nothing to put in order
+        process.kill()
+        process.wait()
 
 
 def _wait(answers: Callable[[], bool], process: Process) -> None:

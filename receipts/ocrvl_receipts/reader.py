@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ocrvl_receipts.settings import WorkerSettings
+from ocrvl_receipts.trace import HEADER
+
+if TYPE_CHECKING:
+    from ocrvl_client import AsyncClient
 
 
 class ReceiptReader(Protocol):
@@ -14,3 +20,26 @@ class ReceiptReader(Protocol):
 
     async def aclose(self) -> None:
         """Close the connections."""
+
+
+class SdkReader:
+    """Reads with the SDK's client."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def read(self, image: bytes, *, traceparent: str) -> Mapping[str, Any]:
+        """As `ReceiptReader.read`."""
+        return (await self._client.receipt(image, headers={HEADER: traceparent})).json
+
+    async def aclose(self) -> None:
+        """As `ReceiptReader.aclose`."""
+        await self._client.aclose()
+
+
+def connect(settings: WorkerSettings) -> ReceiptReader:
+    """A reader for these settings. It does not retry: the worker waits, and can be told to stop meanwhile."""
+    from ocrvl_client import AsyncClient, Tls
+
+    tls = Tls(settings.ca, settings.certificate, settings.key) if settings.tls else None
+    return SdkReader(AsyncClient(settings.server, timeout=settings.timeout, retry=None, tls=tls))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import obstore
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -124,6 +125,12 @@ class ObjectStore:
         if bucket not in self._buckets:
             self._buckets[bucket] = make_client(self._settings, bucket)
         return self._buckets[bucket]
+
+
+def sign_put(settings: StoreSettings, bucket: str, key: str, seconds: int, endpoint: str | None = None) -> str:
+    """A URL for a PUT of one object. Raises `StoreError` where there are no credentials to sign with."""
+    with _errors():
+        return obstore.sign(make_client(settings, bucket, endpoint), "PUT", key, timedelta(seconds=seconds))
 
 
 def make_client(settings: StoreSettings, bucket: str, endpoint: str | None = None) -> S3Store:

@@ -34,6 +34,7 @@ and within ocrvl_gateway:
 
 and within ocrvl_receipts:
 
+    dlq
     front, worker
     kafka, reader, store
     events
@@ -133,6 +134,7 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("command_settings",),
     ),
     "ocrvl_receipts": (
+        ("dlq",),
         ("front", "worker"),
         ("kafka", "reader", "store"),
         ("events",),

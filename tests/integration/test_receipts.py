@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,16 +11,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from typer.testing import CliRunner, Result
 
 from ocrvl.launcher.ports import find_free_port
+from ocrvl_cli import app
 from ocrvl_client import InvalidRequest, ServerUnavailable
 from ocrvl_receipts.errors import Code
 from ocrvl_receipts.events import Record, encode_upload
+from ocrvl_receipts.front.app import create_app
 from ocrvl_receipts.metrics import Stage, WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload, strip_etag
-from ocrvl_receipts.settings import WorkerSettings
+from ocrvl_receipts.settings import FrontSettings, WorkerSettings
 from perf.harness.receipts import STORE_KEYS, Broker, Store, start_broker, start_store
+from tests.support.gateways import serve_app
 from tests.support.receipts import FakeReader, consume, make_settings, produce, until, working
 
 BUCKET, RESULTS = "receipts", "receipts-results"
@@ -199,6 +205,110 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for_and_so_is_a_server(
                 stack.enter_context(start_broker(tmp_path, port))
                 await produce(here, *events(ref))
                 await asyncio.to_thread(consume, here, here.done, 1)
+
+    asyncio.run(scenario())
+    assert len(results(store, ref)) == 1
+
+
+@pytest.fixture(scope="module")
+def front(broker: Broker, store: Store) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in STORE_KEYS.items():
+            patch.setenv(name, value)
+        settings = FrontSettings(
+            brokers=[broker.address], endpoint=store.endpoint, topic_prefix="front", max_bytes=1000
+        )
+        with serve_app(lambda: create_app(settings)) as url:
+            yield url
+
+
+def send_form(grant: dict[str, Any], data: bytes, **changes: str) -> httpx.Response:
+    return httpx.post(grant["url"], data={**grant["fields"], **changes}, files={"file": data})
+
+
+def test_a_form_uploads_one_object_of_the_length_that_was_granted_and_nothing_else(front: str, store: Store) -> None:
+    grant = httpx.post(f"{front}/uploads", json={"method": "POST"}).json()
+    assert send_form(grant, b"x" * 1001).status_code == 400
+    assert send_form(grant, b"").status_code == 400
+    assert send_form(grant, b"image", key="uploads/another").status_code == 403
+    assert send_form(grant, b"image", **{"x-amz-signature": "0" * 64}).status_code == 403
+    assert send_form(grant, b"image").status_code == 204
+    assert store.s3.get_object(Bucket=BUCKET, Key=grant["key"])["Body"].read() == b"image"
+
+
+def test_an_upload_by_put_is_told_to_the_workers_and_its_result_is_fetched_by_its_id(
+    front: str, settings: Callable[..., WorkerSettings]
+) -> None:
+    grant = httpx.post(f"{front}/uploads", json={"method": "PUT"}).json()
+    assert httpx.put(grant["url"].replace("uploads", "others", 1), content=b"image").status_code == 403
+    assert httpx.put(grant["url"], content=b"image").status_code == 200
+    accepted = httpx.post(f"{front}/uploads/complete", json={"key": grant["key"]}).json()
+    here = settings(topic_prefix="front")
+
+    async def scenario() -> None:
+        async with working(here, FakeReader()):
+            await asyncio.to_thread(consume, here, here.done, 1)
+
+    asyncio.run(scenario())
+    result = httpx.get(f"{front}/results/{accepted['id']}").json()
+    assert result["source"] == {name: accepted[name] for name in ("bucket", "key", "etag")}
+
+
+def test_what_failed_is_listed_shown_and_replayed_by_the_command_line(
+    settings: Callable[..., WorkerSettings], store: Store
+) -> None:
+    here = settings()
+    late = ObjectRef(bucket=BUCKET, key="late.png", etag=hashlib.md5(b"an image").hexdigest())
+
+    def run(*arguments: str) -> Result:
+        options = ["--brokers", here.brokers[0], "--topic-prefix", here.topic_prefix]
+        return CliRunner().invoke(app, ["receipts", "dlq", *arguments, *options])
+
+    async def scenario() -> None:
+        async with working(here, FakeReader()):
+            await produce(here, *events(late), Record(None, b"{", {}))
+            await asyncio.to_thread(consume, here, here.dlq, 2)
+            listed = [json.loads(line) for line in (await asyncio.to_thread(run, "list", "--json")).stdout.splitlines()]
+            assert {one["code"] for one in listed} == {Code.NOT_FOUND, Code.BAD_EVENT}
+            (one,) = (one for one in listed if one["code"] == Code.NOT_FOUND)
+            assert (one["key"], one["attempts"], one["source"].split("/")[0]) == ("late.png", 1, here.todo)
+            assert one["place"] in (await asyncio.to_thread(run, "list")).stdout
+            assert json.loads((await asyncio.to_thread(run, "show", one["place"])).stdout) == one
+            missing = await asyncio.to_thread(run, "show", "9/99")
+            assert (missing.exit_code, missing.stderr.strip()) == (1, "not in the dlq: 9/99")
+            upload(store, "late.png")
+            replayed = await asyncio.to_thread(run, "replay", "--code", "not_found")
+            assert (replayed.exit_code, replayed.stdout.strip()) == (0, f"1 sent to {here.todo}")
+            await asyncio.to_thread(consume, here, here.done, 1)
+
+    asyncio.run(scenario())
+    assert len(results(store, late)) == 1
+
+
+def test_a_notification_that_a_store_sends_is_an_upload(settings: Callable[..., WorkerSettings], store: Store) -> None:
+    queues = store.connect("sqs")
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    url = queues.create_queue(QueueName="uploads", Attributes={"Policy": policy})["QueueUrl"]
+    configuration = {
+        "QueueConfigurations": [
+            {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:uploads", "Events": ["s3:ObjectCreated:*"]}
+        ]
+    }
+    store.s3.create_bucket(Bucket="noted")
+    store.s3.put_bucket_notification_configuration(Bucket="noted", NotificationConfiguration=configuration)
+    ref = upload(store, ODD_KEY, bucket="noted")
+    bodies: list[str] = []
+    while len(bodies) < 2:
+        answer = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5)
+        bodies += [message["Body"] for message in answer.get("Messages", [])]
+    here = settings(buckets=["noted"])
+
+    async def scenario() -> None:
+        async with working(here, FakeReader()):
+            await produce(here, *(Record(None, body.encode(), {}) for body in bodies))
+            (done,) = await asyncio.to_thread(consume, here, here.done, 1)
+            assert done.key == ref.key.encode()
 
     asyncio.run(scenario())
     assert len(results(store, ref)) == 1

@@ -26,7 +26,7 @@ from ocrvl_gateway.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from ocrvl_gateway.metrics import GatewayMetrics
+from ocrvl_gateway.metrics import HttpMetrics
 from ocrvl_gateway.middleware.access import RouteAccess, access_of
 from ocrvl_gateway.middleware.api_keys import ApiKeys
 from ocrvl_gateway.middleware.body import BodyLimiter, replay_body
@@ -53,7 +53,7 @@ class RequestGuard:
         keys: ApiKeys,
         rate_limiter: RateLimiter,
         body_limiter: BodyLimiter,
-        metrics: GatewayMetrics,
+        metrics: HttpMetrics,
         max_in_flight: int,
         timeout: float,
     ) -> None:

@@ -91,7 +91,11 @@ class GroupConsumer:
                 self._client.store_offsets(offsets=[_at(partition, offset)])
         self._pause(is_paused)
         messages = []
-        for found in self._client.consume(max_messages, _POLL_SECONDS):
+        # it waits until there are as many as it is asked for: so for one, and the others as far as they are there
+        arrived = self._client.consume(1, _POLL_SECONDS)
+        if arrived and max_messages > 1:
+            arrived += self._client.consume(max_messages - 1, 0)
+        for found in arrived:
             if (error := found.error()) is not None:
                 _LOG.warning("kafka: %s", error.str())
             else:

@@ -16,6 +16,7 @@ from ocrvl_receipts.settings import PipelineSettings
 
 _POLL_SECONDS: Final = 0.1
 _FLUSH_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 2.0
 
 
 class NotDelivered(Exception):
@@ -60,6 +61,14 @@ class Producer:
         except KafkaException as error:
             raise _translate(error.args[0]) from None
         await delivered
+
+    async def is_connected(self) -> bool:
+        """Whether a broker answers within two seconds."""
+        try:
+            await asyncio.to_thread(self._client.list_topics, timeout=_CONNECT_SECONDS)
+        except KafkaException:
+            return False
+        return True
 
     async def close(self) -> None:
         """Wait some seconds for what is being sent, and end."""

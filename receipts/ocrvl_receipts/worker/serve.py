@@ -16,7 +16,7 @@ from ocrvl_receipts.kafka.consumer import GroupConsumer
 from ocrvl_receipts.kafka.producer import Producer
 from ocrvl_receipts.kafka.topics import ensure_topics
 from ocrvl_receipts.metrics import WorkerMetrics
-from ocrvl_receipts.reader import ReceiptReader
+from ocrvl_receipts.reader import ReceiptReader, connect
 from ocrvl_receipts.settings import WorkerSettings
 from ocrvl_receipts.store import ObjectStore
 from ocrvl_receipts.worker.loop import Worker
@@ -49,7 +49,7 @@ async def run_worker(
         await reader.aclose()
 
 
-async def serve(settings: WorkerSettings, reader: ReceiptReader) -> None:
+async def serve(settings: WorkerSettings) -> None:
     """As `run_worker`, until a signal; metrics at `/metrics`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ async def serve(settings: WorkerSettings, reader: ReceiptReader) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics = WorkerMetrics()
     with _serve_metrics(settings, metrics):
-        await run_worker(settings, reader, stop, metrics)
+        await run_worker(settings, connect(settings), stop, metrics)
 
 
 @contextmanager

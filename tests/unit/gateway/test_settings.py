@@ -82,7 +82,7 @@ def test_the_command_names_the_extra_where_a_package_is_missing(monkeypatch: pyt
     def without(name: str, *arguments: Any) -> Any:
         return None if name == "fastapi" else find(name, *arguments)
 
-    monkeypatch.setattr(sys.modules["ocrvl_cli.gateway"], "find_spec", without)
+    monkeypatch.setattr(sys.modules["ocrvl_cli.extras"], "find_spec", without)
     outcome = CliRunner().invoke(app, ["gateway"])
     assert outcome.exit_code == 1
     assert "not installed: fastapi" in outcome.output
