@@ -38,36 +38,36 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.lag = Gauge(
-            "ocrvl_receipts_lag",
+            "ocrvl_pipeline_lag",
             "Messages of a partition of this worker that are not committed.",
             ["topic", "partition"],
             registry=self.registry,
         )
-        self.in_flight = Gauge("ocrvl_receipts_in_flight", "Receipts in flight.", registry=self.registry)
+        self.in_flight = Gauge("ocrvl_pipeline_in_flight", "Receipts in flight.", registry=self.registry)
         self.taken = Gauge(
-            "ocrvl_receipts_taken", "Receipts that are taken and not committed: the window.", registry=self.registry
+            "ocrvl_pipeline_taken", "Receipts that are taken and not committed: the window.", registry=self.registry
         )
         self.waiting = Gauge(
-            "ocrvl_receipts_waiting",
+            "ocrvl_pipeline_waiting",
             "Receipts in flight that wait for a service that is full, away or refuses all, by stage.",
             ["stage"],
             registry=self.registry,
         )
         self.outcomes = Counter(
-            "ocrvl_receipts",
+            "ocrvl_pipeline_messages",
             "Messages that were worked on, by outcome and, of those that failed, the error's code.",
             ["outcome", "code"],
             registry=self.registry,
         )
         self.stage_seconds = Histogram(
-            "ocrvl_receipts_stage_seconds",
+            "ocrvl_pipeline_stage_seconds",
             "Seconds of each stage that succeeded, without waits before it.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.seconds = Histogram(
-            "ocrvl_receipts_seconds", "From upload to result.", buckets=_SECONDS, registry=self.registry
+            "ocrvl_pipeline_seconds", "From upload to result.", buckets=_SECONDS, registry=self.registry
         )
         for stage in Stage:
             self.waiting.labels(stage)

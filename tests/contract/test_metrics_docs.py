@@ -19,7 +19,9 @@ from ocrvl.metrics.definitions import (
     ReceiptMetrics,
     StreamMetrics,
 )
+from ocrvl_receipts.metrics import WorkerMetrics
 
+PAGE = Path("docs/metrics.md").read_text("utf-8")
 PARTS: dict[str, type[ModelMetrics]] = {
     "engine": EngineMetrics,
     "preprocess": PreprocessMetrics,
@@ -33,7 +35,8 @@ PARTS: dict[str, type[ModelMetrics]] = {
 def table() -> dict[str, tuple[set[str], str, set[str]]]:
     """Of every row of the first table: the series, whose it is, its type, its labels."""
     rows = {}
-    for line in Path("docs/metrics.md").read_text("utf-8").splitlines():
+    first, _, _ = PAGE.partition("\n## Series of the receipts' pipeline\n")
+    for line in first.splitlines():
         if re.match(r"\| `(ocrvl_|vllm:)", line):
             series, of, kind, labels, *_ = [cell.strip() for cell in line.split("|")[1:]]
             assert series not in rows, series
@@ -95,3 +98,18 @@ def test_every_metric_is_let_through_under_a_name_that_triton_takes(part: str) -
         # any other character in a name ends a server of Triton 2.51
         assert re.fullmatch(r"[a-z_]+", series(family))
         assert family.documentation
+
+
+def test_every_metric_of_the_pipeline_is_in_its_table_and_no_other() -> None:
+    metrics = WorkerMetrics()
+    metrics.set_lag({("receipts.todo", 0): 7})
+    defined = {
+        series(family): (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
+        for family in metrics.registry.collect()
+    }
+    _, _, table = PAGE.partition("\n## Series of the receipts' pipeline\n")
+    rows = [line.split("|")[1:] for line in table.splitlines() if line.startswith("| `ocrvl_")]
+    documented = {
+        name.strip(" `"): (kind.strip(), set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, *_ in rows
+    }
+    assert documented == defined

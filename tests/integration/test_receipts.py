@@ -145,7 +145,7 @@ def test_a_bucket_that_may_not_be_read_is_for_the_dlq_and_keys_that_are_not_take
     secret, first, second = upload(store, "a.png", bucket="secret"), upload(store, "1.png"), upload(store, "2.png")
 
     def is_waiting() -> bool:
-        return metrics.registry.get_sample_value("ocrvl_receipts_waiting", {"stage": Stage.FIND}) == 1
+        return metrics.registry.get_sample_value("ocrvl_pipeline_waiting", {"stage": Stage.FIND}) == 1
 
     def set_status(status: str) -> None:
         iam.update_access_key(UserName="worker", AccessKeyId=key["AccessKeyId"], Status=status)

@@ -35,7 +35,7 @@ def render() -> str:
         .refresh("30s")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-        .with_variable(_choice("job", "label_values(ocrvl_engine_state, job)"))
+        .with_variable(_choice("job", 'label_values({__name__=~"ocrvl_engine_state|ocrvl_pipeline_taken"}, job)'))
         .with_variable(_choice("instance", 'label_values(ocrvl_engine_state{job=~"$job"}, instance)'))
     )
     number = 1

@@ -44,6 +44,9 @@ def _mean_seconds(family: str, by: str) -> dict[str, str]:
     return {f"{{{{{by}}}}}": f"{total} / {count}"}
 
 
+_WORKERS: Final = '{job=~"$job"}'
+"""Workers are processes of their own, so no server's instance selects them."""
+
 _QUEUE_FULL: Final = (
     f'clamp_min(sum(rate(nv_inference_request_success{{@, model="ocr"}}{RATE}))'
     f' + sum(rate(nv_inference_request_failure{{@, model="ocr", reason="OTHER"}}{RATE})) / 2'
@@ -203,6 +206,47 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
                 "pixels": _share("ocrvl_preprocess_pixels_total{@}", "ocrvl_preprocess_images_total{@}"),
             },
             "As they were sent.",
+        ),
+    ),
+    "Receipts": (
+        Panel(
+            "Lag",
+            "none",
+            {"{{topic}}": f"sum by (topic) (ocrvl_pipeline_lag{_WORKERS})"},
+            "Uploads that are not read yet, and retries that wait. What grows needs workers, or Triton more GPUs.",
+        ),
+        Panel(
+            "Receipts by outcome",
+            "ops",
+            {"{{outcome}} {{code}}": (f"sum by (outcome, code) (rate(ocrvl_pipeline_messages_total{_WORKERS}{RATE}))")},
+            "`retried` and `refused` say why; those are in the dlq.",
+        ),
+        Panel(
+            "Workers",
+            "none",
+            {
+                "in flight": f"sum(ocrvl_pipeline_in_flight{_WORKERS})",
+                "taken": f"sum(ocrvl_pipeline_taken{_WORKERS})",
+                "waiting {{stage}}": f"sum by (stage) (ocrvl_pipeline_waiting{_WORKERS}) > 0",
+            },
+            "Waiting: for Triton (`read`), the store (`find`, `fetch`, `write`), Kafka (`publish`).",
+        ),
+        Panel(
+            "Seconds by stage, p95",
+            "s",
+            {
+                "{{stage}}": (
+                    "histogram_quantile(0.95, sum by (le, stage) "
+                    f"(rate(ocrvl_pipeline_stage_seconds_bucket{_WORKERS}{RATE})))"
+                )
+            },
+            "Without waits for services that were away.",
+        ),
+        Panel(
+            "From upload to result",
+            "s",
+            _quantiles("ocrvl_pipeline_seconds", 'job=~"$job"'),
+            "With the time in Kafka.",
         ),
     ),
     "GPUs": (

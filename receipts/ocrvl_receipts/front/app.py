@@ -31,7 +31,7 @@ def create_app(
     settings: FrontSettings, *, store: Store | None = None, make_sender: Callable[[], Sender] | None = None
 ) -> FastAPI:
     """A front end of a store and a broker. Topics are made while it serves: a broker may come later than it."""
-    services = Services(settings, store or ObjectStore(settings), HttpMetrics("ocrvl_receipts_front"))
+    services = Services(settings, store or ObjectStore(settings), HttpMetrics("ocrvl_pipeline_front"))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:

@@ -39,7 +39,7 @@ def settings() -> Iterator[WorkerSettings]:
 
 
 def lag(metrics: WorkerMetrics) -> float | None:
-    return metrics.registry.get_sample_value("ocrvl_receipts_lag", {"topic": TODO.topic, "partition": "0"})
+    return metrics.registry.get_sample_value("ocrvl_pipeline_lag", {"topic": TODO.topic, "partition": "0"})
 
 
 def test_lag_is_what_is_not_committed_and_the_owner_s_last_offsets_are_committed_at_the_end(

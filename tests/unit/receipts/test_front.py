@@ -201,5 +201,5 @@ def test_requests_are_limited_and_counted() -> None:
     assert front.post("/uploads/complete", {"key": KEY}).status_code == 202
     assert front.post("/uploads/complete", {"key": KEY}).status_code == 429
     series = front.request("GET", "/metrics").text
-    assert 'ocrvl_receipts_front_refusals_total{reason="rate_limit_exceeded"} 1.0' in series
+    assert 'ocrvl_pipeline_front_refusals_total{reason="rate_limit_exceeded"} 1.0' in series
     assert 'http_requests_total{handler="/uploads/complete",method="POST",status="202"} 1.0' in series

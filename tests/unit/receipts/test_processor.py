@@ -76,11 +76,13 @@ class World:
         asyncio.run(self.process(message))
 
     def count(self, outcome: Outcome, code: str = "") -> float:
-        value = self.metrics.registry.get_sample_value("ocrvl_receipts_total", {"outcome": outcome, "code": code})
+        value = self.metrics.registry.get_sample_value(
+            "ocrvl_pipeline_messages_total", {"outcome": outcome, "code": code}
+        )
         return value or 0.0
 
     def waiting(self, stage: Stage) -> float | None:
-        return self.metrics.registry.get_sample_value("ocrvl_receipts_waiting", {"stage": stage})
+        return self.metrics.registry.get_sample_value("ocrvl_pipeline_waiting", {"stage": stage})
 
     def error_in(self, topic: str) -> tuple[str, str]:
         (record,) = self.sender.sent[topic]
