@@ -13,6 +13,7 @@ COPY backend backend
 COPY cli cli
 COPY client client
 COPY gateway gateway
+COPY receipts receipts
 COPY model_repository model_repository
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 

@@ -18,6 +18,9 @@ from ocrvl.repository.memory import request_bytes
 from ocrvl_cli import app
 from ocrvl_gateway.paddle import fork_server, restructure_pool
 from ocrvl_gateway.settings import PREFIX, GatewaySettings, read_settings
+from ocrvl_receipts.settings import PREFIX as RECEIPTS_PREFIX
+from ocrvl_receipts.settings import FrontSettings, StoreSettings, WorkerSettings
+from ocrvl_receipts.settings import read_settings as read_receipts_settings
 from tests.support.charts import CHART, EXAMPLES, KUBERNETES, Manifest, find, load_values, problems, render
 
 by_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -36,6 +39,8 @@ BODY_COPIES = 5
 
 FETCHED_COPIES = 3
 """Of a file at an address: as it comes, as a message, and in gRPC's buffers."""
+
+RECEIPTS: dict[str, Any] = load_values(Path("deploy/helm/examples/receipts.yaml"))
 
 GATEWAY: dict[str, Any] = {"gateway": {"enabled": True}, "tls": {"mutual": False}}
 
@@ -401,6 +406,9 @@ def test_an_engine_over_machines_has_all_their_gpus_and_one_leader() -> None:
         ({"autoscaling": {"min": 9, "max": 2}}, "autoscaling.min"),
         ({"tls": {"mutual": True}}, "set tls.secretName"),
         ({"grpcRoute": {"enabled": True}}, "name the Gateway"),
+        ({**RECEIPTS, "interfaces": ["unary"]}, "add receipt to interfaces"),
+        ({**RECEIPTS, "receipts": {"enabled": True}}, "name Kafka's brokers"),
+        ({"receipts": {"brokers": ["kafka://a:9092"]}}, "brokers"),
         ({"modelCache": {"mode": "existingClaim"}}, "name the claim"),
     ],
 )
@@ -435,3 +443,61 @@ def test_the_gateway_starts_with_what_the_chart_gives_it(tmp_path: Path) -> None
     assert settings.ca == authority
     assert len(settings.api_keys) == 1
     assert settings.server == ["demo-ocrvl-pods:8001"]
+
+
+def receipts_settings(values: dict[str, Any], part: str, **given: str) -> StoreSettings:
+    """What a worker or a front end makes of its pod's environment; `given` is what its secrets hold."""
+    spec = find(render(values), "Deployment", f"demo-ocrvl-receipts-{part}")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    variables = {one["name"]: given.get(one["name"], one.get("value", "")) for one in container["env"]}
+    assert [*container["command"], *container["args"]] == ["ocrvl", "receipts", part]
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            if name.startswith(RECEIPTS_PREFIX):
+                environment.setenv(name, value)
+        return read_receipts_settings(WorkerSettings if part == "worker" else FrontSettings, part)
+
+
+def test_workers_and_front_ends_start_with_what_the_chart_gives_them(tmp_path: Path) -> None:
+    properties = tmp_path / "kafka.properties"
+    properties.write_text("security.protocol=ssl\n")
+    given = {"OCRVL_RECEIPTS_KAFKA_PROPERTIES": str(properties), "OCRVL_RECEIPTS_API_KEYS": "k" * 32}
+    worker, front = receipts_settings(RECEIPTS, "worker", **given), receipts_settings(RECEIPTS, "front", **given)
+    assert isinstance(worker, WorkerSettings)
+    assert isinstance(front, FrontSettings)
+    assert worker.server == ["demo-ocrvl-pods:8001"]
+    assert len(front.api_keys) == 1
+    assert worker.todo == front.todo == "receipts.todo"
+    assert (worker.brokers, worker.endpoint) == (front.brokers, front.endpoint)
+    assert (worker.metrics_port, front.port) == (9464, 8090)
+
+
+def test_workers_are_scaled_by_the_lag_of_their_own_group_and_topic_up_to_the_partitions() -> None:
+    values = deepcopy(RECEIPTS)
+    values["receipts"] |= {"partitions": 6, "kafkaPropertiesSecret": ""}
+    spec = find(render(values), "ScaledObject", "demo-ocrvl-receipts-worker")["spec"]
+    worker = receipts_settings(values, "worker")
+    assert isinstance(worker, WorkerSettings)
+    (trigger,) = spec["triggers"]
+    assert (trigger["metadata"]["consumerGroup"], trigger["metadata"]["topic"]) == (worker.group, worker.todo)
+    assert spec["maxReplicaCount"] == worker.partitions == 6
+    assert "replicas" not in find(render(values), "Deployment", spec["scaleTargetRef"]["name"])["spec"]
+
+
+def test_workers_reach_the_server_and_what_receipts_egress_names() -> None:
+    manifests = render(RECEIPTS)
+    egress = find(manifests, "NetworkPolicy", "demo-ocrvl-receipts-worker")["spec"]["egress"]
+    assert any(rule["ports"] == [{"port": "grpc"}] for rule in egress)
+    ingress = find(manifests, "NetworkPolicy")["spec"]["ingress"]
+    assert "receipts-worker" in str(ingress)
+    assert "receipts" not in str(render({}))
+
+
+def test_the_images_that_a_worker_holds_fit_into_its_memory() -> None:
+    values = deepcopy(RECEIPTS)
+    values["receipts"] |= {"kafkaPropertiesSecret": ""}
+    worker = receipts_settings(values, "worker")
+    assert isinstance(worker, WorkerSettings)
+    spec = find(render(values), "Deployment", "demo-ocrvl-receipts-worker")["spec"]["template"]["spec"]
+    held = worker.concurrency * worker.max_bytes * FETCHED_COPIES
+    assert held + 2**29 <= bytes_of(spec["containers"][0]["resources"]["limits"]["memory"])

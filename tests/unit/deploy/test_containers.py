@@ -17,10 +17,12 @@ from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
 from ocrvl_cli import app
+from ocrvl_receipts.settings import FrontSettings, StoreSettings, WorkerSettings, read_settings
 
 DOCKERFILES = [Path("Dockerfile"), Path("Dockerfile.cpu"), Path("deploy/docker/Dockerfile.weights")]
 SERVING = DOCKERFILES[:2]
 COMPOSE: dict[str, Any] = yaml.safe_load(Path("compose.yaml").read_text("utf-8"))
+RECEIPTS: dict[str, Any] = yaml.safe_load(Path("compose.receipts.yaml").read_text("utf-8"))
 HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
 
 
@@ -98,13 +100,15 @@ def test_compose_yaml_is_what_the_specification_allows() -> None:
     schema = json.loads(Path("tests/support/schemas/compose-spec.json").read_text("utf-8"))
     assert [error.message for error in Draft7Validator(schema).iter_errors(COMPOSE)] == []
     assert list(Draft7Validator(schema).iter_errors({**COMPOSE, "service": {}}))
+    assert [error.message for error in Draft7Validator(schema).iter_errors(RECEIPTS)] == []
 
 
 def test_every_service_is_confined_and_publishes_to_this_machine_alone() -> None:
-    for service in COMPOSE["services"].values():
-        assert service["read_only"] is True
+    for service in [*COMPOSE["services"].values(), *RECEIPTS["services"].values()]:
         assert service["cap_drop"] == ["ALL"]
-        assert service["user"] == "10001:10001"
+        if "ocrvl" in service["image"]:
+            assert service["read_only"] is True
+            assert service["user"] == "10001:10001"
         assert all(port.startswith(("127.0.0.1:", "${OCRVL_ADDRESS:-127.0.0.1}:")) for port in service.get("ports", []))
 
 
@@ -116,3 +120,18 @@ def test_compose_s_commands_are_taken_by_the_command_line(tmp_path: Path) -> Non
     grace = int(COMPOSE["services"]["server"]["stop_grace_period"].removesuffix("s"))
     (exit_timeout,) = (word for word in COMPOSE["services"]["server"]["command"] if word.startswith("--exit-timeout="))
     assert grace >= int(exit_timeout.partition("=")[2]) + 10
+
+
+@pytest.mark.parametrize(("name", "kind"), [("receipts-front", FrontSettings), ("receipts-worker", WorkerSettings)])
+def test_compose_s_receipts_start_with_what_they_are_given(
+    name: str, kind: type[StoreSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = RECEIPTS["services"][name]
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:[-?]([^}]*)\}", r"\1", value))
+    settings = read_settings(kind, service["command"][1], service["command"][2:])
+    assert settings.brokers == ["kafka:9092"]
+    assert set(RECEIPTS["services"]) >= {"kafka", "store"}
+    assert {settings.buckets[0], settings.results_bucket} <= set(
+        re.findall(r"store/([\w-]+)", str(RECEIPTS["services"]["buckets"]["command"]))
+    )

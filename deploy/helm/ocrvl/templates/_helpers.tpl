@@ -120,6 +120,20 @@ scaleDown:
 {{- if and .Values.gateway.enabled .Values.tls.mutual -}}
 {{- fail "gateway.enabled: give the gateway a certificate of its own by gateway.env and a volume of another release; with tls.mutual this chart has none for it" -}}
 {{- end -}}
+{{- if .Values.receipts.enabled -}}
+{{- if not .Values.receipts.brokers -}}
+{{- fail "receipts.brokers: name Kafka's brokers" -}}
+{{- end -}}
+{{- if not (has "receipt" .Values.interfaces) -}}
+{{- fail "receipts.enabled: the workers need the model receipt; add receipt to interfaces" -}}
+{{- end -}}
+{{- if lt (int .Values.receipts.worker.window) (int .Values.receipts.worker.concurrency) -}}
+{{- fail "receipts.worker.window: less than receipts.worker.concurrency" -}}
+{{- end -}}
+{{- if .Values.tls.mutual -}}
+{{- fail "receipts.enabled: with tls.mutual this chart has no certificate for the workers; give them one by receipts.env in another release" -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.grpcRoute.enabled (not .Values.grpcRoute.parentRefs) -}}
 {{- fail "grpcRoute.parentRefs: name the Gateway" -}}
 {{- end -}}
