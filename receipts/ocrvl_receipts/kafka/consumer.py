@@ -139,12 +139,13 @@ class GroupConsumer:
         return offsets
 
     def _on_statistics(self, text: str) -> None:
-        lag: dict[tuple[str, int], int] = {}
+        lag: dict[tuple[str, int], int] = dict.fromkeys(self._assigned, 0)
         for topic, values in json.loads(text).get("topics", {}).items():
             for number, found in values["partitions"].items():
-                # -1 is not known yet, or of a partition that is not ours
-                if (partition := Partition(topic, int(number))) in self._assigned and found["consumer_lag"] >= 0:
-                    lag[partition] = found["consumer_lag"]
+                if (partition := Partition(topic, int(number))) in lag:
+                    # negative is not known: nothing fetched yet, nothing ever committed
+                    begin = max(found["committed_offset"], found["lo_offset"], 0)
+                    lag[partition] = max(found["hi_offset"] - begin, 0)
         self._report_lag(lag)
 
 
