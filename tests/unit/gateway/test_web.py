@@ -21,6 +21,7 @@ from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
 from tests.support.doubles import wait_until
 from tests.support.gateways import HANG, ScriptedReader, document, make_app, page, serve_app
 from tests.support.images import encode
+from tests.support.receipt_answers import field
 
 pytestmark = needs_browser
 
@@ -345,6 +346,73 @@ def test_it_can_be_copied_where_browsers_have_no_clipboard_for_scripts(web: Page
     read(web)
     web.click("#copy")
     expect(web.locator("#copy")).to_have_text("Copied")
+
+
+JPEG: Any = {"name": "tea.jpg", "mimeType": "image/jpeg", "buffer": WHITE}
+
+
+@pytest.fixture
+def receipt(web: Page, reader: ScriptedReader) -> Page:
+    """A receipt that was read."""
+    reader.fields = {"company": field(HOSTILE, "Corner Café", 60, 10, 240, 40)}
+    web.select_option("#mode", "receipt")
+    assert web.locator("#pages").is_disabled()
+    web.set_input_files("#file", JPEG)
+    expect(web.locator("#status")).to_contain_text("done: 1 receipt")
+    return web
+
+
+def test_a_receipt_is_a_table_of_its_fields_with_boxes_on_its_image(receipt: Page, reader: ScriptedReader) -> None:
+    assert reader.requests[-1][0] == WHITE
+    fields, items = receipt.locator("table.fields").all()
+    assert fields.locator("td:first-child").all_text_contents() == [
+        "company",
+        "date",
+        "currency",
+        "payment",
+        "tax",
+        "total",
+    ]
+    assert fields.locator("tr:last-child td").all_text_contents() == ["total", "12.40", "12,40", "97 %"]
+    assert items.locator("tbody tr").first.locator("td").all_text_contents() == ["1", "2", "Tea", "9.99", "97 %"]
+    expect(receipt.locator(".note")).to_have_text("Line 3: too long.")
+    assert receipt.locator(".box").count() == receipt.locator(".block").count() == 8
+    receipt.locator(".block").nth(5).click()
+    assert "on" in (receipt.locator(".box").nth(5).get_attribute("class") or "").split()
+    receipt.keyboard.press("Escape")
+    receipt.locator(".box").first.focus()
+    receipt.keyboard.press("Enter")
+    assert receipt.evaluate("document.activeElement.className") == "block on"
+    # what is printed on a receipt is text
+    assert HOSTILE in fields.locator("tr").nth(1).inner_text()
+    assert receipt.evaluate("window.acted") is None
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    receipt.screenshot(path=SCREENSHOTS / "receipt.png")
+
+
+def test_the_fields_of_a_receipt_can_be_shown_copied_and_saved(receipt: Page) -> None:
+    receipt.click("[data-view=markdown]")
+    source = receipt.locator("pre.source")
+    assert "| total | 12.40 |" in source.inner_text().splitlines()
+    assert source.inner_text().splitlines()[-2] == "| 2 | Tea | 9.99 |"
+    receipt.click("[data-view=json]")
+    assert json.loads(source.inner_text())["fields"]["total"]["value"] == "12.40"
+    with receipt.expect_download() as download:
+        receipt.click("#get-json")
+    saved = json.loads(Path(download.value.path()).read_bytes())
+    assert (saved["file"], saved["schema_version"]) == ("tea.jpg", "1.0")
+
+
+def test_a_receipt_that_cannot_be_read_is_told_why(browser: Browser, url: str, reader: ScriptedReader) -> None:
+    reader.error = InvalidRequest("Request for unknown model: 'receipt' is not found; for receipts install ocrvl")
+    context = browser.new_context()
+    web = context.new_page()
+    web.goto(url)
+    web.select_option("#mode", "receipt")
+    web.set_input_files("#file", JPEG)
+    expect(web.locator("#problem")).to_contain_text("tea.jpg could not be read: Request for unknown model: 'receipt'")
+    reader.error = None
+    context.close()
 
 
 PRINTED = [

@@ -1,6 +1,7 @@
 // The page: takes a file, has it read, shows pages as they come, and offers the results.
 
-import { Problem, readDocument } from "./events.js";
+import { Problem, readDocument, readReceipt } from "./events.js";
+import { ReceiptSheet } from "./receipt.js";
 import { Results, copy, save } from "./results.js";
 import { Sheet, waitingSheet } from "./sheet.js";
 import { count, problemOf, sizeOf } from "./words.js";
@@ -19,7 +20,7 @@ async function read(file, others = 0) {
   $("drop").classList.add("small");
   for (const id of ["results", "progress", "stop"]) $(id).hidden = false;
   updateReadAgain();
-  const shown = /^image\/(jpeg|png|webp|bmp|gif)$/.test(file.type) ? URL.createObjectURL(file) : null;
+  const shown = addressOf(file);
   const waiting = waitingSheet(shown);
   $("sheets").append(waiting);
   $("progress").removeAttribute("value");
@@ -28,23 +29,9 @@ async function read(file, others = 0) {
   const clock = setInterval(() => state.sheets.length || setStatus(`reading, ${Math.round(seconds())} s`), 1000);
   setStatus("reading");
   try {
-    await readDocument(file, query(), $("key").value, reading.signal, {
-      page(page) {
-        waiting.remove();
-        const sheet = new Sheet(page, state.view, readAs);
-        state.sheets.push(sheet);
-        $("sheets").append(sheet.element);
-        $("progress").value = page.done / page.total;
-        setStatus(`${page.done} of ${count(page.total, "page")}, ${seconds()} s`);
-        showResultActions();
-      },
-      document(whole) {
-        state.markdown = whole.markdown;
-        const failed = state.sheets.filter((sheet) => sheet.page.error).length;
-        setStatus(`done: ${count(state.sheets.length, "page")}, ${seconds()} s${failed ? `, ${failed} could not be read` : ""}`);
-        $("progress").hidden = true;
-      },
-    });
+    const read = $("mode").value === "receipt" ? showReceipt : showDocument;
+    setStatus(`done: ${await read(file, reading.signal, waiting, seconds)}, ${seconds()} s`);
+    $("progress").hidden = true;
   } catch (error) {
     if (state.reading !== reading) return;
     if (error.name === "AbortError") setStatus(`stopped after ${readSoFar()}`);
@@ -61,6 +48,42 @@ async function read(file, others = 0) {
       updateReadAgain();
     }
   }
+}
+
+/** Shows the pages of a file as they come; says how many. */
+async function showDocument(file, signal, waiting, seconds) {
+  await readDocument(file, query(), $("key").value, signal, {
+    page(page) {
+      waiting.remove();
+      show(new Sheet(page, state.view, readAs));
+      $("progress").value = page.done / page.total;
+      setStatus(`${page.done} of ${count(page.total, "page")}, ${seconds()} s`);
+    },
+    document(whole) {
+      state.markdown = whole.markdown;
+    },
+  });
+  const failed = state.sheets.filter((sheet) => sheet.page.error).length;
+  return count(state.sheets.length, "page") + (failed ? ` (${failed} could not be read)` : "");
+}
+
+/** Shows the fields of a receipt. */
+async function showReceipt(file, signal, waiting) {
+  const receipt = await readReceipt(file, $("key").value, signal);
+  waiting.remove();
+  show(new ReceiptSheet(receipt, addressOf(file), state.view));
+  return "1 receipt";
+}
+
+function show(sheet) {
+  state.sheets.push(sheet);
+  $("sheets").append(sheet.element);
+  showResultActions();
+}
+
+/** The address of a file that a browser can show as an image, null of others. */
+function addressOf(file) {
+  return /^image\/(jpeg|png|webp|bmp|gif)$/.test(file.type) ? URL.createObjectURL(file) : null;
 }
 
 /** Reads the same file in another mode. */
@@ -122,6 +145,7 @@ function updateReadAgain() {
 function modeChanged() {
   // documents have charts, seals and pages; an image that is one block has not
   for (const id of ["charts", "seals"]) $(id).disabled = Boolean($("mode").value);
+  $("pages").disabled = $("mode").value === "receipt";
   updateReadAgain();
 }
 

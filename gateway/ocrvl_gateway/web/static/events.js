@@ -10,22 +10,48 @@ export class Problem extends Error {
 
 /** Sends a file; calls `on.page` and `on.document` as they come. Throws a `Problem`, or AbortError. */
 export async function readDocument(file, query, key, signal, on) {
-  const headers = { "Content-Type": "application/octet-stream" };
-  if (key) headers.Authorization = `Bearer ${key}`;
-  let response;
-  try {
-    response = await fetch(`api/document?${query}`, { method: "POST", body: file, headers, signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem("The gateway cannot be reached, or closed the connection.");
-  }
-  if (!response.ok) throw new Problem(await messageOf(response), response.status);
+  const response = await post(`api/document?${query}`, file, "application/octet-stream", key, signal);
   for await (const { event, data } of eventsOf(response.body)) {
     if (event === "error") throw new Problem(data.message, 200);
     on[event]?.(data);
     if (event === "document") return;
   }
   throw new Problem("The connection broke before the document was done.");
+}
+
+/** The fields of a receipt, as JSON. Throws as `readDocument`. */
+export async function readReceipt(file, key, signal) {
+  const body = JSON.stringify({ image: await dataUrlOf(file) });
+  const response = await post("receipts", body, "application/json", key, signal);
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The connection broke before the receipt was done.");
+  }
+}
+
+async function post(address, body, type, key, signal) {
+  const headers = { "Content-Type": type };
+  if (key) headers.Authorization = `Bearer ${key}`;
+  let response;
+  try {
+    response = await fetch(address, { method: "POST", body, headers, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The gateway cannot be reached, or closed the connection.");
+  }
+  if (!response.ok) throw new Problem(await messageOf(response), response.status);
+  return response;
+}
+
+function dataUrlOf(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(new Problem("The file cannot be read from the disk."));
+    reader.readAsDataURL(file);
+  });
 }
 
 async function messageOf(response) {

@@ -12,6 +12,8 @@ export class Results {
   }
 
   get json() {
+    const [first] = this.sheets;
+    if (first?.receipt) return JSON.stringify({ file: this.name, ...first.receipt }, null, 2);
     const pages = this.sheets.map(({ page }) => {
       const { index, markdown, content, error, warning } = page;
       return { index, markdown, content, error, warning };
