@@ -1,0 +1,1 @@
+"""The pipeline of receipts under faults: `python -m stress receipts`."""
