@@ -5,6 +5,7 @@ vLLM's own settings are in `model.json`, see `ocrvl.engine_settings`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -223,6 +224,11 @@ class ReceiptSettings(ModelSettings):
     max_image_pixels: int = Field(40_000_000, ge=1, description="pixels of one image")
     max_image_seconds: Seconds = Field(10.0, description="processor time for decoding one image")
     log_requests: Flag = Field(True, description="a line in the server's log for each receipt")
+
+    @property
+    def looking_threads(self) -> int:
+        """Images at a time, where `threads` does not say how many."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 T = TypeVar("T", bound=ModelSettings)

@@ -106,6 +106,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "BACKEND: the model's process is gone. REJECTED: the time in the queue ran out.",
         ),
         Panel("Documents", "ops", _rate("ocrvl_documents_total", "outcome"), "Whole files, by how they ended."),
+        Panel("Receipts", "ops", _rate("ocrvl_receipts_total", "outcome"), "By how they ended."),
     ),
     "Saturation": (
         Panel(
@@ -126,7 +127,8 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
             "none",
             {
                 "waiting and in flight": "(sum(ocrvl_engine_images_in_flight{@}) + "
-                'sum(nv_inference_pending_request_count{@, model=~"preprocess|ocr_stream|document|document_stream"}))'
+                "sum(nv_inference_pending_request_count{@, "
+                'model=~"preprocess|ocr_stream|document|document_stream|receipt"}))'
                 " / count(count by (instance) (ocrvl_engine_state{@}))",
             },
             "docs/autoscaling.md says what a replica should have.",
@@ -167,6 +169,7 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
         Panel("Between two tokens", "s", _quantiles("vllm:inter_token_latency_seconds"), "A step of the engine."),
         Panel("Preprocessing, mean", "s", _mean_seconds("ocrvl_preprocess_seconds", "stage"), "Of an image."),
         Panel("Page of a document, mean", "s", _mean_seconds("ocrvl_document_page_seconds", "stage"), "With waiting."),
+        Panel("Receipt, mean", "s", _mean_seconds("ocrvl_receipt_seconds", "stage"), "With waiting."),
     ),
     "Images and texts": (
         Panel(

@@ -15,6 +15,7 @@ from ocrvl.settings import (
     LayoutSettings,
     ModelSettings,
     PreprocessSettings,
+    ReceiptSettings,
     StreamSettings,
     parse_parameters,
 )
@@ -32,6 +33,7 @@ _SETTINGS: Final[Mapping[Model, type[ModelSettings]]] = {
     Model.LAYOUT: LayoutSettings,
     Model.DOCUMENT: DocumentSettings,
     Model.DOCUMENT_STREAM: DocumentSettings,
+    Model.RECEIPT: ReceiptSettings,
 }
 
 
@@ -71,6 +73,12 @@ def _of_model(config: Any, settings: ModelSettings, most: int) -> int:
             documents = instances * settings.max_documents
             pages = documents * settings.pages_at_once * _RGB * settings.max_page_pixels
             return (queued + documents) * settings.max_file_bytes + documents * DECODER_BYTES + pages
+        case ReceiptSettings():
+            receipts = instances * settings.max_receipts
+            decoders = instances * settings.looking_threads * DECODER_BYTES
+            return (
+                (queued + receipts) * settings.max_image_bytes + decoders + receipts * _RGB * settings.max_image_pixels
+            )
     raise AssertionError(settings)
 
 

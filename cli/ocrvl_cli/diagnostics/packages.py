@@ -66,6 +66,8 @@ def _missing(name: str, requirement: str) -> Finding:
         return warn(
             name, "not installed", f"documents need it for the embedded layout model: pip install '{requirement}'"
         )
+    if name in ("rapidocr", "tokenizers"):
+        return warn(name, "not installed", f"receipts need it: pip install '{requirement}'")
     return fail(name, "not installed", f"pip install --no-deps '{requirement}'")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -47,7 +46,7 @@ class ReceiptModel:
         self._models = BlsModels(call_model, self._channel, limiter, settings.max_calls)
         self._reader = ReceiptReader(
             self._models,
-            Looker(_load_detector(settings, context), _limits(settings), settings.threads or _half_of_the_cores()),
+            Looker(_load_detector(settings, context), _limits(settings), settings.looking_threads),
             settings,
             on_stage=lambda stage, seconds: self._metrics.seconds.labels(stage).observe(seconds),
         )
@@ -108,7 +107,3 @@ def _limits(settings: ReceiptSettings) -> ImageLimits:
         max_pixels=settings.max_image_pixels,
         max_seconds=settings.max_image_seconds,
     )
-
-
-def _half_of_the_cores() -> int:
-    return max(1, len(os.sched_getaffinity(0)) // 2)

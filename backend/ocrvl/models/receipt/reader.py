@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -24,6 +25,9 @@ from ocrvl.settings import ReceiptSettings
 _SEEN_SIDE: Final = 1024
 """Pixels of the longer side of the image that `fields` is shown: it sees far fewer, and all of a photograph would be
 copied between processes."""
+
+_MAX_CHARACTERS: Final = 256
+"""Of a word: a line that was read wrongly may be one of any length, which `fields` would refuse."""
 
 T = TypeVar("T")
 
@@ -79,7 +83,11 @@ class ReceiptReader:
         return await self._retry(lambda: self._models.read_lines(crops, boxes, options, token, call))
 
     async def _find_fields(self, request: ReceiptRequest, sight: Sight, lines: list[Line]) -> dict[str, Any]:
-        words = [word for number, line in enumerate(lines) for word in split_line(line.text, line.box, number)]
+        words = [
+            replace(word, text=word.text[:_MAX_CHARACTERS])
+            for number, line in enumerate(lines)
+            for word in split_line(line.text, line.box, number)
+        ]
         seen = await self.run(_reduced, sight.pixels)
         return await self._retry(lambda: self._models.find_fields(words, seen, sight.size, request.call))
 

@@ -212,6 +212,12 @@ def test_an_image_without_text_has_no_fields_and_says_so(bench: Bench) -> None:
     assert bench.models.words == []
 
 
+def test_a_word_that_is_none_is_cut_to_what_fields_takes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "TEXTS", ["*" * 5000, "Tea"])
+    assert bench.answer()["lines"][0]["text"] == "*" * 5000
+    assert [len(word.text) for word in bench.models.words] == [256, 3]
+
+
 def test_lines_beyond_the_limit_are_left_out_and_one_that_failed_is_named(bench: Bench) -> None:
     bench.detector.count = 700
     bench.models.error = "[INVALID_ARG] image 0: its aspect ratio is 300"
