@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from perf.gpu import (
     fault_figures,
     figures,
     load,
+    pairs,
     report,
     roofline,
     stages,
@@ -32,6 +34,7 @@ from perf.gpu import (
     systems,
     variants,
 )
+from perf.gpu.load import Measurement
 from perf.gpu.step_probe import StepProbe
 from perf.harness.vllm_server import encode_chat
 
@@ -454,3 +457,37 @@ def test_where_a_request_s_time_goes_is_what_a_server_has_counted_meanwhile() ->
     assert after.means_since(after) == {}
     spent = [measured("served", number, 20) | {"stages": after.means_since(before)} for number in range(2)]
     assert "| served | engine, first token | 250.0 |" in report.render(spent)
+
+
+def test_alone_a_variant_is_stopped_before_the_next_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    class FakeWorker:
+        def __init__(self, variant: variants.Variant, settings: Path, log: Path) -> None:
+            self.variant, self.pid = variant, os.getpid()
+            happened.append(f"start {variant.name}")
+
+        def wait_until_ready(self) -> float:
+            return 1.0
+
+        def measure(self, given: load.Load) -> Measurement:
+            happened.append(f"{self.variant.name} {given.in_flight}")
+            return Measurement(1.0, latencies=[0.5], tokens=[4], prompt_tokens=[20], stages={"preprocess": 0.01})
+
+        def begin_stop(self) -> None:
+            """Nothing runs."""
+
+        def stop(self) -> None:
+            happened.append(f"stop {self.variant.name}")
+
+    monkeypatch.setattr(pairs, "Worker", FakeWorker)
+    machine = {"device": "H9", "cores": 1, "python": "3.12", "versions": {}}
+    monkeypatch.setattr(pairs, "_describe_machine", lambda: machine)
+    chosen = ["served:gpus=2", "ready"]
+    pairs.main(chosen, tmp_path, loads="line@4:each", rounds=1, seconds=1, waves=1, budget=60, alone=True, tiny=True)
+    assert happened == [
+        *("start served:gpus=2", "served:gpus=2 8", "served:gpus=2 8", "stop served:gpus=2"),
+        *("start ready", "ready 4", "ready 4", "stop ready"),
+    ]
+    text = report.render(report.read_run(tmp_path / "results.jsonl"))
+    assert "| served:gpus=2, alone | preprocess | 10.0 |" in text
