@@ -26,7 +26,7 @@ from stress.hostile.attack_context import CLOSED, NO_ANSWER, AttackContext, infe
 _SLOW: Final = 300
 _SLOW_SECONDS: Final = 8.0
 _CLIENTS: Final = 500
-_CLIENT_SECONDS: Final = 240.0
+_CLIENT_SECONDS: Final = 600.0
 _RESETS: Final = 100
 _UNREAD: Final = 50
 _LINGER: Final = struct.pack("ii", 1, 0)
