@@ -92,18 +92,21 @@ def main(
     in the server's log just once, or no good image could be read afterwards.
     """
     console = make_console()
+    names = [attack.name for attacks in STAGES.values() for attack in attacks]
+    if unknown := [name for name in only or () if name not in names]:
+        raise typer.BadParameter(f"expected {', '.join(names)}, found {unknown[0]!r}", param_hint="--only")
     folder = Path(tempfile.mkdtemp(prefix="ocrvl-hostile-"))
     results: list[Result] = []
-    try:
-        for number, (prepare, attacks) in enumerate(STAGES.items()):
-            chosen = [attack for attack in attacks if _is_run(console, attack, only)]
+    faults: list[str] = []
+    for number, (prepare, attacks) in enumerate(STAGES.items()):
+        chosen = [attack for attack in attacks if _is_run(console, attack, only)]
+        try:
             if chosen:
                 results += _run_stage(console, folder / str(number), prepare, chosen)
-    except RuntimeError as error:
-        console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
+        except RuntimeError as error:
+            faults.append(f"{', '.join(attack.name for attack in chosen)}: {error}")
     keep("hostile", to_figures(results), console, output=output)
-    faults = [f"{result.attack.name}: {fault}" for result in results for fault in result.faults()]
+    faults += [f"{result.attack.name}: {fault}" for result in results for fault in result.faults()]
     for fault in faults:
         console.print(f"does not hold: {fault}", style="red", markup=False)
     if faults:

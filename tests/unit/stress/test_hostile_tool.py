@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from perf.figures.table import render
+from stress.__main__ import app
 from stress.endurance.images import ReferenceImage
 from stress.hostile.attack import Attack
 from stress.hostile.command import STAGES, Result, to_figures
@@ -84,3 +86,10 @@ def test_attacks_become_figures_with_what_does_not_hold() -> None:
     assert figures.number("right_after_seconds", attack="a") == 0.2
     assert [one["good_requests"] for one in figures.find(attack="all")] == ["6 \u00d7 right, 2 \u00d7 refused"]
     assert len(render(figures, figures.tables["attacks"], "x").splitlines()) == 7
+
+
+def test_an_attack_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    done = CliRunner().invoke(app, ["hostile", "--only", "sleep"], env={"COLUMNS": "400"})
+    assert done.exit_code == 2
+    assert "deep JSON" in done.output
+    assert "found 'sleep'" in done.output
