@@ -17,9 +17,10 @@ from ocrvl_receipts.settings import WorkerSettings
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Output, Save, keep, new_figures
 from perf.harness.receipts import Broker, Store, start_broker, start_store
+from perf.harness.receipts_process import PipelineProcess
 from perf.harness.server import server_options
 from stress.receipts import scenarios
-from stress.receipts.pipeline import Feed, Watch, WorkerProcess, create_topics
+from stress.receipts.pipeline import Feed, Watch, create_topics
 from stress.receipts.scenarios import Pipeline
 from training.nano.world import World
 
@@ -111,10 +112,12 @@ def _run(folder: Path, concurrency: int) -> Iterator[Pipeline]:
             server.start()
             try:
 
-                def make_worker(name: str) -> WorkerProcess:
-                    return WorkerProcess(settings.model_copy(update={"server": [server.grpc_url]}), folder, name)
+                def make_worker(name: str) -> PipelineProcess:
+                    return PipelineProcess(settings.model_copy(update={"server": [server.grpc_url]}), folder, name)
 
-                yield Pipeline(broker, store, Feed(settings, store), watch, server, make_worker, images)
+                yield Pipeline(
+                    broker, store, Feed(settings, store), watch, server, make_worker, images, settings.window
+                )
             finally:
                 server.stop()
 

@@ -1,86 +1,24 @@
-"""A broker, a store and workers as processes of their own, and what has come of the receipts that were sent."""
+"""Receipts that are sent through the pipeline, and what has come of them."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-import psutil
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from ocrvl_client.metrics import HttpFetch, parse_samples
 from ocrvl_receipts.events import Message, encode_upload
 from ocrvl_receipts.kafka.connection import client_config, decode_message, encode_headers
 from ocrvl_receipts.kafka.topics import ensure_topics
 from ocrvl_receipts.objects import ObjectRef, Upload, strip_etag
 from ocrvl_receipts.settings import WorkerSettings
-from perf.harness.receipts import STORE_KEYS, Store
+from perf.harness.receipts import Store
 
 BUCKET: Final = "receipts"
-_METRICS: Final = re.compile(r"metrics at http://([\d.]+):(\d+)/metrics")
-_START_SECONDS: Final = 60.0
-
-
-@dataclass
-class WorkerProcess:
-    """`ocrvl receipts worker` as a child process. Entering starts it and waits until it has partitions."""
-
-    settings: WorkerSettings
-    folder: Path
-    name: str
-    process: subprocess.Popen[bytes] = field(init=False)
-
-    def __enter__(self) -> WorkerProcess:
-        log = self.folder / f"{self.name}.log"
-        values = self.settings.model_dump(exclude_defaults=True, exclude={"metrics_port"})
-        arguments = [
-            f"--{name.replace('_', '-')}={','.join(map(str, value)) if isinstance(value, list) else value}"
-            for name, value in values.items()
-        ]
-        command = [str(Path(sys.executable).parent / "ocrvl"), "receipts", "worker", "--metrics-port=0", *arguments]
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, env={**os.environ, **STORE_KEYS}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        wait_for(lambda: bool(_METRICS.search(log.read_text("utf-8"))), _START_SECONDS, f"{self.name} to start")
-        host, port = _METRICS.findall(log.read_text("utf-8"))[-1]
-        self._fetch = HttpFetch(host, int(port))
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(self.settings.drain_timeout + 10)
-        self.kill()
-
-    def kill(self) -> None:
-        """End it as a lost machine does."""
-        self.process.kill()
-        self.process.wait()
-
-    def partitions(self) -> set[int]:
-        """The partitions of `todo` that it has."""
-        return {int(labels["partition"]) for labels, _ in self._series("lag") if labels["topic"] == self.settings.todo}
-
-    def memory(self) -> int:
-        """Its resident bytes."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
-
-    def _series(self, name: str) -> list[tuple[Mapping[str, str], float]]:
-        with suppress(OSError):
-            samples = parse_samples(self._fetch("/metrics", 5).text)
-            return [(one.labels, one.value) for one in samples if one.name == f"ocrvl_pipeline_{name}"]
-        return []
 
 
 @dataclass(frozen=True)
@@ -179,15 +117,6 @@ def _lag(settings: WorkerSettings, ends: Mapping[int, int]) -> int:
     committed = client.committed(partitions, timeout=30)
     client.close()
     return sum(ends[one.partition] - max(one.offset, 0) for one in committed)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for a condition. Raises `RuntimeError` that says for what."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.05)
 
 
 def _told(message: Message) -> Told:

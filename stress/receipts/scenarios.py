@@ -15,7 +15,8 @@ from ocrvl_client import AsyncClient
 from ocrvl_client.metrics import HttpFetch
 from perf.figures.data import Value
 from perf.harness.receipts import Broker, Store
-from stress.receipts.pipeline import BUCKET, Feed, Told, Watch, WorkerProcess, wait_for
+from perf.harness.receipts_process import PipelineProcess, wait_for
+from stress.receipts.pipeline import BUCKET, Feed, Told, Watch
 
 Record = dict[str, Value]
 
@@ -49,8 +50,9 @@ class Pipeline:
     feed: Feed
     watch: Watch
     server: Server
-    make_worker: Callable[[str], WorkerProcess]
+    make_worker: Callable[[str], PipelineProcess]
     images: Sequence[bytes]
+    window: int
 
     def wait_until_done(self, keys: set[str]) -> None:
         """Wait until every one of these receipts has its event."""
@@ -84,7 +86,7 @@ def kill_and_pause(pipeline: Pipeline, count: int, away: float) -> Record:
         time.sleep(away)
         pipeline.broker.resume()
         pipeline.wait_until_done(keys)
-        window = second.settings.window
+        window = pipeline.window
     results = _results(pipeline, [ref.digest("1") for ref in refs])
     return {
         "receipts": count,
