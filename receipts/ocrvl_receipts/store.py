@@ -34,8 +34,10 @@ _BUSY_CODES: Final = frozenset({"SlowDown", "ServiceUnavailable", "Busy", "Reque
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _STATUS: Final = re.compile(r"status code: (\d{3})")
-_UNREACHABLE: Final = re.compile(r"kind: Connect\b|://169\.254\.")
-"""obstore's words for a connection that was refused, and the addresses where it looks for a machine's credentials."""
+_UNREACHABLE: Final = re.compile(r"kind: Connect\b")
+"""obstore's words for a connection that was refused."""
+
+_ASKED: Final = re.compile(r"performing [A-Z]+ (\S+) in ")
 
 _REQUEST_SECONDS: Final = 60.0
 _MESSAGE_CHARACTERS: Final = 300
@@ -86,14 +88,14 @@ class ObjectStore:
 
     async def describe(self, bucket: str, key: str) -> ObjectInfo:
         """The object as it is now. Why it is refused is not known, since an answer to HEAD has no body."""
-        with _errors():
+        with _errors(bucket):
             meta = await self.connect(bucket).head_async(key)
         return ObjectInfo(_ref(bucket, key, meta), meta["size"])
 
     async def read(self, ref: ObjectRef, max_bytes: int) -> bytes:
         """The object's bytes, if it is still the one that is meant."""
         options: Any = {"if_match": f'"{ref.etag}"', **({"version": ref.version} if ref.version else {})}
-        with _errors():
+        with _errors(ref.bucket):
             result = await self.connect(ref.bucket).get_async(ref.key, options=options)
             if (size := result.meta["size"]) <= max_bytes:
                 return bytes(await result.bytes_async())
@@ -101,7 +103,7 @@ class ObjectStore:
 
     async def find(self, bucket: str, key: str) -> bytes | None:
         """The bytes of a result; None where there is no such object."""
-        with _errors():
+        with _errors(bucket):
             try:
                 return bytes(await (await self.connect(bucket).get_async(key)).bytes_async())
             except FileNotFoundError as error:
@@ -112,7 +114,7 @@ class ObjectStore:
     async def create(self, bucket: str, key: str, data: bytes) -> bool:
         """Write an object unless there is one; whether there was none."""
         attributes = {"Content-Type": "application/json"}
-        with _errors():
+        with _errors(bucket):
             try:
                 put = self.connect(bucket).put_async
                 await put(key, data, mode="create", attributes=attributes, use_multipart=False)
@@ -129,7 +131,7 @@ class ObjectStore:
 
 def sign_put(settings: StoreSettings, bucket: str, key: str, seconds: int, endpoint: str | None = None) -> str:
     """A URL for a PUT of one object. Raises `StoreError` where there are no credentials to sign with."""
-    with _errors():
+    with _errors(bucket):
         return obstore.sign(make_client(settings, bucket, endpoint), "PUT", key, timedelta(seconds=seconds))
 
 
@@ -156,18 +158,18 @@ def _ref(bucket: str, key: str, meta: Any) -> ObjectRef:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(bucket: str) -> Iterator[None]:
     """Raises obstore's errors within the block as `StoreError`."""
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        raise _translate(error) from error
+        raise _translate(error, bucket) from error
 
 
-def _translate(error: Exception) -> StoreError:
+def _translate(error: Exception, bucket: str) -> StoreError:
     """The error of this module for one of obstore's, by its type, S3's code in the answer, or the status."""
     text = str(error)
-    found, status = _CODE.search(text), _STATUS.search(text)
+    found, status, asked = _CODE.search(text), _STATUS.search(text), _ASKED.search(text)
     code = found[1] if found else ""
     message = _shorten(text, code)
     if code in _CREDENTIAL_CODES or code in _BUSY_CODES or isinstance(error, UnauthenticatedError):
@@ -178,6 +180,8 @@ def _translate(error: Exception) -> StoreError:
         return ObjectChanged(message)
     if isinstance(error, PermissionDeniedError):
         return AccessDenied(message)
+    if asked and bucket not in asked[1]:
+        return StoreUnavailable(f"no credentials: {message}")
     if _UNREACHABLE.search(text) or (status and status[1] in ("429", "503")):
         return StoreUnavailable(message)
     return StoreFault(message)

@@ -25,6 +25,7 @@ from ocrvl_receipts.metrics import Stage, WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload, strip_etag
 from ocrvl_receipts.settings import FrontSettings, WorkerSettings
 from perf.harness.receipts import STORE_KEYS, Broker, Store, start_broker, start_store
+from perf.harness.receipts_process import PipelineProcess, wait_for
 from tests.support.gateways import serve_app
 from tests.support.receipts import FakeReader, consume, make_settings, produce, until, working
 
@@ -309,6 +310,26 @@ def test_a_notification_that_a_store_sends_is_an_upload(settings: Callable[..., 
             await produce(here, *(Record(None, body.encode(), {}) for body in bodies))
             (done,) = await asyncio.to_thread(consume, here, here.done, 1)
             assert done.key == ref.key.encode()
+
+    asyncio.run(scenario())
+    assert len(results(store, ref)) == 1
+
+
+def test_sigterm_ends_a_worker_that_waits_at_once_and_its_receipt_is_read_by_the_next(
+    settings: Callable[..., WorkerSettings], store: Store, tmp_path: Path
+) -> None:
+    here = settings(server=[f"127.0.0.1:{find_free_port()}"])
+    ref = upload(store, "waits.png")
+    with PipelineProcess(here, tmp_path, "worker") as worker:
+        asyncio.run(produce(here, *events(ref)))
+        wait_for(lambda: any(one.value for one in worker.samples() if one.name == "ocrvl_pipeline_waiting"), 60, "it")
+        worker.process.terminate()
+        assert worker.process.wait(30) == 0
+    assert "waiting stage=read no server at" in (tmp_path / "worker.log").read_text("utf-8")
+
+    async def scenario() -> None:
+        async with working(here, FakeReader()):
+            await asyncio.to_thread(consume, here, here.done, 1)
 
     asyncio.run(scenario())
     assert len(results(store, ref)) == 1

@@ -17,6 +17,7 @@ from ocrvl_receipts.kafka.connection import client_config, decode_message
 from ocrvl_receipts.kafka.producer import Producer
 from ocrvl_receipts.metrics import WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload
+from ocrvl_receipts.reader import ReceiptReader
 from ocrvl_receipts.settings import WorkerSettings
 from ocrvl_receipts.worker.serve import run_worker
 
@@ -141,7 +142,7 @@ def consume(settings: WorkerSettings, topic: str, count: int, seconds: float = 3
 
 @contextlib.asynccontextmanager
 async def working(
-    settings: WorkerSettings, reader: FakeReader, metrics: WorkerMetrics | None = None
+    settings: WorkerSettings, reader: ReceiptReader, metrics: WorkerMetrics | None = None
 ) -> AsyncIterator[None]:
     """A worker that works meanwhile and is stopped in the end, drained."""
     stop = asyncio.Event()
