@@ -19,6 +19,7 @@ from ocrvl_receipts.metrics import Outcome, Stage, WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload
 from ocrvl_receipts.reader import ReceiptReader
 from ocrvl_receipts.settings import WorkerSettings
+from ocrvl_receipts.trace import HEADER as TRACEPARENT
 from ocrvl_receipts.trace import continue_trace
 from ocrvl_receipts.worker.failures import count_attempts, encode_failure, without_value
 from ocrvl_receipts.worker.faults import Blame, judge
@@ -94,7 +95,8 @@ class Processor:
             outcome, code = await self._fail(message, failure, leaving), failure.code.value
             _LOG.warning("receipt place=%s code=%s %s", message.place, code, failure.message)
         self._metrics.outcomes.labels(outcome, code).inc()
-        _LOG.info("receipt place=%s outcome=%s seconds=%.3f", message.place, outcome, time.perf_counter() - began)
+        seconds, trace = time.perf_counter() - began, message.headers.get(TRACEPARENT, "")
+        _LOG.info("receipt place=%s outcome=%s seconds=%.3f traceparent=%s", message.place, outcome, seconds, trace)
 
     async def _read(self, message: Message, leaving: asyncio.Event) -> Outcome:
         upload = decode_upload(message)

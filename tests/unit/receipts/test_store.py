@@ -73,7 +73,7 @@ def test_an_answer_is_the_receipt_s_fault_the_store_s_or_doubtful(
     assert str(error.value).endswith(f": {code}" if code else "")
 
 
-def test_a_store_that_is_not_there_is_unavailable() -> None:
+def test_an_address_without_a_store_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         read_from(find_free_port())
 
