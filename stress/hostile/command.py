@@ -104,7 +104,8 @@ def main(
             if chosen:
                 results += _run_stage(console, folder / str(number), prepare, chosen)
         except RuntimeError as error:
-            faults.append(f"{', '.join(attack.name for attack in chosen)}: {error}")
+            console.print(str(error), style="red", markup=False)
+            faults.append(f"{', '.join(attack.name for attack in chosen)}: the server failed, see above")
     keep("hostile", to_figures(results), console, output=output)
     faults += [f"{result.attack.name}: {fault}" for result in results for fault in result.faults()]
     for fault in faults:
