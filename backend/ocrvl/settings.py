@@ -5,6 +5,7 @@ vLLM's own settings are in `model.json`, see `ocrvl.engine_settings`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -41,6 +42,18 @@ def _check_cores(value: str) -> str:
     if not re.fullmatch(r"{0}(\|{0})*".format(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*"), value):
         raise ValueError("expected the cores of each engine or rank with |, like 0-3|4-7 or 0,2|1,3")
     return value
+
+
+def _parse_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        names = json.loads(value)
+    except ValueError:
+        names = None
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise ValueError('expected a JSON object of labels, like {"MENU.NM": "item_name"}')
+    return names
 
 
 Flag = Annotated[bool, BeforeValidator(_parse_flag)]
@@ -181,6 +194,30 @@ class DocumentSettings(ModelSettings):
     )
     document_seconds: Seconds = Field(3600.0, description="time for a document; pages not read by then have an error")
     log_requests: Flag = Field(True, description="log each document")
+
+
+class FieldsSettings(ModelSettings):
+    """Settings of `fields`."""
+
+    checkpoint: str = Field(
+        "fields",
+        min_length=1,
+        description="the token classifier: `fields` comes with the package; else a folder or a hub id with "
+        "LayoutLMv3's `config.json`, `tokenizer.json` and `model.onnx`",
+    )
+    labels: Annotated[dict[str, str], BeforeValidator(_parse_names)] = Field(
+        {},
+        description="what labels of the checkpoint are that are not named as here: a JSON object, by their names "
+        "without `B-` and `I-`",
+    )
+    date_order: Literal["dmy", "mdy"] | None = Field(
+        None,
+        description="how a date such as 03/04/2026 is read where neither its numbers nor the currency say it; it has "
+        "no value unless set",
+    )
+    threads: int = Field(1, ge=1, le=256, description="threads of one instance")
+    max_words: int = Field(2048, ge=1, description="words of one receipt")
+    max_image_pixels: int = Field(16_777_216, ge=1, description="pixels of one image")
 
 
 class ReceiptSettings(ModelSettings):

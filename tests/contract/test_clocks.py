@@ -12,6 +12,8 @@ _PUBLISHED = {
     # when an engine did its last step, and when a process last beat: an operator compares them with other clocks
     "models/engine/model.py",
     "models/background.py",
+    # printed dates, and no clock
+    "models/fields/dates.py",
 }
 
 

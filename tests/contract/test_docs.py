@@ -86,6 +86,11 @@ def test_every_option_of_a_file_is_in_its_table_with_its_default_and_meaning(
         (Model.STREAM, set(), set(encode_done(Reading(0)))),
         (Model.CANCEL, {Tensor.CANCEL_TOKEN}, {Tensor.CANCELLED}),
         (Model.DOCUMENT, {Tensor.FILE, Tensor.OPTIONS}, set(DOCUMENT_OUTPUTS)),
+        (
+            Model.FIELDS,
+            {Tensor.WORDS, Tensor.BOX, Tensor.LINE, Tensor.PIXELS, Tensor.SIZE},
+            {Tensor.JSON},
+        ),
         (Model.RECEIPT, {Tensor.IMAGE, Tensor.OPTIONS}, {Tensor.JSON, Tensor.IMAGE_DATA}),
         (
             Model.LAYOUT,

@@ -13,6 +13,7 @@ from ocrvl.metrics.allow import VLLM_FAMILIES, is_published
 from ocrvl.metrics.definitions import (
     DocumentMetrics,
     EngineMetrics,
+    FieldsMetrics,
     LayoutMetrics,
     ModelMetrics,
     PreprocessMetrics,
@@ -27,6 +28,7 @@ PARTS: dict[str, type[ModelMetrics]] = {
     "preprocess": PreprocessMetrics,
     "stream": StreamMetrics,
     "layout": LayoutMetrics,
+    "fields": FieldsMetrics,
     "document": DocumentMetrics,
     "receipt": ReceiptMetrics,
 }

@@ -31,10 +31,6 @@ PACKED = PackedImages(
     warnings=("",),
     options=Options(),
 )
-UNBUILT = {Model.FIELDS}
-"""What others build on already."""
-
-MODELS = [model for model in Model if model not in UNBUILT]
 READING = Reading(0, "text", FinishReason.STOP, 1, 1)
 
 
@@ -59,17 +55,17 @@ def fits(array: Any, model: Model, tensor: Any) -> bool:
 
 
 def test_the_repository_holds_exactly_the_models_that_are_named() -> None:
-    assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == set(MODELS)
+    assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == set(Model)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", Model)
 def test_every_tensor_has_a_name_that_is_written_down(model: Model) -> None:
     assert config(model).name == model
     for tensor in [*config(model).input, *config(model).output]:
         assert tensor.name in set(Tensor)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", Model)
 def test_every_version_folder_is_there(model: Model) -> None:
     has_code = config(model).backend == "python"
     assert (REPOSITORY / model / "1" / "model.py").is_file() is has_code

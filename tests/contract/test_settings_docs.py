@@ -17,6 +17,7 @@ from ocrvl.models.engine.vllm_engine import arguments
 from ocrvl.settings import (
     DocumentSettings,
     EngineModelSettings,
+    FieldsSettings,
     LayoutSettings,
     ModelSettings,
     PreprocessSettings,
@@ -35,6 +36,7 @@ MODELS: dict[Model, type[ModelSettings]] = {
     Model.STREAM: StreamSettings,
     Model.LAYOUT: LayoutSettings,
     Model.DOCUMENT: DocumentSettings,
+    Model.FIELDS: FieldsSettings,
     Model.RECEIPT: ReceiptSettings,
 }
 

@@ -80,11 +80,11 @@ def paint(
         texts.append(" ".join(text for _, text in row.runs))
     for left, y, right in rules:
         pen.line((left, y, right, y), fill=200)
-    image = _coloured(mask, rng, wear)
+    image = colour(mask, rng, wear)
     return Drawing(image, "\n".join(texts), tuple(characters))
 
 
-def _coloured(mask: Image.Image, rng: Random | None, wear: float) -> Image.Image:
+def colour(mask: Image.Image, rng: Random | None, wear: float) -> Image.Image:
     """The mask's ink on paper, worn: RGB."""
     if rng is None:
         return Image.eval(mask, lambda level: 255 - level).convert("RGB")

@@ -193,6 +193,15 @@ class LayoutMetrics(ModelMetrics):
         self.seconds = self._histogram("layout_seconds", "Time for the pages of one batch", IMAGE_BUCKETS)
 
 
+class FieldsMetrics(ModelMetrics):
+    """Of the model that finds fields among words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receipts = self._counter("fields_receipts_total", "Receipts whose fields were found")
+        self.seconds = self._histogram("fields_seconds", "Time for the receipts of one batch", IMAGE_BUCKETS)
+
+
 class DocumentMetrics(ModelMetrics):
     """Of the models that read whole files."""
 

@@ -12,6 +12,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from ocrvl.repository.render import CONFIG_FILE
 from ocrvl.settings import (
     DocumentSettings,
+    FieldsSettings,
     LayoutSettings,
     ModelSettings,
     PreprocessSettings,
@@ -31,6 +32,7 @@ _SETTINGS: Final[Mapping[Model, type[ModelSettings]]] = {
     Model.PREPROCESS: PreprocessSettings,
     Model.STREAM: StreamSettings,
     Model.LAYOUT: LayoutSettings,
+    Model.FIELDS: FieldsSettings,
     Model.DOCUMENT: DocumentSettings,
     Model.DOCUMENT_STREAM: DocumentSettings,
     Model.RECEIPT: ReceiptSettings,
@@ -69,6 +71,8 @@ def _of_model(config: Any, settings: ModelSettings, most: int) -> int:
             return (queued + instances * settings.max_calls) * most
         case LayoutSettings():
             return queued * settings.max_image_bytes + instances * DECODER_BYTES
+        case FieldsSettings():
+            return (queued + instances * int(config.max_batch_size)) * _RGB * settings.max_image_pixels
         case DocumentSettings():
             documents = instances * settings.max_documents
             pages = documents * settings.pages_at_once * _RGB * settings.max_page_pixels

@@ -1,0 +1,1 @@
+"""Words with boxes in, the typed fields of a receipt out."""

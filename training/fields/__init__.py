@@ -1,0 +1,1 @@
+"""The embedded checkpoint of the model `fields`: `python -m training fields --help`."""
