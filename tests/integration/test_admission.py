@@ -6,9 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from statistics import mean
 from typing import Any
 
@@ -22,39 +20,12 @@ from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model
 from ocrvl_client import Client, InvalidRequest, RequestCancelled
 from perf.harness.tensors import encode_inputs, image_tensors
-from tests.support.streams import LONG, cancel, metric, wait_for
+from tests.support.full_engine import IN_FLIGHT, LIMIT, full_engine, is_idle
+from tests.support.streams import cancel, metric, wait_for
 
-IN_FLIGHT = "ocrvl_engine_images_in_flight"
-LIMIT = "ocrvl_engine_image_limit"
 MEMORY_OF_A_STORM = 256 * 1024**2
 """Bytes by which all processes together may grow: threads and allocators keep some. The patches of a thousand lines,
 if they were made and kept, would be more."""
-
-
-@contextmanager
-def full_engine(server: TritonServer, png: bytes) -> Iterator[None]:
-    """The engine has all the images that it takes, until the block ends; nothing else waits before or after."""
-    limit = int(metric(server, LIMIT))
-    token = uuid.uuid4().hex
-    ended: list[str] = []
-    wait_for(lambda: _idle(server))
-    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-        for _ in range(limit):
-            tensors = encode_inputs(image_tensors(png, cancel_token=token, **LONG))
-            client.async_infer(Model.OCR.value, tensors, lambda result, error: ended.append(str(error or result)))
-        try:
-            wait_for(lambda: bool(ended) or metric(server, IN_FLIGHT) == limit)
-            assert not ended, "what should take long did not"
-            yield
-            assert not ended, "what should take long did not"
-        finally:
-            # again and again: one of them may not have reached the engine yet
-            wait_for(lambda: cancel(server, token) == 0 and len(ended) == limit)
-    wait_for(lambda: _idle(server))
-
-
-def _idle(server: TritonServer) -> bool:
-    return metric(server, IN_FLIGHT) == 0 and metric(server, "nv_inference_pending_request_count") == 0
 
 
 def _found_the_queue_full(server: TritonServer) -> float:
@@ -75,7 +46,7 @@ def _resident_bytes(server: TritonServer) -> int:
 
 def test_a_thousand_requests_at_once_are_answered_or_refused_each(server: TritonServer, png: bytes) -> None:
     limit = metric(server, LIMIT)
-    wait_for(lambda: _idle(server))
+    wait_for(lambda: is_idle(server))
     full_before, resident_before = _found_the_queue_full(server), _resident_bytes(server)
     tensors = encode_inputs(image_tensors(png, max_tokens=12))
     highest = 0.0
