@@ -37,6 +37,7 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._lagging: dict[str, set[tuple[str, int]]] = {}
         self.lag = Gauge(
             "ocrvl_pipeline_lag",
             "Messages of a partition of this worker that are not committed.",
@@ -75,8 +76,10 @@ class WorkerMetrics:
         for outcome in (Outcome.DONE, Outcome.REPEATED):
             self.outcomes.labels(outcome, "")
 
-    def set_lag(self, lag: Mapping[tuple[str, int], int]) -> None:
-        """Replace the lag of all partitions: those of other workers are left to them."""
-        self.lag.clear()
+    def set_lag(self, group: str, lag: Mapping[tuple[str, int], int]) -> None:
+        """Replace the lag of what a consumer of this group has: partitions of other workers are left to them."""
+        for topic, number in self._lagging.get(group, set()) - lag.keys():
+            self.lag.remove(topic, number)
+        self._lagging[group] = set(lag)
         for (topic, number), messages in lag.items():
             self.lag.labels(topic, number).set(messages)

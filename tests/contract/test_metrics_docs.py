@@ -104,7 +104,7 @@ def test_every_metric_is_let_through_under_a_name_that_triton_takes(part: str) -
 
 def test_every_metric_of_the_pipeline_is_in_its_table_and_no_other() -> None:
     metrics = WorkerMetrics()
-    metrics.set_lag({("receipts.todo", 0): 7})
+    metrics.set_lag("group", {("receipts.todo", 0): 7})
     defined = {
         series(family): (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in metrics.registry.collect()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -166,28 +166,35 @@ def test_a_bucket_that_may_not_be_read_is_for_the_dlq_and_keys_that_are_not_take
     asyncio.run(scenario())
 
 
-def test_a_worker_that_is_stopped_finishes_what_it_has_and_another_goes_on_without_reading_any_twice(
+def test_partitions_go_to_a_worker_that_joins_and_from_one_that_stops_without_reading_any_twice(
     settings: Callable[..., WorkerSettings], store: Store
 ) -> None:
     here = settings(concurrency=2, window=4)
-    refs = [upload(store, f"{number}.png", str(number).encode()) for number in range(20)]
-    read: list[bytes] = []
+    count = 100
+    refs = [upload(store, f"{number}.png", str(number).encode()) for number in range(count)]
+    read: dict[str, list[bytes]] = {"first": [], "second": []}
 
-    async def slowly(image: bytes) -> None:
-        await asyncio.sleep(0.05)
-        read.append(image)
+    def reader(name: str) -> FakeReader:
+        async def slowly(image: bytes) -> None:
+            await asyncio.sleep(0.3)
+            read[name].append(image)
+
+        return FakeReader(before=slowly)
 
     async def scenario() -> None:
-        await produce(here, *events(*refs))
-        async with working(here, FakeReader(before=slowly)):
-            await until(lambda: len(read) >= 4)
-        assert 4 <= len(read) < 20
-        async with working(here, FakeReader(before=slowly)):
-            await until(lambda: len(read) >= 20)
-            await asyncio.to_thread(consume, here, here.done, 20)
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(AsyncExitStack())
+            await first.enter_async_context(working(here, reader("first")))
+            await produce(here, *events(*refs))
+            await until(lambda: bool(read["first"]))
+            await stack.enter_async_context(working(here, reader("second")))
+            await until(lambda: bool(read["second"]), 60)
+            await first.aclose()
+            await until(lambda: sum(map(len, read.values())) >= count, 60)
+            await asyncio.to_thread(consume, here, here.done, count)
 
     asyncio.run(scenario())
-    assert sorted(read) == sorted(str(number).encode() for number in range(20))
+    assert sorted(read["first"] + read["second"]) == sorted(str(number).encode() for number in range(count))
 
 
 def test_a_broker_that_is_away_at_the_start_is_waited_for_and_so_is_a_server(

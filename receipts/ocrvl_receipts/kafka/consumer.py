@@ -44,14 +44,21 @@ Lag = Callable[[Mapping[tuple[str, int], int]], None]
 
 
 class GroupConsumer:
-    """Consumes topics as one of a group. Offsets that are stored are committed twice a second, and before a rebalance.
+    """Consumes topics as one of a group, the settings' unless another is given.
 
-    `owner` is asked before partitions go to another member; `report_lag` gets the messages that each partition holds
-    beyond what is committed. Make it in the event loop that polls.
+    Offsets that are stored are committed twice a second, and before a rebalance. `owner` is asked before partitions go
+    to another member; `report_lag` gets the messages that each partition holds beyond what is committed. Make it in the
+    event loop that polls.
     """
 
     def __init__(
-        self, settings: WorkerSettings, topics: Collection[str], owner: Owner, report_lag: Lag = lambda _: None
+        self,
+        settings: WorkerSettings,
+        topics: Collection[str],
+        owner: Owner,
+        report_lag: Lag = lambda _: None,
+        *,
+        group: str | None = None,
     ) -> None:
         self._owner = owner
         self._report_lag = report_lag
@@ -59,7 +66,7 @@ class GroupConsumer:
         self._assigned: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._thread = ThreadPoolExecutor(1, "kafka-consumer")
-        self._client = Client(_config(settings, self._on_statistics))
+        self._client = Client(_config(settings, group or settings.group, self._on_statistics))
         self._client.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -149,14 +156,16 @@ class GroupConsumer:
         self._report_lag(lag)
 
 
-def _config(settings: WorkerSettings, on_statistics: Callable[[str], None]) -> dict[str, Any]:
+def _config(settings: WorkerSettings, group: str, on_statistics: Callable[[str], None]) -> dict[str, Any]:
     session = round(settings.session_timeout * 1000)
     return {
         "partition.assignment.strategy": "cooperative-sticky",
         "heartbeat.interval.ms": min(3000, session // 3),
         **client_config(settings),
-        "group.id": settings.group,
+        "group.id": group,
         "session.timeout.ms": session,
+        # a rebalance waits in one poll for what is in flight
+        "max.poll.interval.ms": max(300_000, session, round(settings.drain_timeout * 1000) + 60_000),
         "auto.offset.reset": "earliest",
         "enable.auto.commit": True,
         "enable.auto.offset.store": False,

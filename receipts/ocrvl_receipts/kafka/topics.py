@@ -14,7 +14,7 @@ from ocrvl_receipts.kafka.connection import client_config
 from ocrvl_receipts.settings import PipelineSettings
 
 _LOG: Final = logging.getLogger(__name__)
-_TIMEOUT: Final = 10.0
+_TIMEOUT: Final = 5.0
 
 
 async def ensure_topics(settings: PipelineSettings) -> None:

@@ -16,6 +16,7 @@ from ocrvl_receipts.metrics import WorkerMetrics
 from ocrvl_receipts.settings import WorkerSettings
 from ocrvl_receipts.worker.failures import seconds_until_due
 from ocrvl_receipts.worker.offsets import OffsetTracker
+from ocrvl_receipts.worker.window import Window
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -51,10 +52,9 @@ class _Assigned:
 
 
 class Worker:
-    """Works on the partitions that its group gives it.
+    """Works on the partitions that its group gives it, as far as the window has room.
 
-    It takes at most `window` messages that are not committed, and works on `concurrency` of them at a time. While it is
-    full its partitions are paused; one of a retry topic is paused until its next message is due.
+    While it has none its partitions are paused; one of a retry topic is paused until its next message is due.
     """
 
     def __init__(
@@ -62,14 +62,15 @@ class Worker:
         settings: WorkerSettings,
         processor: Process,
         metrics: WorkerMetrics,
+        window: Window,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._processor = processor
         self._metrics = metrics
+        self._window = window
         self._clock = clock
-        self._slots = asyncio.Semaphore(settings.concurrency)
         self._partitions: dict[Partition, _Assigned] = {}
         self._is_full = False
         self._failure: BaseException | None = None
@@ -107,20 +108,20 @@ class Worker:
 
     async def _step(self, source: Source) -> None:
         self._take_due()
-        room = self._settings.window - self._taken()
+        room = self._window.room
         # some hysteresis, since what was fetched ahead of a pause is fetched again after it
-        self._is_full = room <= (self._settings.window // 4 if self._is_full else 0)
+        self._is_full = room <= (self._window.size // 4 if self._is_full else 0)
         for message in await source.poll(max(1, room), store=self._offsets(), is_paused=self._is_paused):
             self._partition(message).held.append(message)
         self._take_due()
-        self._metrics.taken.set(self._taken())
 
     def _is_paused(self, partition: Partition) -> bool:
         assigned = self._partitions.get(partition)
         return self._is_full or (assigned is not None and bool(assigned.held))
 
-    def _taken(self) -> int:
-        return sum(len(assigned.offsets) + len(assigned.held) for assigned in self._partitions.values())
+    def _count_taken(self) -> None:
+        # what is held until it is due is not taken: it is small, and keeps no upload waiting
+        self._window.set_taken(self, sum(len(assigned.offsets) for assigned in self._partitions.values()))
 
     def _offsets(self) -> dict[Partition, int]:
         """The offsets to store that are new since the last time."""
@@ -135,18 +136,20 @@ class Worker:
         return self._partitions.setdefault(Partition(message.topic, message.partition), _Assigned())
 
     def _take_due(self) -> None:
-        """Begin with what was held, up to the first message of each partition that is not due yet."""
+        """Begin with what was held, up to the first message of each partition that is not due, or finds no room."""
         now = self._clock()
+        self._count_taken()
         for assigned in self._partitions.values():
-            while assigned.held and seconds_until_due(assigned.held[0], now) <= 0:
+            while assigned.held and self._window.room > 0 and seconds_until_due(assigned.held[0], now) <= 0:
                 message = assigned.held.popleft()
                 assigned.offsets.take(message.offset)
+                self._count_taken()
                 task = asyncio.create_task(self._work(message, assigned))
                 assigned.tasks.add(task)
                 task.add_done_callback(assigned.tasks.discard)
 
     async def _work(self, message: Message, assigned: _Assigned) -> None:
-        async with self._slots:
+        async with self._window.slots:
             if assigned.leaving.is_set():
                 return
             try:

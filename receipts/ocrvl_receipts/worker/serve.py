@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from prometheus_client import start_http_server
@@ -21,6 +22,7 @@ from ocrvl_receipts.settings import WorkerSettings
 from ocrvl_receipts.store import ObjectStore
 from ocrvl_receipts.worker.loop import Worker
 from ocrvl_receipts.worker.processor import Processor
+from ocrvl_receipts.worker.window import Window
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -41,12 +43,32 @@ async def run_worker(
     producer = Producer(settings)
     try:
         processor = Processor(settings, ObjectStore(settings), reader, producer, metrics)
-        worker = Worker(settings, processor, metrics)
-        topics = (settings.todo, *settings.retries)
-        await worker.run(GroupConsumer(settings, topics, worker, metrics.set_lag), stop)
+        await _work(settings, processor, metrics, stop)
     finally:
         await producer.close()
         await reader.aclose()
+
+
+async def _work(settings: WorkerSettings, processor: Processor, metrics: WorkerMetrics, stop: asyncio.Event) -> None:
+    """Uploads and retries, a group each: of one group for both, members may get partitions of retries alone.
+
+    Where one of the two fails, the other stops, and then its error is raised.
+    """
+    window = Window(settings, metrics)
+    groups = {settings.group: (settings.todo,), f"{settings.group}-retries": settings.retries}
+
+    async def work(group: str, topics: tuple[str, ...]) -> None:
+        worker = Worker(settings, processor, metrics, window)
+        try:
+            consumer = GroupConsumer(settings, topics, worker, partial(metrics.set_lag, group), group=group)
+            await worker.run(consumer, stop)
+        finally:
+            stop.set()
+
+    working = (work(group, topics) for group, topics in groups.items() if topics)
+    for result in await asyncio.gather(*working, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def serve(settings: WorkerSettings) -> None:

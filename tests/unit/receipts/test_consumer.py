@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 import pytest
 from confluent_kafka import Producer
@@ -47,7 +48,7 @@ def test_lag_is_what_is_not_committed_and_the_owner_s_last_offsets_are_committed
 ) -> None:
     async def consume_some() -> None:
         metrics, owner = WorkerMetrics(), Owner()
-        consumer = GroupConsumer(settings, [TODO.topic], owner, metrics.set_lag)
+        consumer = GroupConsumer(settings, [TODO.topic], owner, partial(metrics.set_lag, "group"))
         found: list[Message] = []
         while len(found) < 10:
             found += await consumer.poll(10, store={}, is_paused=lambda _: False)

@@ -12,6 +12,7 @@ from ocrvl_receipts.events import Message
 from ocrvl_receipts.kafka.consumer import Partition
 from ocrvl_receipts.metrics import WorkerMetrics
 from ocrvl_receipts.worker.loop import Worker
+from ocrvl_receipts.worker.window import Window
 from tests.support.receipts import make_message, make_settings, until
 
 TODO, RETRY = Partition("receipts.todo", 0), Partition("receipts.retry-1", 0)
@@ -77,11 +78,13 @@ class Run:
         self.gate = Gate()
         self.source = FakeSource(*messages)
         self.now = 1_800_000_000.0
-        self.worker = Worker(settings, self.gate, WorkerMetrics(), clock=lambda: self.now)
+        self.settings = settings
 
     def run(self, scenario: Callable[[], Awaitable[None]]) -> None:
         async def main() -> None:
-            stop = asyncio.Event()
+            stop, metrics = asyncio.Event(), WorkerMetrics()
+            window = self.window = Window(self.settings, metrics)
+            self.worker = Worker(self.settings, self.gate, metrics, window, clock=lambda: self.now)
             running = asyncio.create_task(self.worker.run(self.source, stop))
             try:
                 await scenario()
@@ -161,6 +164,26 @@ def test_a_message_of_a_retry_topic_waits_until_it_is_due_and_those_behind_it_wi
         assert run.gate.finished == [0]
         run.now += 10
         await until(lambda: run.source.stored == {TODO: 1, RETRY: 7} and not run.source.paused)
+
+    run.run(scenario)
+
+
+def test_retries_that_are_not_due_leave_the_window_to_uploads_and_are_taken_as_it_has_room() -> None:
+    run = Run()
+    due = str(round(run.now * 1000) + 10_000)
+    retries = [make_message(offset=offset, topic=RETRY.topic, ocrvl_not_before=due) for offset in range(100, 116)]
+    run.source.queue = retries
+
+    async def scenario() -> None:
+        await until(lambda: run.source.paused == {RETRY})
+        run.source.queue += messages(8)
+        run.gate.let(*range(8))
+        await until(lambda: len(run.gate.finished) == 8)
+        run.now += 10
+        await until(lambda: len(run.gate.running) == 4)
+        assert run.window.room == 0
+        run.gate.let(*range(100, 116))
+        await until(lambda: run.source.stored == {TODO: 8, RETRY: 116})
 
     run.run(scenario)
 
