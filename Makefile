@@ -12,7 +12,7 @@ PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser system promtool demo serve check unit test coverage matrix parity format lint lock sbom audit clean
+.PHONY: help install browser system promtool demo receipts serve check unit test coverage matrix parity format lint lock sbom audit clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ $(BIN)/promtool: $(VENV)/.installed
 
 demo: install ## start a server, read a receipt and a document, stop
 	$(BIN)/python -m tools.demo
+
+receipts: install ## start a broker, a store, a server and workers, upload 100 receipts, show their fields, stop
+	$(BIN)/python -m tools.receipts
 
 serve: install ## start a server and leave it running
 	$(BIN)/ocrvl serve
