@@ -6,6 +6,9 @@ import signal
 
 import pytest
 
+# A program for a process of its own, in which it takes modules' places: not to be imported in search of doctests.
+collect_ignore = ["support/kernels.py"]
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that runs the tests in the background has them ignore Ctrl-C, and what they start would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)

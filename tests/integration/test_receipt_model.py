@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import csv
+import io
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from PIL import Image
@@ -27,13 +34,18 @@ from ocrvl_client import (
     Retry,
     ServerUnavailable,
 )
+from ocrvl_gateway.app import create_app
+from ocrvl_gateway.reader import connect
+from ocrvl_gateway.settings import GatewaySettings
 from tests.support import images
 from tests.support.full_engine import IN_FLIGHT, full_engine, is_idle
+from tests.support.gateways import serve_app
 from tests.support.streams import cancel, metric, wait_for
 from training.fields.world import DrawnReceipt, ReceiptWorld
 from training.nano.phrases import BUILT_IN_WORDS
 from training.nano.texts import Split
 
+OCRVL = str(Path(sys.executable).parent / "ocrvl")
 SMALL = images.encode(Image.new("RGB", (64, 64), "white"))
 
 
@@ -78,6 +90,31 @@ def test_both_protocols_and_many_at_once_say_the_same(server: TritonServer, imag
     assert isinstance(second.error, InvalidRequest)
 
 
+def test_the_command_line_and_the_gateway_say_the_same(
+    server: TritonServer, image: bytes, receipt: Receipt, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(image)
+    command = [
+        OCRVL,
+        "read",
+        "--receipt",
+        str(tmp_path / "a.png"),
+        "--url",
+        server.grpc_url,
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    subprocess.run(command, check=True, timeout=120)
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "out/receipts.csv").read_text("utf-8-sig")))
+    assert receipt.total is not None
+    assert (row["total"], row["items"]) == (str(receipt.total.value), str(len(receipt.items)))
+    assert (tmp_path / "out/a.fields.jpg").read_bytes() == receipt.drawing
+    settings = GatewaySettings(server=[server.grpc_url])
+    with serve_app(lambda: create_app(settings, connect(settings))) as url:
+        answer = httpx.post(f"{url}/receipts", json={"image": base64.b64encode(image).decode()}, timeout=120)
+    assert answer.json() == receipt.json
+
+
 def test_an_image_without_text_has_no_fields(server: TritonServer) -> None:
     with Client(server.grpc_url) as client:
         receipt = client.receipt(images.encode(Image.new("RGB", (300, 400), "white")))
@@ -120,7 +157,7 @@ def test_a_full_engine_holds_receipts_and_a_full_queue_refuses_them(
                 except OcrvlError as error:
                     outcomes[f"{type(error).__name__} {str(error).rpartition('] ')[2]}"] += 1
 
-            await asyncio.gather(*(ask() for _ in range(120)))
+            await asyncio.gather(*(ask() for _ in range(100)))
             return outcomes
 
     def count(outcome: str) -> float:
@@ -141,7 +178,7 @@ def test_a_full_engine_holds_receipts_and_a_full_queue_refuses_them(
         f"{ServerUnavailable.__name__} Exceeds maximum queue size",
         f"{RequestCancelled.__name__} cancelled by its token",
     }
-    assert outcomes.total() == 120
+    assert outcomes.total() == 100
     assert count("internal") == 0
     wait_for(lambda: is_idle(server) and metric(server, "ocrvl_receipts_open") == 0)
 
