@@ -1,14 +1,16 @@
-"""Every series that the dashboard, the alerts and the autoscaler ask for is one that the server publishes."""
+"""Every series that the dashboard, the alerts and the autoscaler ask for is published, by the server or a worker."""
 
 from __future__ import annotations
 
 from random import Random
 
 import pytest
+from prometheus_client import generate_latest
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl.metrics.definitions import EngineMetrics
 from ocrvl_client import Client
+from ocrvl_receipts.metrics import Outcome, WorkerMetrics
 from tests.support.promql import Labels, missing, read_query, read_samples
 from tests.support.streams import metric, scrape, wait_for
 from tests.support.watching import list_queries
@@ -33,7 +35,15 @@ def samples(server: TritonServer) -> list[tuple[str, Labels]]:
     metrics.gpu_memory_reserved.labels("0")
     on_gpus = [(one.name, one.labels) for family in metrics.registry.collect() for one in family.samples]
     on_gpus = [(name, labels | {"replica": ""}) for name, labels in on_gpus if "gpu" in name]
-    return [*read_samples(scrape(server)), *on_gpus, *TRITON_ON_GPUS.items()]
+    return [*read_samples(scrape(server)), *on_gpus, *TRITON_ON_GPUS.items(), *worker_samples()]
+
+
+def worker_samples() -> list[tuple[str, Labels]]:
+    """All series of a worker of receipts that has a partition and has refused a message."""
+    metrics = WorkerMetrics()
+    metrics.set_lag("workers", {("receipts.todo", 0): 1})
+    metrics.outcomes.labels(Outcome.REFUSED, "INVALID_ARG")
+    return [*read_samples(generate_latest(metrics.registry).decode())]
 
 
 @pytest.mark.parametrize(("where", "query", "legend"), list_queries())
