@@ -53,12 +53,15 @@ class ImageLimits:
 class DecodedImage:
     """An upright RGB image: `pixels` is uint8 [height, width, 3]; `warning` says what was left out of the file.
 
+    `frames` is how many the file has, the first of which this is.
+
     `size` is its width and height in the file, which `pixels` may have a half, a quarter or an eighth of.
     """
 
     pixels: Pixels
     size: tuple[int, int]
     warning: str = ""
+    frames: int = 1
 
 
 class IsolatedDecoder(Protocol):
@@ -132,7 +135,7 @@ class ImageFile:
         if pixels is None:
             pixels = _decode(self._image, notes)
         height, width, _ = pixels.shape
-        return DecodedImage(pixels, self.size or (width, height), "; ".join(notes))
+        return DecodedImage(pixels, self.size or (width, height), "; ".join(notes), frames)
 
     def _upright(self, size: tuple[int, int]) -> tuple[int, int]:
         """A size in the file as the upright size, and the reverse."""

@@ -123,7 +123,10 @@ class DecoderProcess:
         answer = _answer(message)
         shape = tuple(answer["shape"])
         return DecodedImage(
-            np.frombuffer(pixels, np.uint8).reshape(shape), tuple(answer["size"]), str(answer["warning"])
+            np.frombuffer(pixels, np.uint8).reshape(shape),
+            tuple(answer["size"]),
+            str(answer["warning"]),
+            int(answer["frames"]),
         )
 
 

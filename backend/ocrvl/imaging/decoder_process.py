@@ -45,7 +45,7 @@ def _decode(connection: socket.socket, file: ImageFile) -> None:
         return
     size = answer["size"]
     image = file.decode(None if size is None else lambda _width, _height: (size[0], size[1]))
-    header = {"shape": image.pixels.shape, "size": image.size, "warning": image.warning}
+    header = {"shape": image.pixels.shape, "size": image.size, "warning": image.warning, "frames": image.frames}
     send(connection, header, image.pixels.data.cast("B"))
 
 

@@ -44,6 +44,7 @@ def test_a_damaged_exif_block_is_a_warning_and_not_fatal() -> None:
 def test_of_several_frames_the_first_is_read_and_said(kind: str) -> None:
     image = decode_image(images.multi_frame_files()[kind], LIMITS)
     assert image.warning == "the first of its 3 frames was read"
+    assert image.frames == 3
     np.testing.assert_array_equal(image.pixels, np.asarray(images.plain()))
 
 

@@ -51,7 +51,7 @@ def test_every_file_is_the_same_image_in_a_process_of_its_own(decoder: DecoderPr
             continue
         here, there = decode_image(data, LIMITS), decoder.decode(data, LIMITS, lambda width, height: (width, height))
         np.testing.assert_array_equal(here.pixels, there.pixels, kind)
-        assert (here.size, here.warning) == (there.size, there.warning)
+        assert (here.size, here.warning, here.frames) == (there.size, there.warning, there.frames)
     assert len(running()) == 1
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from ocrvl.errors import InvalidArgument
 from ocrvl.imaging.decode import ImageLimits, decode_image
 from ocrvl.imaging.decoder import DecoderProcess
 from ocrvl.models.receipt.detector import TextDetector
@@ -57,6 +58,9 @@ class Looker:
         check()
         isolated = partial(self._decoder().decode, on_wait=check)
         decoded = decode_image(image, self._limits, isolated=isolated)
+        if decoded.frames > 1:
+            # a receipt of which a page is missing would be taken for whole
+            raise InvalidArgument(f"it has {decoded.frames} pages, expected one: send each as a file of its own")
         check()
         quads = self._detector.find(decoded.pixels) if self._detector else []
         return Sight(decoded.pixels, quads, decoded.warning)
