@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ocrvl.launcher.ports import find_free_port
+from ocrvl.launcher.server import TritonServer
+from ocrvl.schemas import RECEIPT, read_schema
 from ocrvl_cli import app
 from ocrvl_client import InvalidRequest, ServerUnavailable
 from ocrvl_receipts.errors import Code
@@ -23,11 +29,14 @@ from ocrvl_receipts.events import Record, encode_upload
 from ocrvl_receipts.front.app import create_app
 from ocrvl_receipts.metrics import Stage, WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload, strip_etag
+from ocrvl_receipts.reader import connect
 from ocrvl_receipts.settings import FrontSettings, WorkerSettings
+from ocrvl_receipts.trace import trace_id
 from perf.harness.receipts import STORE_KEYS, Broker, Store, start_broker, start_store
 from perf.harness.receipts_process import PipelineProcess, wait_for
 from tests.support.gateways import serve_app
-from tests.support.receipts import FakeReader, consume, make_settings, produce, until, working
+from tests.support.receipts import TRACE, TRACEPARENT, FakeReader, consume, make_settings, produce, until, working
+from training.nano.world import World
 
 BUCKET, RESULTS = "receipts", "receipts-results"
 ODD_KEY = "in/a+b %2F c#?&=;:@,'\"\\~^{}[]|<>*`$!() é日本.png"
@@ -340,3 +349,30 @@ def test_sigterm_ends_a_worker_that_waits_at_once_and_its_receipt_is_read_by_the
 
     asyncio.run(scenario())
     assert len(results(store, ref)) == 1
+
+
+def test_triton_reads_receipts_and_refuses_what_is_none_in_one_trace(
+    server: TritonServer, server_log: list[str], settings: Callable[..., WorkerSettings], store: Store
+) -> None:
+    here = settings(server=[server.grpc_url])
+    pages = [Image.new("L", (28, 28), 255) for _ in range(1000)]
+    scan = io.BytesIO()
+    pages[0].save(scan, "TIFF", save_all=True, append_images=pages[1:])
+    receipt = upload(store, "receipt.png", World(Random(7)).receipt(3).png())
+    bad = [upload(store, "text.png", b"this is text"), upload(store, "scan.tif", scan.getvalue())]
+
+    async def scenario() -> None:
+        async with working(here, connect(here)):
+            traced = encode_upload(Upload(receipt, traceparent=TRACEPARENT))
+            await produce(here, traced, *events(*bad))
+            (done,) = await asyncio.to_thread(consume, here, here.done, 1)
+            buried = await asyncio.to_thread(consume, here, here.dlq, 2)
+        assert trace_id(done.headers["traceparent"]) == TRACE
+        assert {one.headers["ocrvl_error_code"] for one in buried} == {Code.INVALID_IMAGE}
+        said = {(one.key or b"").decode(): one.headers["ocrvl_error_message"] for one in buried}
+        assert "1000" in said["scan.tif"]
+
+    asyncio.run(scenario())
+    (result,) = results(store, receipt)
+    jsonschema.validate(result["receipt"], read_schema(RECEIPT))
+    assert any(f"traceparent=00-{TRACE}" in line for line in server_log)
