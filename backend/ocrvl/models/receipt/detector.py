@@ -58,12 +58,11 @@ class EmbeddedDetector:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # what one image of an odd size took is given back
         options.enable_cpu_mem_arena = False
+        network = file or _embedded_file()
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(file or _embedded_file()), options, providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise ValueError(f"detector_file: {file} cannot be loaded ({error})") from error
+            raise ValueError(f"detector_file: {network} cannot be loaded ({error})") from error
         self._input = self._session.get_inputs()[0].name
 
     def find(self, pixels: Pixels) -> list[Quad]:
