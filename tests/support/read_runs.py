@@ -29,17 +29,20 @@ TEXTS = ReadPlan(to_files=True, formats=(Format.TEXT,))
 class Scripted:
     """A client: the text of an image is its bytes, a document has two pages.
 
-    `fail` is called before a request is answered, `away` counts down the looks at a server that is not ready.
+    `fail` is called before a request is answered, `away` counts down the looks at a server that is not ready. None is
+    answered before `together` requests have been in flight at once, so that a slow machine sees them together too.
     """
 
     fail: Callable[[bytes], None] = lambda _data: None
     away: int = 0
+    together: int = 1
     requests: list[tuple[bytes, Mapping[str, Any]]] = field(default_factory=list)
     inside: int = 0
     most_inside: int = 0
     ended: list[bytes] = field(default_factory=list)
     page_error: str = ""
     block_error: str = ""
+    _met: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self, image: bytes, **options: Any) -> Reading:
         await self._take(image, options)
@@ -73,6 +76,9 @@ class Scripted:
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
+            if self.most_inside >= self.together:
+                self._met.set()
+            await self._met.wait()
             await asyncio.sleep(0.001)
             self.fail(data)
         except asyncio.CancelledError:

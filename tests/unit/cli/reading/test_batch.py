@@ -20,7 +20,7 @@ from tests.support.read_runs import ALL, LIMITS, PDF, Scripted, read, refuse, wr
 def test_few_documents_are_in_flight_at_a_time(tmp_path: Path, out: Path) -> None:
     for number in range(6):
         (tmp_path / f"{number}.pdf").write_bytes(PDF)
-    client = Scripted()
+    client = Scripted(together=LIMITS.documents)
     read(client, f"{tmp_path}/*.pdf", output=out)
     assert client.most_inside == LIMITS.documents
 

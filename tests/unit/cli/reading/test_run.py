@@ -17,7 +17,7 @@ from tests.support.read_runs import ALL, LIMITS, TEXTS, Scripted, read, refuse
 
 
 def test_texts_come_in_the_order_of_the_inputs(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    client = Scripted()
+    client = Scripted(together=LIMITS.jobs)
     assert read(client, scans, plan=ReadPlan()) is Exit.READ
     assert capsys.readouterr().out.splitlines()[1::2] == list(ALL.values())
     assert client.most_inside == LIMITS.jobs
