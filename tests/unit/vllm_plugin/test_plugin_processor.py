@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def test_patches_become_what_their_images_become(processor: Any) -> None:
     assert ours["prompt_token_ids"] == theirs["prompt_token_ids"]
     assert ours["mm_placeholders"]["image"] == theirs["mm_placeholders"]["image"]
     grid = PixelGrid.from_checkpoint(CHECKPOINT)
+    # Where torchvision is there, transformers resizes with it, which rounds a few pixels to the level beside.
+    most_levels = 1 if find_spec("torchvision") else 0
     for given, mine, stock in zip(
         patches["pixel_values"], ours["mm_kwargs"]["image"], theirs["mm_kwargs"]["image"], strict=True
     ):
@@ -74,7 +77,9 @@ def test_patches_become_what_their_images_become(processor: Any) -> None:
         assert mine["pixel_values"].data_ptr() == given.data_ptr()
         assert mine["image_grid_thw"].tolist() == stock["image_grid_thw"].tolist()
         normalised = normalize_patches(mine["pixel_values"].numpy(), grid).reshape(-1, 588)
-        np.testing.assert_allclose(normalised, stock["pixel_values"].flatten(1).float().numpy(), atol=1e-6)
+        levels = np.abs(normalised - stock["pixel_values"].flatten(1).float().numpy()) * 127.5
+        assert levels.max() <= most_levels + 1e-3
+        assert np.mean(levels > 0.5) <= 0.01
 
 
 @pytest.mark.parametrize(
