@@ -1,9 +1,9 @@
 """Texts in bursts (`ocrvl.vllm_plugin.bursts`) against those of single steps, token by token, greedy.
 
-Each engine reads the same images with so many in flight. With one in flight all is computed in the same order, and
-texts have to be equal. With more, which requests share a step depends on when they come, and with it the shape of
-products: in bfloat16 words that are nearly as likely then change places. How many do so by themselves, single steps
-that are asked twice say.
+Each engine reads the same images with so many in flight, twice. With one in flight all is computed in the same order,
+and texts have to be equal. With more, which requests share a step depends on when they come, and with it the shape of
+products: in bfloat16 words that are nearly as likely then change places. How many do so by themselves either engine
+says that is asked twice, and how nearly as likely they were the log probabilities where two texts part.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import json
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any, Final
 
 import typer
@@ -30,8 +33,18 @@ from ocrvl.wire import Task
 from perf.gpu.sizes import IMAGES, SIZES, draw_images
 from perf.gpu.stand_in import write_stand_in, write_weights
 
-Texts = list[str]
 _ROUNDS_OF_ONE: Final = 4
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text by its token ids; `gaps` says how far each one's runner-up lay below it in log probability."""
+
+    ids: list[int]
+    gaps: list[float]
+
+
+Texts = list[Tokens]
 
 
 def main(
@@ -53,7 +66,7 @@ def main(
         readings = _read_all(
             {"nano": "nano", "stand-in": str(stand_in)}, Path(name), output, counts, size, tokens, graphs, tiny
         )
-    (output / "texts.json").write_text(json.dumps(readings), "utf-8")
+    (output / "texts.json").write_text(json.dumps(readings, default=asdict), "utf-8")
     is_equal = [_report(checkpoint, counts, *readings[checkpoint]) for checkpoint in readings]
     if not all(is_equal):
         raise typer.Exit(1)
@@ -73,21 +86,21 @@ def _read_all(
     graphs: bool,
     tiny: bool,
 ) -> dict[str, list[list[Texts]]]:
-    """Texts by checkpoint: of single steps, of the same again, of bursts; those of each number in flight."""
+    """Texts by checkpoint: of single steps, of the same with gaps, of bursts, again; by number in flight each."""
     length = 8 if tiny else SIZES[size].tokens
     with _processes(2 * len(checkpoints)) as pool:
         futures: dict[str, list[Future[list[Texts]]]] = {}
         for name, checkpoint in checkpoints.items():
-            for burst, repeats in ({"tokens": 1}, 2), ({"tokens": tokens, "graphs": graphs}, 1):
+            for burst in {"tokens": 1}, {"tokens": tokens, "graphs": graphs}:
                 settings = folder / f"{name}-{burst['tokens']}.json"
                 arguments = {**_arguments(tiny), "model": checkpoint, "additional_config": {"burst": burst}}
                 settings.write_text(json.dumps(arguments), "utf-8")
                 log = output / f"{settings.stem}.log"
-                future = pool.submit(_read, settings, log, list(counts) * repeats, size, length)
+                future = pool.submit(_read, settings, log, counts, size, length)
                 futures.setdefault(name, []).append(future)
         texts = {name: [future.result() for future in pair] for name, pair in futures.items()}
     half = len(counts)
-    return {name: [single[:half], single[half:], bursts] for name, (single, bursts) in texts.items()}
+    return {name: [part for all_ in pair for part in (all_[:half], all_[half:])] for name, pair in texts.items()}
 
 
 def _arguments(tiny: bool) -> dict[str, Any]:
@@ -113,36 +126,67 @@ async def _read_in_flight(settings: EngineSettings, counts: Sequence[int], size:
     )
     images = list(message.images())
     engine = await asyncio.to_thread(VllmEngine.start, settings)
+    is_single = settings.engine_args["additional_config"]["burst"]["tokens"] == 1
 
-    async def read(number: int) -> str:
-        return (await engine.read(images[number % len(images)], message.options, unique_id())).text
+    async def read(number: int, with_gaps: bool) -> Tokens:
+        image, name = images[number % len(images)], unique_id()
+        given = engine.inputs.render(image, None, name)
+        params = engine.inputs.sampling_params(image.task, options, len(given["prompt_token_ids"]), stream=False)
+        params.logprobs = 2 if with_gaps else None
+        async for output in engine.llm.generate(given, params, name):
+            text = output.outputs[0]
+        return Tokens(list(text.token_ids), [_gap(likely) for likely in text.logprobs or ()])
 
     texts = []
     try:
-        for count in counts:
-            rounds = _ROUNDS_OF_ONE if count == 1 else 1
-            texts.append(
-                [text for turn in range(rounds) for text in await asyncio.gather(*map(read, range(turn, turn + count)))]
-            )
+        # requests for log probabilities have single steps, whatever the engine is set to
+        for with_gaps in False, is_single:
+            for count in counts:
+                rounds = _ROUNDS_OF_ONE if count == 1 else 1
+                turns = [[read(turn + place, with_gaps) for place in range(count)] for turn in range(rounds)]
+                texts.append([text for reads in turns for text in await asyncio.gather(*reads)])
         return texts
     finally:
         await asyncio.to_thread(engine.stop)
 
 
+def _gap(likely: Mapping[int, Any]) -> float:
+    first, second = sorted((entry.logprob for entry in likely.values()), reverse=True)[:2]
+    return float(first - second)
+
+
 def _report(
-    checkpoint: str, counts: Sequence[int], single: list[Texts], again: list[Texts], bursts: list[Texts]
+    checkpoint: str,
+    counts: Sequence[int],
+    single: list[Texts],
+    known: list[Texts],
+    bursts: list[Texts],
+    again: list[Texts],
 ) -> bool:
-    """Print how many are equal; whether with one in flight all are."""
-    for count, one, other, burst in zip(counts, single, again, bursts, strict=True):
-        print(
-            f"{checkpoint}, {count} in flight: {_equal(one, burst)} of {len(one)} texts of bursts are those of single "
-            f"steps, {_equal(one, other)} of single steps asked again"
+    """Print how many are equal, and how they part; whether with one in flight all are equal."""
+    for count, one, other, burst, second in zip(counts, single, known, bursts, again, strict=True):
+        gaps = [gap for text, there in zip(burst, other, strict=True) if (gap := _parting(text, there)) is not None]
+        where = (
+            f"; others part where the runner-up is {median(gaps):.3f} below, {max(gaps):.3f} at most" if gaps else ""
         )
-    return all(one == burst for count, one, burst in zip(counts, single, bursts, strict=True) if count == 1)
+        print(
+            f"{checkpoint}, {count} in flight: {len(other) - len(gaps)} of {len(other)} texts of bursts are those of "
+            f"single steps{where}; asked again, {_equal(one, other)} of single steps and {_equal(burst, second)} of "
+            "bursts are the same"
+        )
+    return all(_equal(*both) == len(both[0]) for count, *both in zip(counts, known, bursts, strict=True) if count == 1)
+
+
+def _parting(text: Tokens, known: Tokens) -> float | None:
+    """The gap where a text leaves the one whose gaps are known; None where it does not."""
+    if text.ids == known.ids:
+        return None
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(text.ids, known.ids, strict=False))
+    return known.gaps[min(len(list(same)), len(known.gaps) - 1)]
 
 
 def _equal(one: Texts, other: Texts) -> int:
-    return sum(here == there for here, there in zip(one, other, strict=True))
+    return sum(here.ids == there.ids for here, there in zip(one, other, strict=True))
 
 
 if __name__ == "__main__":
