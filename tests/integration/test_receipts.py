@@ -230,6 +230,36 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for_and_so_is_a_server(
     assert len(results(store, ref)) == 1
 
 
+def test_a_worker_whose_window_was_full_when_the_broker_went_away_reads_on_when_it_is_back(
+    settings: Callable[..., WorkerSettings], store: Store, tmp_path: Path
+) -> None:
+    refs = [upload(store, f"away/{number}.png") for number in range(24)]
+    metrics, go_on = WorkerMetrics(), asyncio.Event()
+
+    async def hold(_image: bytes) -> None:
+        await go_on.wait()
+
+    def taken() -> float | None:
+        return metrics.registry.get_sample_value("ocrvl_pipeline_taken")
+
+    async def scenario() -> None:
+        with start_broker(tmp_path) as broker:
+            here = settings(brokers=[broker.address], concurrency=2, window=4)
+            async with working(here, FakeReader(before=hold), metrics):
+                await produce(here, *events(*refs))
+                await until(lambda: taken() == 4)
+                broker.pause()
+                # its session has ended, so another worker might have its partitions
+                await until(lambda: taken() == 0)
+                broker.resume()
+                go_on.set()
+                done = await asyncio.to_thread(consume, here, here.done, len(refs))
+        assert {(one.key or b"").decode() for one in done} == {ref.key for ref in refs}
+
+    asyncio.run(scenario())
+    assert len(results(store, *refs)) == len(refs)
+
+
 @pytest.fixture(scope="module")
 def front(broker: Broker, store: Store) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:

@@ -120,7 +120,8 @@ class GroupConsumer:
     def _on_assign(self, _client: Any, partitions: list[TopicPartition]) -> None:
         assigned = set(map(_partition, partitions))
         self._assigned |= assigned
-        self._paused -= assigned
+        # one that was paused when it went still is: the client remembers that of partitions that it had before
+        self._paused |= assigned
         _LOG.info("assigned: %s", _names(assigned))
 
     def _on_revoke(self, client: Client, partitions: list[TopicPartition]) -> None:

@@ -16,6 +16,8 @@ from ocrvl_receipts.settings import WorkerSettings
 from tests.support.receipts import make_settings
 
 TODO = Partition("receipts.todo", 0)
+PAIR = "pair"
+"""A topic with a message in each of two partitions."""
 
 
 class Owner:
@@ -34,6 +36,8 @@ def settings() -> Iterator[WorkerSettings]:
     (broker,) = client.list_topics(timeout=10).brokers.values()
     for number in range(10):
         client.produce(TODO.topic, str(number), partition=TODO.number)
+    for number in range(2):
+        client.produce(PAIR, b"one", partition=number)
     assert client.flush(10) == 0
     yield make_settings(brokers=[f"{broker.host}:{broker.port}"], session_timeout=6)
     client.close()
@@ -83,5 +87,33 @@ def test_a_partition_that_is_paused_gives_nothing_and_all_of_it_when_it_is_resum
             rest += await consumer.poll(10, store={}, is_paused=lambda _: False)
         await consumer.close()
         assert [one.offset for one in (*first, *rest)] == list(range(10))
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_partition_that_comes_back_is_not_paused_since_it_was_when_it_went(settings: WorkerSettings) -> None:
+    ours = settings.model_copy(update={"group": "back"})
+
+    async def scenario() -> None:
+        owner = Owner()
+        first = GroupConsumer(ours, [PAIR], owner)
+
+        async def poll(consumer: GroupConsumer, *, is_paused: bool) -> set[int]:
+            found = await consumer.poll(100, store={}, is_paused=lambda _: is_paused)
+            return {one.partition for one in found}
+
+        while not await poll(first, is_paused=False):
+            pass
+        assert not await poll(first, is_paused=True)
+        second = GroupConsumer(ours, [PAIR], Owner())
+        while not (taken := await poll(second, is_paused=False)):
+            await poll(first, is_paused=True)
+        closing = asyncio.create_task(second.close())
+        while not closing.done():
+            await poll(first, is_paused=True)
+        seen: set[int] = set()
+        while not taken <= seen:
+            seen |= await poll(first, is_paused=False)
+        await first.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
