@@ -17,6 +17,9 @@ from ocrvl.models.words import Box, Word
 _ADJACENT: Final = 1.5
 """Lines belong together where the gap between them is less than so many of their heights."""
 
+_TOUCHING: Final = 0.75
+"""So much of their height, and words of two lines beside each other are one text that was found in two parts."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -48,8 +51,20 @@ GroupRow = list[Group]
 
 def group_rows(rows: Sequence[Sequence[WordLine]], words: Sequence[Word], judged: Sequence[Judged]) -> list[GroupRow]:
     """The groups of each row, without those of no field; rows without any are left out."""
-    found = [[group for line in row for group in _groups(line, words, judged)] for row in rows]
+    found = [_join_touching([group for line in row for group in _groups(line, words, judged)]) for row in rows]
     return [row for row in found if row]
+
+
+def _join_touching(row: GroupRow) -> GroupRow:
+    """One group for neighbours of one label where a detector has cut a line in two."""
+    joined: GroupRow = []
+    for group in row:
+        last = joined[-1] if joined else None
+        if last and last.label is group.label and group.box[0] - last.box[2] < _TOUCHING * group.height:
+            joined[-1] = join([last, group], " ")
+        else:
+            joined.append(group)
+    return joined
 
 
 def _groups(line: WordLine, words: Sequence[Word], judged: Sequence[Judged]) -> Iterator[Group]:

@@ -11,6 +11,10 @@ from ocrvl.models.words import Box, Word
 _OVERLAP: Final = 0.5
 """Lines stand in one row where they overlap by this share of the lower one's height."""
 
+_TOUCHING: Final = 0.75
+"""Times the height of the lower one by which lines beside each other may overlap: a detector's boxes reach farther than
+the letters, and one line is often found as two."""
+
 
 @dataclass(frozen=True)
 class WordLine:
@@ -49,4 +53,7 @@ def _is_beside(row: Sequence[WordLine], box: Box) -> bool:
     last = row[-1].box
     height = min(last[3] - last[1], box[3] - box[1])
     shared = min(last[3], box[3]) - max(last[1], box[1])
-    return shared >= _OVERLAP * height and all(box[0] >= one.box[2] or box[2] <= one.box[0] for one in row)
+    slack = _TOUCHING * height
+    return shared >= _OVERLAP * height and all(
+        box[0] >= one.box[2] - slack or box[2] <= one.box[0] + slack for one in row
+    )

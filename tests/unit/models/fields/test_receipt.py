@@ -194,3 +194,20 @@ def test_rows_are_the_same_whatever_the_order_of_words_and_lines() -> None:
 def test_a_line_over_another_of_its_row_is_a_row_of_its_own() -> None:
     words = [*split_line("above", (10, 10, 60, 26), 0), *split_line("below", (12, 17, 62, 33), 1)]
     assert len(arrange(words)) == 2
+
+
+def test_a_line_that_was_found_as_two_is_read_from_the_left_as_one_text() -> None:
+    # the right one's box lies a little higher, and both reach over the gap between them
+    parts = [
+        ("Custer", (100, 12, 170, 34), Label.COMPANY),
+        ("& Sons", (164, 10, 240, 32), Label.COMPANY),
+        ("Tea", (10, 60, 50, 80), Label.ITEM_NAME),
+        ("-€1", (200, 60, 232, 80), Label.ITEM_PRICE),
+        ("065,98", (236, 60, 300, 80), Label.ITEM_PRICE),
+    ]
+    words = [word for line, (text, box, _) in enumerate(parts) for word in split_line(text, box, line)]
+    judged = [Judged(label, 0.9) for text, _, label in parts for _ in text.split()]
+    found = ReceiptFields(group_rows(arrange(words), words, judged))
+    assert values(found)["company"] == "Custer & Sons"
+    assert items(found) == [("Tea", None, "-1065.98")]
+    assert found.as_json(SIZE)["fields"]["items"][0]["price"]["box"] == [200, 60, 300, 80]
