@@ -90,7 +90,7 @@ def score_command(
     drawn = [world.receipt() for _ in range(receipts)]
     scores = score_given(load_classifier(checkpoint, 1), drawn, seed)
     if server:
-        scores.append(score_served(server, drawn))
+        scores += score_served(server, drawn)
     print(format_table(scores))
     if errors:
         for one in scores:

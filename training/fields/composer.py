@@ -87,13 +87,14 @@ class Composer:
         name = RowPlan([self._aligned(words(company, Label.COMPANY))], scale, is_bold)
         self.truth.values["company"] = company
         form = rng.random()
+        if form < 0.55:
+            name.around = rng.uniform(0.5, 1.2)
+            name.on_band = form < 0.45
         if form < 0.3:
-            # two names of one size: the one on the coloured band is the shop's
-            name.banner = rng.uniform(0.4, 1.0)
-            other = RowPlan([self._aligned(words(texts.company()))], scale, is_bold)
-            head = [name, other] if rng.random() < 0.4 else [other, name]
+            # two names of one size and with one space around them: the one on the coloured band is the shop's
+            head = [name, RowPlan([self._aligned(words(texts.company()))], scale, is_bold, around=name.around)]
+            rng.shuffle(head)
         else:
-            name.banner = rng.uniform(0.4, 1.0) if form < 0.4 else 0.0
             head = [name]
             if rng.random() < 0.25:
                 head.insert(0, RowPlan([self._aligned(words(texts.slogan()))]))
@@ -263,9 +264,7 @@ class Composer:
             total += tax
         if rng.random() < 0.2:
             self._ruled(1.0)
-        name = self.texts.pick(language.total) + rng.choice(("", "", ":"))
-        self._sum_row(name, total, Label.TOTAL, rng.choice((1.0, 1.0, 1.15, 1.3)), is_bold=rng.random() < 0.4)
-        self.truth.values["total"] = str(total)
+        self._total(total)
         if sums is Sums.TAX_INCLUDED:
             name = f"{self.texts.pick(language.included)} {rates[0] if rng.random() < 0.7 else ''}"
             self._sum_row(name, part, Label.TAX)
@@ -277,13 +276,31 @@ class Composer:
             self.truth.values["tax"] = str(sum(taxes))
         self._currency()
 
+    def _total(self, total: Decimal) -> None:
+        """The total; another amount under a total's name shows by its look alone that it is not."""
+        rng = self.rng
+        scale, is_bold = rng.choice((1.0, 1.0, 1.15, 1.3)), rng.random() < 0.4
+        form, around = rng.random(), rng.uniform(0.4, 1.0)
+        rows = [(total, Label.TOTAL)]
+        if form < 0.1:
+            other = (total * rng.randint(20, 180) / 100).quantize(_CENT)
+            rows.insert(rng.randrange(2), (other, Label.OTHER))
+        for amount, label in rows:
+            name = self.texts.pick(self.language.total) + rng.choice(("", "", ":"))
+            self._sum_row(name, amount, label, scale, is_bold=is_bold)
+            if form < 0.3:
+                self.rows[-1].around = around
+                self.rows[-1].on_band = label is Label.TOTAL and form < 0.25
+        self.truth.values["total"] = str(total)
+
     def _tax_name(self, rate: str) -> str:
         name = self.texts.pick(self.language.tax)
         return f"{name} {rate}" if self.rng.random() < 0.7 else name
 
     def _sum_row(self, name: str, amount: Decimal, label: Label, scale: float = 1.0, *, is_bold: bool = False) -> None:
         tokens = words(self._amount(amount), label)
-        code = [(self.code, Label.CURRENCY)] if self.code and (label is Label.TOTAL or self.rng.random() < 0.3) else []
+        is_total = label in (Label.TOTAL, Label.OTHER)
+        code = [(self.code, Label.CURRENCY)] if self.code and (is_total or self.rng.random() < 0.3) else []
         between = self.rng.random() < 0.3
         if code and between:
             cells = [Cell([*words(name), *code]), Cell(tokens, 1.0, "right")]

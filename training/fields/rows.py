@@ -34,13 +34,14 @@ class Cell:
 class RowPlan:
     """A row of cells from left to right.
 
-    `scale` is its size beside that of the others, `space` what is left above it, in rows. A row with a `banner` is
-    printed on a coloured band that reaches so many rows above and below it.
+    `scale` is its size beside that of the others, `space` what is left above it, in rows. So many rows `around` it,
+    above and below, are free as well, and coloured with it where it stands on a band.
     """
 
     cells: list[Cell] = field(default_factory=list)
     scale: float = 1.0
     is_bold: bool = False
-    banner: float = 0.0
     space: float = 0.0
+    around: float = 0.0
+    on_band: bool = False
     has_rule: bool = False

@@ -24,11 +24,15 @@ _LOOKALIKES: Final = dict(zip("O0Il1S5B8Z2G6cea,.mrnuvE3", "0O1I7558328e6ceo.,nm
 
 @dataclass(frozen=True)
 class Sample:
-    """One window: `ids` int64 [T], `boxes` int64 [T, 4], `labels` int64 [T], `pixels` float32 [3, S, S]."""
+    """One window: `ids` int64 [T], `boxes` int64 [T, 4], `labels` int64 [T], `pixels` float32 [3, S, S].
+
+    `on_band` int64 [T] is 1 for tokens on a coloured band and 0 for others, `IGNORED` where the image is blank.
+    """
 
     ids: npt.NDArray[np.int64]
     boxes: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
+    on_band: npt.NDArray[np.int64]
     pixels: npt.NDArray[np.float32]
 
 
@@ -41,16 +45,19 @@ def draw_sample(rng: Random, receipt: DrawnReceipt, tokenizer: Any) -> Sample:
     words = misread_words(rng, shake_boxes(rng, words, receipt.image.size), rng.choice((0.0, 0.03, 0.06)))
     windows = encode_words(words, receipt.image.size, tokenizer, SPECIAL, MAX_TOKENS)
     window = rng.choice(windows)
-    pixels = None if rng.random() < 0.1 else np.asarray(receipt.image)
-    return Sample(window.ids, window.boxes, label_tokens(window, receipt.labels), scale_pixels(pixels, SIDE))
+    is_blank = rng.random() < 0.1
+    pixels = None if is_blank else np.asarray(receipt.image)
+    labels = label_tokens(window, [_LABELS.index(label) for label in receipt.labels])
+    on_band = label_tokens(window, [IGNORED if is_blank else int(is_on_band) for is_on_band in receipt.on_band])
+    return Sample(window.ids, window.boxes, labels, on_band, scale_pixels(pixels, SIDE))
 
 
-def label_tokens(window: Window, labels: Sequence[Label]) -> npt.NDArray[np.int64]:
-    """The number of the label of every token; `IGNORED` for what begins and ends."""
+def label_tokens(window: Window, of_words: Sequence[int]) -> npt.NDArray[np.int64]:
+    """The number of its word for every token; `IGNORED` for what begins and ends."""
     tokens = np.full(len(window.ids), IGNORED, np.int64)
     ends = (*window.places[1:], len(window.ids) - 1)
     for word, start, end in zip(window.words, window.places, ends, strict=True):
-        tokens[start:end] = _LABELS.index(labels[word])
+        tokens[start:end] = of_words[word]
     return tokens
 
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -22,8 +23,14 @@ from training.fields.world import DrawnReceipt
 Entity = tuple[str, str]
 """A field's name and its text."""
 
+Field = Mapping[str, Any]
+"""A field of a receipt's JSON."""
+
 SINGLE: Final = ("company", "address", "date", "currency", "payment", "subtotal", "tax", "total")
 MISREAD: Final = 0.03
+_SAME_PLACE: Final = 0.5
+"""Boxes are in one place where what they share is at least so much of what they cover together."""
+
 TARGETS: Final = {"true boxes": 0.99, "through detection and reading": 0.97}
 """Entity F1 that the checkpoint must reach."""
 
@@ -86,8 +93,13 @@ class Score:
             self.values["right" if own == value else "none" if own is None else "wrong"] += 1
 
 
-def score(name: str, receipts: Sequence[DrawnReceipt], read: Read, given: Given | None = None) -> Score:
-    """Read every receipt and compare with what is printed, or with the words that are given."""
+def score(
+    name: str, receipts: Sequence[DrawnReceipt], read: Read, given: Given | None = None, *, forgiving: bool = False
+) -> Score:
+    """Read every receipt and compare with what is printed, or with the words that are given.
+
+    `forgiving`: what is found in the right place is right, however its letters were read.
+    """
     result = Score(name)
     for receipt in receipts:
         words = given(receipt) if given else receipt.words
@@ -96,7 +108,8 @@ def score(name: str, receipts: Sequence[DrawnReceipt], read: Read, given: Given 
         fields = read(receipt, words)
         result.seconds.append(time.process_time() - began)
         size = receipt.image.size
-        result.add(entities(fields), entities(truth.as_json(size)["fields"]))
+        printed = truth.as_json(size)["fields"]
+        result.add(forgive_misreading(fields, printed) if forgiving else entities(fields), entities(printed))
         result.add_values(fields, receipt.truth.values)
         result.outside += sum(not _is_inside(box, size) for box in boxes_of(fields))
     return result
@@ -143,16 +156,64 @@ def fields_of(words: Sequence[Word], judged: Sequence[Judged]) -> ReceiptFields:
 
 def entities(fields: Mapping[str, Any]) -> list[Entity]:
     """The fields of a receipt's JSON, each with its text; white space does not count."""
-    found = [(name, fields[name]["text"]) for name in SINGLE if fields[name]]
-    for item in fields["items"]:
-        found += [(f"item {name}", item[name]["text"]) for name in ("name", "quantity", "price") if item[name]]
-    return [(name, " ".join(text.split())) for name, text in found]
+    return [(name, _text(one)) for name, one in _named(fields)]
+
+
+def forgive_misreading(fields: Mapping[str, Any], printed: Mapping[str, Any]) -> list[Entity]:
+    """The entities of `fields`, with the text that is printed where a field of the same name has the same place."""
+    missed = _named(printed)
+    forgiven: list[Entity] = []
+    others: list[tuple[str, Field]] = []
+    for name, one in _named(fields):
+        if _pop(missed, name, partial(_reads_alike, one)):
+            forgiven.append((name, _text(one)))
+        else:
+            others.append((name, one))
+    for name, one in others:
+        forgiven.append((name, _text(_pop(missed, name, partial(_is_in_place_of, one)) or one)))
+    return forgiven
+
+
+def _pop(named: list[tuple[str, Field]], name: str, is_it: Callable[[Field], bool]) -> Field | None:
+    """Remove the first field of this name that is the one looked for."""
+    for index, (own, one) in enumerate(named):
+        if own == name and is_it(one):
+            del named[index]
+            return one
+    return None
+
+
+def _reads_alike(one: Field, other: Field) -> bool:
+    return _text(one) == _text(other)
+
+
+def _is_in_place_of(one: Field, other: Field) -> bool:
+    return _overlap(one["box"], other["box"]) >= _SAME_PLACE
 
 
 def boxes_of(fields: Mapping[str, Any]) -> list[Sequence[float]]:
     """The boxes of all fields."""
-    items = [part for item in fields["items"] for part in item.values()]
-    return [found["box"] for found in (*(fields[name] for name in SINGLE), *items) if found]
+    return [one["box"] for _, one in _named(fields)]
+
+
+def _named(fields: Mapping[str, Any]) -> list[tuple[str, Field]]:
+    found = [(name, fields[name]) for name in SINGLE if fields[name]]
+    for item in fields["items"]:
+        found += [(f"item {name}", item[name]) for name in ("name", "quantity", "price") if item[name]]
+    return found
+
+
+def _text(field: Field) -> str:
+    return " ".join(field["text"].split())
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """What two boxes share of what they cover together."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(0.0, width) * max(0.0, height)
+    covered = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / covered if covered else 0.0
 
 
 def _is_inside(box: Sequence[float], size: tuple[int, int]) -> bool:

@@ -44,6 +44,7 @@ class ReceiptTexts:
     def __init__(self, rng: Random, words: Sequence[str], split: Split, locale: Locale) -> None:
         self.rng = rng
         self.words = words
+        self.split = split
         self.locale = locale
         self.language = locale.language
         self.products = _part(PRODUCTS, split)
@@ -136,6 +137,10 @@ class ReceiptTexts:
         form = rng.random()
         if form < 0.3:
             name = self.pick(self.products)
+        elif form < 0.36:
+            # what is sold can be called as what pays for it or sums it up
+            other = self.pick((*self.language.cash, *self.language.card, *self.language.total)).lower()
+            name = f"{self.word()} {other.rstrip(':')}"
         else:
             count = rng.choice((1, 1, 2, 2, 3))
             name = " ".join(rng.choice(self.words).lower() for _ in range(count)).capitalize()
@@ -150,6 +155,9 @@ class ReceiptTexts:
         """A price of one thing."""
         rng = self.rng
         top = rng.choice((3, 10, 30, 30, 100, 2000))
+        if self.split is Split.TRAINING and self.locale.thousands == " " and rng.random() < 0.3:
+            # an amount of two words is seldom, and has to be learnt
+            top = 4000
         cents = Decimal(rng.randrange(20, 100 * top))
         amount = cents * _CENT
         return amount.quantize(Decimal(1)) - _CENT if rng.random() < 0.3 and amount > 2 else amount

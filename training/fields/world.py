@@ -51,11 +51,15 @@ class Line:
 
 @dataclass(frozen=True)
 class DrawnReceipt:
-    """A receipt: `words` with their true boxes and `labels`, and the `lines` they stand in."""
+    """A receipt: `words` with their true boxes and `labels`, and the `lines` they stand in.
+
+    `on_band` says which words are printed on a coloured band: only the image shows it.
+    """
 
     image: Image.Image
     words: tuple[Word, ...]
     labels: tuple[Label, ...]
+    on_band: tuple[bool, ...]
     lines: tuple[Line, ...]
     truth: Truth
 
@@ -94,6 +98,7 @@ class _Page:
         self.gap = rng.uniform(0.9, 2.2)
         self.words: list[Word] = []
         self.labels: list[Label] = []
+        self.on_band: list[bool] = []
         self.lines: list[Line] = []
 
     def draw(self, truth: Truth) -> DrawnReceipt:
@@ -101,23 +106,26 @@ class _Page:
         rng, size = self.rng, self.size
         pitch = size * rng.uniform(1.25, 1.7)
         heights = [pitch * max(1.0, row.scale) * (0.6 if row.has_rule else 1.0) for row in self.rows]
-        total = sum(heights) + sum((row.space + 2 * row.banner) * pitch for row in self.rows)
+        total = sum(heights) + sum((row.space + 2 * row.around) * pitch for row in self.rows)
         left, top = self.margin
         page = round(self.width + left + size * rng.uniform(0.6, 2.5)), round(total + top + size * rng.uniform(0.4, 2))
         mask = Image.new("L", page, 0)
         pen, tint = ImageDraw.Draw(mask), Image.new("RGB", page, (255, 255, 255))
         colours, y = rng.choice(_TINTS), top
         for row, face, height in zip(self.rows, self.faces, heights, strict=True):
-            around = row.banner * pitch
+            around = row.around * pitch
             y += row.space * pitch + around
             if row.has_rule:
                 pen.line((left, round(y + height / 2), left + self.width, round(y + height / 2)), fill=210)
-            elif row.banner:
+            elif row.on_band:
                 ImageDraw.Draw(tint).rectangle((0, y - around, page[0], y + height + around), fill=colours)
             self._print(pen, row, face, left, round(y + height / 2 + 0.3 * face.size))
+            self.on_band += [row.on_band] * (len(self.words) - len(self.on_band))
             y += height + around
         image = ImageChops.multiply(colour(mask, rng, self.wear), tint)
-        receipt = DrawnReceipt(image, tuple(self.words), tuple(self.labels), tuple(self.lines), truth)
+        receipt = DrawnReceipt(
+            image, tuple(self.words), tuple(self.labels), tuple(self.on_band), tuple(self.lines), truth
+        )
         return _on_a_table(rng, receipt) if rng.random() < _ON_A_TABLE else receipt
 
     def _face(self, row: RowPlan) -> Face:

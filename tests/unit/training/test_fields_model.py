@@ -20,7 +20,7 @@ from training.fields.export import example_inputs, export_onnx
 from training.fields.report import format_table, make_figures, write_card
 from training.fields.samples import draw_sample
 from training.fields.score import score_given
-from training.fields.trainer import Plan, Trainer, collate
+from training.fields.trainer import BandLoss, Plan, Trainer, collate
 from training.fields.world import ReceiptWorld
 from training.nano.phrases import BUILT_IN_WORDS
 from training.nano.texts import Split
@@ -87,6 +87,18 @@ def test_a_few_steps_lower_the_loss_and_a_saved_training_goes_on_where_it_was(to
     assert trainer.report() == resumed.report()
 
 
+def test_a_blank_image_is_not_asked_for_its_bands() -> None:
+    model = build_model(3)
+    fuse_attention(model)
+    bands = BandLoss(model)
+    inputs = dict(zip(INPUTS, example_inputs(model.config, 2, 5), strict=True))
+    model(**inputs)
+    asked = torch.tensor([[1, 0, 1, 0, 0], [-100] * 5])
+    assert bands(asked).item() > 0
+    model(**inputs)
+    assert bands(torch.full((2, 5), -100)).item() == 0
+
+
 def test_a_batch_is_padded_to_its_longest_window(tokenizer: Any) -> None:
     rng = Random(1)
     world = ReceiptWorld(rng, BUILT_IN_WORDS, Split.TRAINING)
@@ -95,7 +107,8 @@ def test_a_batch_is_padded_to_its_longest_window(tokenizer: Any) -> None:
     lengths = [len(sample.ids) for sample in samples]
     assert batch["attention_mask"].sum(1).tolist() == lengths
     assert batch["input_ids"].shape == (3, max(lengths))
-    assert ((batch["labels"] == -100) >= (batch["attention_mask"] == 0)).all()
+    for name in ("labels", "on_band"):
+        assert ((batch[name] == -100) >= (batch["attention_mask"] == 0)).all()
 
 
 def test_the_vocabulary_has_every_byte_and_words_of_receipts() -> None:

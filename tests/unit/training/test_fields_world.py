@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ocrvl.models.fields.groups import Judged
 from ocrvl.models.fields.labels import Label
 from ocrvl.models.words import split_line
+from training.fields.composer import Composer
 from training.fields.layouts import pick_layout
+from training.fields.locales import LOCALES
 from training.fields.samples import misread_words, shake_boxes
-from training.fields.score import Score, boxes_of, entities, fields_of, score
+from training.fields.score import Score, boxes_of, entities, fields_of, forgive_misreading, score
+from training.fields.texts import ReceiptTexts
 from training.fields.world import FONTS, DrawnReceipt, ReceiptWorld
 from training.nano.phrases import BUILT_IN_WORDS
 from training.nano.texts import Split
@@ -52,6 +58,41 @@ def test_a_word_has_ink_within_its_box(receipt: DrawnReceipt) -> None:
         left, top, right, bottom = map(round, word.box)
         part = pixels[top:bottom, left:right]
         assert part.max() - part.min() > 40, word
+
+
+def test_words_on_a_band_stand_on_another_colour_than_the_others() -> None:
+    def paper(receipt: DrawnReceipt, *, on_band: bool) -> NDArray[np.float64]:
+        pixels = np.asarray(receipt.image)
+        corners = [
+            pixels[round(word.box[1]), round(word.box[0])]
+            for word, is_on_band in zip(receipt.words, receipt.on_band, strict=True)
+            if is_on_band is on_band
+        ]
+        return np.asarray(np.median(corners, axis=0))
+
+    worlds = (ReceiptWorld(Random(seed), BUILT_IN_WORDS, Split.TRAINING, wear=0) for seed in range(40))
+    banded = [receipt for receipt in (world.receipt() for world in worlds) if any(receipt.on_band)]
+    assert len(banded) > 10
+    for receipt in banded:
+        assert np.abs(paper(receipt, on_band=True) - paper(receipt, on_band=False)).max() > 20
+
+
+def test_of_two_names_and_two_totals_the_image_alone_tells_which_one_it_is() -> None:
+    """One space is around both, and each is the first as often as the second."""
+    texts = ReceiptTexts(Random(0), BUILT_IN_WORDS, Split.TRAINING, LOCALES[0])
+    places: dict[Label, Counter[int]] = {Label.COMPANY: Counter(), Label.TOTAL: Counter()}
+    for seed in range(1500):
+        rows = Composer(Random(seed), texts, Split.TRAINING).compose()
+        for first, second in pairwise(rows):
+            pair = [row.cells[-1].tokens[0][1] if row.cells else Label.OTHER for row in (first, second)]
+            for label, counter in places.items():
+                if first.around and first.around == second.around and label in pair:
+                    assert (first.on_band, second.on_band) == (pair[0] is label, pair[1] is label)
+                    assert (first.scale, first.is_bold) == (second.scale, second.is_bold)
+                    counter[pair.index(label)] += 1
+    for counter in places.values():
+        assert counter.total() > 100
+        assert 0.4 < counter[0] / counter.total() < 0.6
 
 
 @pytest.mark.parametrize("receipt", RECEIPTS)
@@ -127,3 +168,15 @@ def test_an_entity_is_a_kind_and_its_text_without_white_space_around() -> None:
         ("item price", "12 High Street"),
     ]
     assert len(boxes_of(fields)) == 3
+
+
+def test_a_field_in_the_right_place_is_forgiven_its_letters_and_one_elsewhere_is_not() -> None:
+    def receipt(*found: tuple[str, tuple[int, ...]]) -> dict[str, object]:
+        names = ("address", "date", "currency", "payment", "subtotal", "tax", "total")
+        items = [{"name": {"text": text, "box": box}, "quantity": None, "price": None} for text, box in found[1:]]
+        return {**dict.fromkeys(names), "company": {"text": found[0][0], "box": found[0][1]}, "items": items}
+
+    printed = receipt(("Shop", (0, 0, 90, 20)), ("Tea", (0, 40, 30, 60)), ("Tea", (0, 80, 30, 100)))
+    read = receipt(("5hop", (2, 1, 95, 21)), ("Tea", (0, 80, 30, 100)), ("Tca", (0, 110, 30, 130)))
+    assert forgive_misreading(read, printed) == [("item name", "Tea"), ("company", "Shop"), ("item name", "Tca")]
+    assert forgive_misreading(printed, printed) == [("company", "Shop"), ("item name", "Tea"), ("item name", "Tea")]
