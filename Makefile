@@ -12,7 +12,7 @@ PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser system promtool demo receipts serve check unit test coverage matrix parity format lint lock sbom audit clean
+.PHONY: help install browser system promtool demo receipts serve check unit test coverage matrix parity format lint lock wheel sbom audit clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -117,12 +117,16 @@ lock: $(VENV)/.installed ## resolve pyproject.toml to requirements/*.lock.txt: e
 	$(LOCK) --group build -c requirements/dev.lock.txt --python-version 3.11.5 -o requirements/build.lock.txt >/dev/null
 	$(LOCK) --group supply --python-version 3.11.5 -o requirements/supply.lock.txt >/dev/null
 
+wheel: $(VENV)/.installed ## build the wheel and its sources in dist, and try the wheel in an environment of its own
+	rm -rf dist && $(BIN)/uv build --quiet --no-build-isolation
+	$(BIN)/python -m tools.try_wheel dist/*.whl build/wheel -- $(PACKAGES_FROM)
+
 $(VENV)-supply/.installed: requirements/supply.lock.txt $(VENV)/.installed
 	$(PYTHON) -m venv $(@D)
 	$(UV_INSTALL) --python $(@D) --require-hashes -r $<
 	@touch $@
 
-sbom: $(VENV)-supply/.installed ## what images install, and what is installed here, as CycloneDX in build/sbom
+sbom: $(VENV)-supply/.installed ## what images install, what is installed here, and after make wheel with it, as CycloneDX in build/sbom
 	@mkdir -p build/sbom
 	@for name in container cpu; do \
 	  $(VENV)-supply/bin/cyclonedx-py requirements --pyproject pyproject.toml requirements/$$name.lock.txt \
@@ -130,6 +134,8 @@ sbom: $(VENV)-supply/.installed ## what images install, and what is installed he
 	done
 	@$(VENV)-supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	  $(BIN)/python -o build/sbom/environment.cdx.json
+	@[ ! -d build/wheel ] || $(VENV)-supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  build/wheel/bin/python -o build/sbom/wheel.cdx.json
 	@ls build/sbom
 
 audit: $(VENV)-supply/.installed ## ask the Python Packaging Advisory Database about what images install (needs the internet)

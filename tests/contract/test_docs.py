@@ -33,7 +33,10 @@ PAGES = [
     Path("perf/gpu/README.md"),
     *Path("docs").rglob("*.md"),
 ]
-FOLDERS = "|".join(path.name for path in Path().iterdir() if path.is_dir() and path.name[0] != ".")
+MADE = {"build", "dist"}
+FOLDERS = "|".join(
+    path.name for path in Path().iterdir() if path.is_dir() and path.name[0] != "." and path.name not in MADE
+)
 
 
 def module_file(name: str) -> Path | None:
