@@ -34,7 +34,7 @@ from tests.support.streams import metric, wait_for
 from training.nano.world import World
 
 FIRST, SECOND = "paddleocr_vl_0_0", "paddleocr_vl_0_1"
-RESTART_SECONDS = 150.0
+RESTART_SECONDS = 240
 SETTINGS = {"stall_seconds": "5", "max_failures": "1", "trim_memory_seconds": "2"}
 
 
