@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ocrvl_receipts.settings import PipelineSettings
 
 _PACKAGES = (
-    *("confluent_kafka", "fastapi", "httptools", "obstore", "ocrvl_receipts", "prometheus_client"),
-    *("pydantic_settings", "uvicorn"),
+    *("confluent_kafka", "fastapi", "httptools", "obstore", "ocrvl_receipts", "opentelemetry"),
+    *("prometheus_client", "pydantic_settings", "uvicorn"),
 )
 
 app = typer.Typer(

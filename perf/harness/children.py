@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
+import sys
+from collections.abc import Sequence
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None)
+_PROGRAM: Final = """\
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
-def end_with_parent() -> None:
-    """In the child, before its program (`preexec_fn`): be killed when the thread that started it ends, however it does.
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """The command for a child that is killed when the thread that started it ends, however it does.
 
-    A SIGKILL, since a process that is stopped takes no other signal, and what these hold is of no use to anybody else.
+    By SIGKILL, since a process that is stopped takes no other signal, and what these hold is of no use to anybody else.
+    The child sets this itself, before it becomes the program: a `preexec_fn` may hang where the parent has threads.
     """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, *command]

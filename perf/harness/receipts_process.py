@@ -17,7 +17,7 @@ import psutil
 
 from ocrvl_client.metrics import HttpFetch, Sample, parse_samples
 from ocrvl_receipts.settings import StoreSettings, WorkerSettings
-from perf.harness.children import end_with_parent
+from perf.harness.children import ending_with_us
 from perf.harness.receipts import STORE_KEYS
 
 _LISTENING: Final = re.compile(r"http://([\d.]+):(\d+)")
@@ -50,12 +50,11 @@ class PipelineProcess:
         log = self.folder / f"{self.name}.log"
         with log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603 - the command of this project
-                [*command, *arguments],
+                ending_with_us([*command, *arguments]),
                 env={**os.environ, **STORE_KEYS},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=end_with_parent,
             )
         try:
             wait_for(lambda: bool(_LISTENING.search(log.read_text("utf-8"))), _START_SECONDS, f"{self.name} to start")

@@ -17,7 +17,6 @@ from ocrvl_receipts.errors import Code, Ignored, Refused
 from ocrvl_receipts.notifications import find_uploads, is_notification
 from ocrvl_receipts.objects import Upload, parse_ref, parse_time
 from ocrvl_receipts.trace import HEADER as TRACEPARENT
-from ocrvl_receipts.trace import continue_trace
 
 SCHEMA_VERSION: Final = "1.0"
 UPLOADED: Final = "ocrvl.receipt.uploaded.v1"
@@ -101,7 +100,7 @@ def _encode(kind: str, upload: Upload, event_id: str, time: datetime, data: Mapp
         "ce_type": kind,
         "ce_time": time.isoformat(),
         "content-type": "application/json",
-        TRACEPARENT: continue_trace(upload.traceparent),
+        **({TRACEPARENT: upload.traceparent} if upload.traceparent else {}),
     }
     value = {"schema_version": SCHEMA_VERSION, **upload.ref.to_dict(), **data}
     return Record(upload.ref.key.encode(), json.dumps(value).encode(), headers)

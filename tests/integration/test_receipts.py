@@ -33,10 +33,11 @@ from ocrvl_receipts.front.app import create_app
 from ocrvl_receipts.metrics import Stage, WorkerMetrics
 from ocrvl_receipts.objects import ObjectRef, Upload, strip_etag
 from ocrvl_receipts.reader import connect
-from ocrvl_receipts.settings import FrontSettings, WorkerSettings
+from ocrvl_receipts.settings import FrontSettings, StoreSettings, WorkerSettings
 from ocrvl_receipts.trace import trace_id
 from perf.harness.receipts import STORE_KEYS, Broker, Store, start_broker, start_store
 from perf.harness.receipts_process import PipelineProcess, wait_for
+from tests.support.collector import Collector
 from tests.support.gateways import serve_app
 from tests.support.receipts import TRACE, TRACEPARENT, FakeReader, consume, make_settings, produce, until, working
 from training.nano.world import World
@@ -400,6 +401,32 @@ def test_sigterm_ends_a_worker_that_waits_at_once_and_its_receipt_is_read_by_the
 
     asyncio.run(scenario())
     assert len(results(store, ref)) == 1
+
+
+def test_the_front_end_and_a_worker_send_spans_of_one_trace(
+    settings: Callable[..., WorkerSettings], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = settings(server=[f"127.0.0.1:{find_free_port()}"])
+    shared = here.model_dump(include=set(StoreSettings.model_fields), exclude_defaults=True)
+    upload(store, "uploads/gone.png")
+    with Collector().running() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.http_url)
+        with PipelineProcess(FrontSettings(**shared), tmp_path, "front") as front:
+            answer = httpx.post(
+                f"http://{front.address[0]}:{front.address[1]}/uploads/complete",
+                json={"key": "uploads/gone.png"},
+                headers={"traceparent": TRACEPARENT},
+            )
+        assert answer.status_code == 202
+        store.s3.delete_object(Bucket=BUCKET, Key="uploads/gone.png")
+        with PipelineProcess(here, tmp_path, "worker"):
+            (buried,) = consume(here, here.dlq, 1)
+        # what was to be sent is sent before they end
+        spans = {span.name: span for span in collector.spans(TRACE)}
+    sent, processed = spans[f"send {here.todo}"], spans[f"process {here.todo}"]
+    assert sent.parent_id == TRACEPARENT.split("-")[2]
+    assert processed.parent_id == sent.span_id == buried.headers["traceparent"].split("-")[2]
+    assert {span.name for span in spans.values() if span.parent_id == processed.span_id} == {"find", "fetch", "publish"}
 
 
 def test_triton_reads_receipts_and_refuses_what_is_none_in_one_trace(

@@ -1,4 +1,7 @@
-"""A receiver of OpenTelemetry spans: OTLP over gRPC, as vLLM sends them, and over HTTP in JSON, as Triton does."""
+"""A receiver of OpenTelemetry spans: OTLP over gRPC, as vLLM sends them, and over HTTP.
+
+There Triton sends JSON, Python's exporter protobuf.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return [span for span in tuple(self._spans) if span.trace_id == trace_id]
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
-        self._spans.extend(
-            Span(span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        )
+        self._spans.extend(_from_protobuf(request))
         return trace_service_pb2.ExportTraceServiceResponse()
 
     @contextmanager
@@ -62,16 +60,32 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
             self._grpc.stop(grace=None)
 
 
+def _from_protobuf(request: Any) -> list[Span]:
+    return [
+        Span(span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def _from_json(body: Any) -> list[Span]:
+    return [
+        Span(span["name"], span["traceId"], span["spanId"], span.get("parentSpanId", ""))
+        for resource in body["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+
+
 def _handler(spans: list[Span]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            spans.extend(
-                Span(span["name"], span["traceId"], span["spanId"], span.get("parentSpanId", ""))
-                for resource in body["resourceSpans"]
-                for scope in resource["scopeSpans"]
-                for span in scope["spans"]
-            )
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Type"] == "application/x-protobuf":
+                spans.extend(_from_protobuf(trace_service_pb2.ExportTraceServiceRequest.FromString(body)))
+            else:
+                spans.extend(_from_json(json.loads(body)))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -25,6 +25,7 @@ from ocrvl_receipts.kafka.producer import Producer
 from ocrvl_receipts.kafka.topics import ensure_topics
 from ocrvl_receipts.settings import FrontSettings
 from ocrvl_receipts.store import ObjectStore
+from ocrvl_receipts.trace import sending
 
 
 def create_app(
@@ -37,7 +38,9 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         topics = None if make_sender else asyncio.create_task(ensure_topics(settings))
         services.sender = make_sender() if make_sender else Producer(settings, settings.timeout)
-        yield
+        # here, not around the server: uvicorn ends its process by the signal that stopped it
+        with sending("ocrvl-receipts-front"):
+            yield
         if topics is not None:
             topics.cancel()
         await services.sender.close()

@@ -6,13 +6,14 @@ import asyncio
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
+from opentelemetry.trace import SpanKind
 
 from ocrvl_gateway.errors import BadRequest
 from ocrvl_gateway.json_body import BoundedJsonRoute
@@ -26,7 +27,7 @@ from ocrvl_receipts.kafka.producer import NotDelivered, RecordTooLarge
 from ocrvl_receipts.objects import Upload, check_key
 from ocrvl_receipts.store import ObjectNotFound, StoreError
 from ocrvl_receipts.trace import HEADER as TRACEPARENT
-from ocrvl_receipts.trace import continue_trace
+from ocrvl_receipts.trace import follow, traceparent
 
 router = APIRouter(tags=["Receipts"], route_class=BoundedJsonRoute)
 
@@ -76,8 +77,8 @@ async def complete_upload(body: CompleteRequest, request: Request, services: Ser
         info = await services.store.describe(settings.buckets[0], body.key)
     if not 1 <= info.size <= settings.max_bytes:
         raise BadRequest(f"key: the object has {info.size} bytes, expected 1 to {settings.max_bytes}", param="key")
-    upload = Upload(info.ref, datetime.now(UTC), request.headers.get(TRACEPARENT))
-    await _send(services, encode_upload(upload))
+    with _producing(request, services):
+        await _send(services, encode_upload(Upload(info.ref, datetime.now(UTC), traceparent())))
     digest = info.ref.digest(settings.pipeline_version)
     result = {"bucket": settings.results_bucket, "key": _result_key(services, digest)}
     return Accepted(id=digest, bucket=info.ref.bucket, key=info.ref.key, etag=info.ref.etag, result=result)
@@ -86,11 +87,12 @@ async def complete_upload(body: CompleteRequest, request: Request, services: Ser
 @router.post("/notifications", operation_id="notify", responses=error_responses(400, 401, 413, 429, 503))
 async def notify(body: Notification, request: Request, services: ServicesDep) -> Taken:
     """Take an event notification of the store. What can be no receipt is told apart by workers, into `dlq`."""
-    headers = {"content-type": "application/json", TRACEPARENT: continue_trace(request.headers.get(TRACEPARENT))}
-    records = [
-        Record(_object_key(record), json.dumps({"Records": [record]}).encode(), headers) for record in body.Records
-    ]
-    await asyncio.gather(*(_send(services, record) for record in records))
+    with _producing(request, services):
+        headers = {"content-type": "application/json", TRACEPARENT: traceparent()}
+        records = [
+            Record(_object_key(record), json.dumps({"Records": [record]}).encode(), headers) for record in body.Records
+        ]
+        await asyncio.gather(*(_send(services, record) for record in records))
     return Taken(records=len(records))
 
 
@@ -122,6 +124,11 @@ def _object_key(record: Any) -> bytes | None:
         return unquote_plus(record["s3"]["object"]["key"]).encode()
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
+
+
+def _producing(request: Request, services: Services) -> AbstractContextManager[None]:
+    """The step of the request's trace in which messages are sent."""
+    return follow(f"send {services.settings.todo}", request.headers.get(TRACEPARENT), SpanKind.PRODUCER)
 
 
 async def _send(services: Services, record: Record) -> None:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+from opentelemetry.trace import SpanKind
+
 from ocrvl_receipts.errors import Code, Failed, Ignored, ReceiptError, Refused, Released
 from ocrvl_receipts.events import Message, Record, decode_upload, encode_read
 from ocrvl_receipts.metrics import Outcome, Stage, WorkerMetrics
@@ -20,7 +22,7 @@ from ocrvl_receipts.objects import ObjectRef, Upload
 from ocrvl_receipts.reader import ReceiptReader
 from ocrvl_receipts.settings import WorkerSettings
 from ocrvl_receipts.trace import HEADER as TRACEPARENT
-from ocrvl_receipts.trace import continue_trace
+from ocrvl_receipts.trace import follow, step, traceparent
 from ocrvl_receipts.worker.failures import count_attempts, encode_failure, without_value
 from ocrvl_receipts.worker.faults import Blame, judge
 
@@ -82,6 +84,16 @@ class Processor:
 
         Raises `Released` where it would have to wait while `leaving` is set.
         """
+        place: dict[str, str | int] = {
+            "messaging.system": "kafka",
+            "messaging.destination.name": message.topic,
+            "messaging.destination.partition.id": str(message.partition),
+            "messaging.kafka.offset": message.offset,
+        }
+        with follow(f"process {message.topic}", message.headers.get(TRACEPARENT), SpanKind.CONSUMER, place):
+            await self._process(message, leaving)
+
+    async def _process(self, message: Message, leaving: asyncio.Event) -> None:
         began, code = time.perf_counter(), ""
         try:
             outcome = await self._read(message, leaving)
@@ -95,12 +107,14 @@ class Processor:
             outcome, code = await self._fail(message, failure, leaving), failure.code.value
             _LOG.warning("receipt place=%s code=%s %s", message.place, code, failure.message)
         self._metrics.outcomes.labels(outcome, code).inc()
-        seconds, trace = time.perf_counter() - began, message.headers.get(TRACEPARENT, "")
-        _LOG.info("receipt place=%s outcome=%s seconds=%.3f traceparent=%s", message.place, outcome, seconds, trace)
+        seconds = time.perf_counter() - began
+        _LOG.info(
+            "receipt place=%s outcome=%s seconds=%.3f traceparent=%s", message.place, outcome, seconds, traceparent()
+        )
 
     async def _read(self, message: Message, leaving: asyncio.Event) -> Outcome:
         upload = decode_upload(message)
-        upload = replace(upload, traceparent=continue_trace(upload.traceparent))
+        upload = replace(upload, traceparent=traceparent())
         if upload.ref.bucket not in self._settings.buckets:
             raise Refused(Code.BUCKET_NOT_ALLOWED, f"the bucket {upload.ref.bucket!r} is not among those of --buckets")
         digest = upload.ref.digest(self._settings.pipeline_version)
@@ -116,8 +130,7 @@ class Processor:
 
     async def _make_result(self, upload: Upload, leaving: asyncio.Event) -> bytes:
         image = await self._attempt(Stage.FETCH, partial(self._fetch, upload.ref), leaving)
-        read = partial(self._reader.read, image, traceparent=upload.traceparent or "")
-        receipt = await self._attempt(Stage.READ, read, leaving)
+        receipt = await self._attempt(Stage.READ, lambda: self._reader.read(image, traceparent=traceparent()), leaving)
         version = self._settings.pipeline_version
         result = {"source": upload.ref.to_dict(), "pipeline_version": version, "receipt": dict(receipt)}
         return json.dumps(result, ensure_ascii=False).encode()
@@ -153,7 +166,8 @@ class Processor:
         while True:
             began = time.perf_counter()
             try:
-                result = await call()
+                with step(stage):
+                    result = await call()
             except Exception as error:
                 blame, failure = judge(error, stage)
                 others_succeed = self._succeeded[stage] > succeeded

@@ -20,6 +20,7 @@ from ocrvl_receipts.metrics import WorkerMetrics
 from ocrvl_receipts.reader import ReceiptReader, connect
 from ocrvl_receipts.settings import WorkerSettings
 from ocrvl_receipts.store import ObjectStore
+from ocrvl_receipts.trace import sending
 from ocrvl_receipts.worker.loop import Worker
 from ocrvl_receipts.worker.processor import Processor
 from ocrvl_receipts.worker.window import Window
@@ -78,7 +79,7 @@ async def serve(settings: WorkerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     metrics = WorkerMetrics()
-    with _serve_metrics(settings, metrics):
+    with sending("ocrvl-receipts-worker"), _serve_metrics(settings, metrics):
         await run_worker(settings, connect(settings), stop, metrics)
 
 
