@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.processes import ByServer
 
 # A program for a process of its own, in which it takes modules' places: not to be imported in search of doctests.
 collect_ignore = ["support/kernels.py"]
@@ -14,8 +18,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: the tests of the shared server stay together, others with those of their file."""
-    for item in items:
-        shares_server = "server" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("server" if shares_server else str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    """Whatever `--dist` says, so that no two processes start the shared server."""
+    from tests.support.processes import ByServer
+
+    return ByServer(config, log)

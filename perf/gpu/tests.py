@@ -15,10 +15,11 @@ _ENGINE: Final = (
     "tests/unit/vllm_plugin",
     "tests/unit/structured_output/test_structured_output.py",
     "tests/contract/test_settings_docs.py",
-    "tests/integration/test_gathering.py",
+    "tests/integration/unshared/test_gathering.py",
 )
 _SERVER: Final = tuple(
-    f"tests/integration/test_{name}.py" for name in ("reading", "streaming", "admission", "metrics", "tracing")
+    f"tests/integration/{name}.py"
+    for name in ("test_reading", "test_streaming", "test_admission", "test_metrics", "unshared/test_tracing")
 )
 _FONTS: Final = Path(".gpu/fonts")
 """Where `perf.gpu.bundle` puts the fonts of the images that tests draw."""

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from ocrvl.launcher.server import TritonServer
-from perf.harness.server import server_options, start_server
+from perf.harness.server import server_options
+from tests.support.starting import start_server
 from training.nano.fonts import FontMissing
 from training.nano.paint import Drawing
 from training.nano.world import World

@@ -9,7 +9,8 @@ from typing import Any
 
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model
-from perf.harness.server import server_options, start_server
+from perf.harness.server import server_options
+from tests.support.starting import start_server
 
 OPTIONS = server_options(exit_timeout=5, models=(Model.CANCEL.value,))
 

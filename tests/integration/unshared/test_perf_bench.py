@@ -18,6 +18,7 @@ from perf.bench.open import open_one_at_a_time
 from perf.bench.workload import NANO, THIN, Size, draw_images
 from perf.figures.data import load
 from tests.support.doubles import WAIT_SECONDS
+from tests.support.starting import one_at_a_time
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -45,9 +46,9 @@ def test_every_system_reads_every_class_of_images(tmp_path: Path, left: Callable
         "--output",
         str(tmp_path / "figures.json"),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "perf", "bench", *arguments], capture_output=True, text=True, check=False, timeout=580
-    )
+    command = [sys.executable, "-m", "perf", "bench", *arguments]
+    with one_at_a_time():
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=580)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     samples = json.loads(output.read_text())["thin"]
     measured = {(sample["system"], sample["size"], sample["in_flight"] > 1) for sample in samples}

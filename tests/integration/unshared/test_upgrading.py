@@ -13,8 +13,9 @@ from ocrvl.launcher.exposure import Endpoint
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from perf.harness.server import server_options, start_server
+from perf.harness.server import server_options
 from perf.harness.tensors import bytes_tensor, encode_inputs
+from tests.support.starting import start_server
 from tests.support.streams import wait_for
 
 TOKEN = encode_inputs({Tensor.CANCEL_TOKEN: bytes_tensor(b"of-nobody-at-all")})

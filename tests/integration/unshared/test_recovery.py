@@ -27,9 +27,10 @@ from ocrvl.repository.make import make_repository
 from ocrvl.repository.options import Device, Parallel, RepositoryOptions
 from ocrvl.wire import Model
 from ocrvl_client import Client, OcrvlError, ServerUnavailable
-from perf.harness.server import server_options, start_server
+from perf.harness.server import server_options
 from perf.harness.tensors import encode_inputs, image_tensors
 from tests.support.collector import Collector
+from tests.support.starting import start_server
 from tests.support.streams import metric, wait_for
 from training.nano.world import World
 
@@ -179,7 +180,7 @@ def test_an_engine_that_fails_too_often_is_given_up_and_the_other_goes_on(two_en
         assert client.read(World(Random(7)).line("Soup of the day").png()).text == "Soup of the day"
 
 
-def test_an_engine_over_two_processes_reads_the_same(tmp_path: Path, server: TritonServer) -> None:
+def test_an_engine_over_two_processes_reads_the_same(tmp_path: Path, two_engines: TritonServer) -> None:
     """Tensor parallel, on a CPU: each rank has half of each layer."""
     options = RepositoryOptions("nano", Device.CPU, engines=2, parallel=Parallel.TENSOR, interfaces=(Interface.UNARY,))
     make_repository(tmp_path / "repository", options)
@@ -187,5 +188,5 @@ def test_an_engine_over_two_processes_reads_the_same(tmp_path: Path, server: Tri
     files = [world.line().png(), world.receipt(3).png()]
     with start_server(server_options(tmp_path / "repository")) as split, Client(split.grpc_url) as client:
         read = client.read_batch(files)
-    with Client(server.grpc_url) as client:
+    with Client(two_engines.grpc_url) as client:
         assert [reading.text for reading in read] == [reading.text for reading in client.read_batch(files)]

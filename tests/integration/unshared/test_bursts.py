@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from tests.support.interpreted_triton import interpret_triton
+from tests.support.starting import one_at_a_time
 from training.nano.world import World
 
 TOKENS = 4
@@ -25,7 +26,8 @@ def report_texts(report: str) -> None:
 
     from tests.support.burst_engine import start_engine
 
-    engine = start_engine(TOKENS)
+    with one_at_a_time():
+        engine = start_engine(TOKENS)
     core = engine.llm_engine.engine_core.engine_core
     inner = core.model_executor.driver_worker.worker.model_runner._inner
     seen: dict[str, Any] = {
@@ -85,7 +87,7 @@ def generate(engine: Any, *, single: bool = False, mixed: bool = False) -> dict[
 
 def test_texts_are_token_for_token_those_of_single_steps(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    code = "import sys; from tests.integration.test_bursts import report_texts as r; r(sys.argv[1])"
+    code = "import sys; from tests.integration.unshared.test_bursts import report_texts as r; r(sys.argv[1])"
     command = [sys.executable, "-c", code, str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr

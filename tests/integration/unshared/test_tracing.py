@@ -19,9 +19,10 @@ from ocrvl.engine_settings import SETTINGS_FILE
 from ocrvl.launcher.locate import find_model_repository
 from ocrvl.launcher.server import TritonServer
 from ocrvl.wire import Model, Tensor
-from perf.harness.server import server_options, start_server
+from perf.harness.server import server_options
 from perf.harness.tensors import bytes_tensor, encode_inputs, image_tensors
 from tests.support.collector import Collector, Span
+from tests.support.starting import start_server
 from tests.support.streams import Stream, wait_for
 
 OBSERVABILITY = Path("docs/observability.md")

@@ -24,6 +24,7 @@ from ocrvl.options import Options
 from ocrvl.vllm_plugin.scheduler import SCHEDULER
 from ocrvl.wire import Task
 from tests.support.images import encode
+from tests.support.starting import one_at_a_time
 
 LINE = (6, 156, 180, 190)
 """Where the receipt says "Soup of the day"; machines with a GPU may have no fonts to draw it with."""
@@ -110,7 +111,8 @@ def report_scenario(scenario: str, model: str, report: str) -> None:
     settings = EngineSettings.from_file(Path(model))
     line = encode(Image.open("docs/images/receipt.png").crop(LINE))
     packed = Preprocessor(settings.grid, ImageLimits()).preprocess([line], [Task.OCR], Options())
-    engine = VllmEngine.start(settings)
+    with one_at_a_time():
+        engine = VllmEngine.start(settings)
     try:
         with asyncio.Runner() as runner:
             seen = runner.run(SCENARIOS[scenario](engine, next(packed.images()), steps))
@@ -124,7 +126,7 @@ def run_scenario(scenario: str, folder: Path, **arguments: Any) -> dict[str, Any
     path, report = folder / "model.json", folder / "report.json"
     common = {"model": "nano", "enforce_eager": True, "max_model_len": 4096, "scheduler_cls": SCHEDULER}
     path.write_text(json.dumps(common | arguments), "utf-8")
-    code = "import sys; from tests.integration.test_gathering import report_scenario as r; r(*sys.argv[1:])"
+    code = "import sys; from tests.integration.unshared.test_gathering import report_scenario as r; r(*sys.argv[1:])"
     command = [sys.executable, "-c", code, scenario, str(path), str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
