@@ -7,8 +7,8 @@ OLDEST_VLLM := 0.28.0
 ENGINE_TESTS := tests/unit/models/engine/test_vllm_engine.py tests/unit/vllm_plugin/test_plugin.py tests/unit/vllm_plugin/test_plugin_processor.py \
   tests/unit/vllm_plugin/test_plugin_scheduler.py tests/unit/structured_output/test_structured_output.py tests/contract/test_settings_docs.py tests/integration
 SYSTEM_PACKAGES := libgl1 libglib2.0-0 fonts-dejavu-core fonts-liberation wamerican
-# Tests in two processes; those of one group, such as the tests of the shared server, stay in one (tests/conftest.py).
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes; all tests of the shared server are one's (tests/support/processes.py).
+PARALLEL := -n 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -70,9 +70,8 @@ check: install lint unit ## what must hold before a commit: format, lint, types,
 unit: install
 	$(BIN)/pytest -q $(PARALLEL) --ignore=tests/integration
 
-# Integration tests one after the other: engines beside each other on two cores overload Triton while it starts.
 test: browser promtool check ## everything that must hold
-	$(BIN)/pytest --durations=30 tests/integration
+	$(BIN)/pytest $(PARALLEL) --durations=30 tests/integration
 
 coverage: install ## branches that unit tests and contracts cover, the least covered modules first
 	$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term tests/unit tests/contract

@@ -45,7 +45,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
     endpoint = {"otlp_traces_endpoint": collector.grpc_url}
     settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | endpoint), "utf-8")
     arguments = documented_arguments(collector.http_url)
-    with start_server(server_options(repository, extra_arguments=arguments)) as server:
+    with start_server(server_options(repository, extra_arguments=arguments, exit_timeout=5)) as server:
         yield server
 
 
