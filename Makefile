@@ -71,7 +71,7 @@ unit: install
 	$(BIN)/pytest -q $(PARALLEL) --ignore=tests/integration
 
 test: browser promtool check ## everything that must hold
-	$(BIN)/pytest $(PARALLEL) --durations=30 tests/integration
+	$(BIN)/pytest --durations=30 tests/integration
 
 coverage: install ## branches that unit tests and contracts cover, the least covered modules first
 	$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term tests/unit tests/contract
