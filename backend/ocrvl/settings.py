@@ -79,17 +79,15 @@ class PreprocessSettings(ModelSettings):
     max_patch_bytes: int = Field(
         201_326_592,
         ge=1,
-        description="bytes of a request's patches, in shared memory: 64 images of a million pixels",
+        description="bytes of a request's patches, in shared memory",
     )
     scaled_jpeg: Flag = Field(
         True,
-        description="decode a JPEG of at least twice the size needed at a half, a quarter or an eighth: faster, "
-        "nearly the same pixels",
+        description="decode large JPEGs at a half, a quarter or an eighth: faster, nearly the same pixels",
     )
     exact_resize: Flag = Field(
         False,
-        description="resize with Pillow, to the very pixels of the model's own image processor, in five times the "
-        "time; otherwise they differ by a level or two of 255",
+        description="resize with Pillow, to the very pixels of the model's own image processor, in five times the time",
     )
     log_requests: Flag = Field(True, description="log each request that is refused here")
 
@@ -100,9 +98,9 @@ class EngineModelSettings(ModelSettings):
     prefetch_requests: int | None = Field(
         None,
         ge=0,
-        description="images taken beyond `max_num_seqs`, so that the engine finds the next one ready",
+        description="images taken beyond `max_num_seqs`, ready for the engine",
     )
-    stall_seconds: Seconds = Field(60.0, description="an engine with requests and no step for so long is restarted")
+    stall_seconds: Seconds = Field(60.0, description="an engine with requests and no step is restarted after it")
     max_failures: int = Field(
         5, ge=0, description="restarts within `failure_window_seconds`; at the next failure the engine stays down"
     )
@@ -111,8 +109,7 @@ class EngineModelSettings(ModelSettings):
         10.0,
         ge=0,
         allow_inf_nan=False,
-        description="how long an instance whose engine restarts holds a request before it refuses, where there are "
-        "other instances",
+        description="how long an instance whose engine restarts holds a request where there are others",
     )
     warm_up: Flag = Field(True, description="read white images before the model is ready")
     packed_encoder: Flag = Field(
@@ -150,11 +147,11 @@ class LayoutSettings(ModelSettings):
 
     detector: Literal["embedded", "PP-DocLayoutV3", "PP-DocLayoutV2"] = Field(
         "embedded",
-        description="`embedded` comes with the package and runs on the CPU; the others are PaddleOCR's own",
+        description="the package's own, on the CPU, or PaddleOCR's",
     )
     folder: Path | None = Field(None, description="files of PaddleOCR's model; PaddleX fetches them unless set")
     engine: Literal["transformers", "onnxruntime"] | None = Field(
-        None, description="what runs PaddleOCR's model; `transformers` on a GPU and `onnxruntime` on a CPU unless set"
+        None, description="what runs PaddleOCR's model; `transformers` on a GPU, else `onnxruntime`"
     )
     threads: int = Field(1, ge=1, le=256, description="threads of one instance, on a CPU")
     max_image_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded image")
@@ -176,8 +173,7 @@ class DocumentSettings(ModelSettings):
     max_blocks: int | None = Field(
         None,
         ge=1,
-        description="blocks of an instance's documents sent to the engines at a time; more would keep other callers"
-        " waiting",
+        description="blocks of an instance's documents sent to the engines at a time",
     )
     max_calls: int = Field(
         24,
@@ -186,9 +182,7 @@ class DocumentSettings(ModelSettings):
         description="calls to other models at a time in an instance, from Triton's pool of 32 threads",
     )
     retry_timeout_seconds: Seconds = Field(120.0, description="how long a document waits for an engine that restarts")
-    draw_seconds: Seconds = Field(
-        60.0, description="time to open a PDF, or to draw a page, before its process is ended"
-    )
+    draw_seconds: Seconds = Field(60.0, description="time to open a PDF or to draw a page")
     document_draw_seconds: Seconds = Field(
         600.0, description="time to draw all pages of a PDF; those left have an error"
     )
@@ -202,18 +196,15 @@ class FieldsSettings(ModelSettings):
     checkpoint: str = Field(
         "fields",
         min_length=1,
-        description="the token classifier: `fields` comes with the package; else a folder or a hub id with "
-        "LayoutLMv3's `config.json`, `tokenizer.json` and `model.onnx`",
+        description="the token classifier: the package's own, or a folder or a hub id with an exported LayoutLMv3",
     )
     labels: Annotated[dict[str, str], BeforeValidator(_parse_names)] = Field(
         {},
-        description="what labels of the checkpoint are that are not named as here: a JSON object, by their names "
-        "without `B-` and `I-`",
+        description="what the checkpoint's labels are, by their names without `B-` and `I-`",
     )
     date_order: Literal["dmy", "mdy"] | None = Field(
         None,
-        description="how a date such as 03/04/2026 is read where neither its numbers nor the currency say it; it has "
-        "no value unless set",
+        description="how 03/04/2026 is read where neither the numbers nor the currency say it; no value unless set",
     )
     threads: int = Field(1, ge=1, le=256, description="threads of one instance")
     max_words: int = Field(2048, ge=1, description="words of one receipt")
@@ -225,42 +216,34 @@ class ReceiptSettings(ModelSettings):
 
     detector: Literal["embedded", "spotting"] = Field(
         "embedded",
-        description="what finds lines: `embedded`, PaddleOCR's text detector on the CPU, or `spotting`, the engine "
-        "itself, from PaddleOCR-VL-1.5 on",
+        description="what finds lines: PaddleOCR's text detector on the CPU, or the engine, from PaddleOCR-VL-1.5 on",
     )
-    detector_file: Path | None = Field(
-        None, description="another of PaddleOCR's text detectors, as an ONNX file, in place of the embedded one"
-    )
-    detector_side: int = Field(
-        736, ge=64, le=4096, description="pixels that an image's longer side is reduced to for the detector"
-    )
+    detector_file: Path | None = Field(None, description="another of PaddleOCR's text detectors, as an ONNX file")
+    detector_side: int = Field(736, ge=64, le=4096, description="pixels of an image's longer side for the detector")
     threads: int | None = Field(
-        None, ge=1, le=256, description="images that are decoded and looked at at a time in one instance, a core each"
+        None, ge=1, le=256, description="images decoded and looked at at a time in an instance, a core each"
     )
-    max_receipts: int = Field(16, ge=1, le=256, description="receipts read at a time in one instance")
-    max_receipt_lines: int = Field(
-        500, ge=1, description="lines of one receipt; what goes beyond is left out, and said"
-    )
+    max_receipts: int = Field(16, ge=1, le=256, description="receipts read at a time in an instance")
+    max_receipt_lines: int = Field(500, ge=1, description="lines of a receipt; more are left out, with a warning")
     max_lines: int | None = Field(
         None,
         ge=1,
-        description="lines of all receipts of one instance sent to the engines at a time; more would keep other "
-        "callers waiting",
+        description="lines of an instance's receipts sent to the engines at a time",
     )
     max_calls: int = Field(
         24,
         ge=1,
         le=_MAX_STREAM_CALLS,
-        description="calls to other models at a time in one instance, which share 32 threads with the responses",
+        description="calls to other models at a time in an instance, from Triton's pool of 32 threads",
     )
     retry_timeout_seconds: Seconds = Field(
         30.0,
-        description="how long a receipt waits for a model that is full or an engine that restarts, before it fails",
+        description="how long a receipt waits for a model that is full or an engine that restarts",
     )
     max_image_bytes: int = Field(67_108_864, ge=1, description="bytes of one encoded image")
     max_image_pixels: int = Field(40_000_000, ge=1, description="pixels of one image")
     max_image_seconds: Seconds = Field(10.0, description="processor time for decoding one image")
-    log_requests: Flag = Field(True, description="a line in the server's log for each receipt")
+    log_requests: Flag = Field(True, description="log each receipt")
 
     @property
     def looking_threads(self) -> int:

@@ -40,7 +40,9 @@ class GatewaySettings(BaseSettings):
         ["localhost:8001"], description="Triton's gRPC endpoint; several are balanced"
     )
     tls: bool = Field(False, description="connect to Triton over TLS")
-    ca: FilePath | None = Field(None, description="certificates that Triton's is checked with; the system's unless set")
+    ca: FilePath | None = Field(
+        None, description="authorities that Triton's certificate is checked with; the system's unless set"
+    )
     certificate: FilePath | None = Field(None, description="this gateway's certificate for Triton, with `key`")
     key: FilePath | None = Field(None, description="the key of `certificate`")
     timeout: Seconds = Field(300.0, description="seconds that an image may take")
@@ -57,26 +59,23 @@ class GatewaySettings(BaseSettings):
     )
     max_tokens: PositiveInt | None = Field(
         None,
-        description="most tokens of an answer; a request for more is cut to it; 4096 or what the model's length "
-        "leaves unless set",
+        description="most tokens of an answer, whatever is asked; 4096 or what the model's length leaves unless set",
     )
     visualize: bool = Field(
         True, description="`/layout-parsing` sends images of pages, unless the request says otherwise"
     )
 
-    max_body_bytes: PositiveInt = Field(
-        100_663_296, description="bytes of a request; a longer one is cut off while it is read"
-    )
+    max_body_bytes: PositiveInt = Field(100_663_296, description="bytes of a request")
     max_total_body_bytes: PositiveInt = Field(
         1_073_741_824, description="bytes of all requests in memory; others get a 503"
     )
     max_pages: PositiveInt = Field(200, description="pages of a document")
     max_in_flight: PositiveInt = Field(256, description="inference requests at a time; others get a 503")
     rate_limit: NonNegativeInt = Field(
-        0, description="inference requests a minute of a key, or without keys of an address; 0 is no limit"
+        0, description="inference requests a minute of a key, or without keys of an address; 0: no limit"
     )
     api_keys: Annotated[list[Key], *Split] = Field(
-        [], description="API keys, of which a request must bring one, each as it is or as `sha256:` and its hash"
+        [], description="API keys, of which a request must bring one, as they are or as `sha256:` and the hash"
     )
     url_hosts: Annotated[list[Host], *Split] = Field(
         [], description="hosts that images and files may be fetched from, `*.` for all below a name"

@@ -42,9 +42,7 @@ class DocumentOptions(LayoutOptions):
     pages: Annotated[str, StringConstraints(max_length=1024), AfterValidator(check_pages)] | None = Field(
         None, description="which pages, from 1 on: `1-5,8,12-`"
     )
-    max_pages: int | None = Field(
-        None, ge=1, description="more pages than this are refused; the server's limit holds too"
-    )
+    max_pages: int | None = Field(None, ge=1, description="more are refused; the server's limit holds too")
     dpi: int = Field(144, ge=MIN_DPI, le=MAX_DPI, description="dots an inch at which a PDF is drawn")
     strict: bool = Field(False, description="a page or block that cannot be read fails the document")
     timeout_ms: int | None = Field(None, ge=1, le=86_400_000, description="the request is ended after this time")
@@ -83,12 +81,12 @@ class DocumentOptions(LayoutOptions):
     show_formula_number: bool = Field(False, description="formulas keep their numbers")
     return_markdown_images: bool = Field(True, description="cropped images are sent")
     restructure_pages: bool = Field(
-        False, description="pages are sent after the last one is read, with the document's titles and tables"
+        False, description="pages are sent at the end, with the document's titles and tables"
     )
     merge_tables: bool = Field(True, description="tables go on across pages of the document's Markdown")
     relevel_titles: bool = Field(True, description="titles of the document's Markdown have levels")
-    visualize: bool = Field(False, description="each page is sent as an image with its blocks drawn on it")
-    return_page_images: bool = Field(False, description="each page is sent as an image, as it was read")
+    visualize: bool = Field(False, description="pages are sent as images with their blocks drawn on them")
+    return_page_images: bool = Field(False, description="pages are sent as images, as they were read")
     base64_files: bool = Field(False, description="images and the Word file come as base64 text, for JSON")
     output_formats: list[Literal["docx"]] = Field([], max_length=1, description="`docx`: the document for Word as well")
 
