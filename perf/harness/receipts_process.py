@@ -87,6 +87,10 @@ class PipelineProcess:
             return list(parse_samples(HttpFetch(*self.address)("/metrics", 5).text))
         return []
 
+    def log(self) -> str:
+        """What it has written."""
+        return (self.folder / f"{self.name}.log").read_text("utf-8")
+
     def memory(self) -> int:
         """Its resident bytes."""
         return int(psutil.Process(self.process.pid).memory_info().rss)

@@ -146,14 +146,13 @@ def to_figures(found: dict[str, scenarios.Record], away: float, concurrency: int
         add("receipts without a result", "0", kill["missing"])
         add("receipts read twice", f"{kill['window']} at most: the window", kill["read_again"])
         add("events of results sent twice", f"{kill['window']} at most", kill["told_again"])
-        add(
-            "seconds until another worker has done one of the killed worker's",
-            "15 at most",
-            kill["redelivered_seconds"],
-        )
+        add("seconds until the other has the killed worker's partitions", "15 at most", kill["redelivered_seconds"])
+        add("seconds until it has done one of its receipts", "", kill["done_again_seconds"])
     if poison := found.get("poison"):
         add("seconds until a file that is no image is in the dlq", "", poison["in_dlq_after_seconds"])
-        add("seconds that it delays any other", "1 at most", poison["delay_seconds"])
+        add(
+            "seconds that it holds one of the worker's places, so delays any other", "1 at most", poison["held_seconds"]
+        )
     if stopped := found.get("stopped"):
         add("Triton stopped: MiB of a worker at first", "", stopped["memory_first_mib"])
         add("MiB of it at most", "bounded", stopped["memory_most_mib"])

@@ -13,6 +13,7 @@ KILL: Record = {
     "read_again": 4,
     "window": 16,
     "redelivered_seconds": 10.0,
+    "done_again_seconds": 20.0,
     "buried": 0,
 }
 RATE: Record = {"receipts": 60, "rounds": 1, "sdk_per_second": 2.0, "pipeline_per_second": 1.9, "share": 0.95}
