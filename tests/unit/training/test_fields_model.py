@@ -19,7 +19,7 @@ from training.fields.attention import fuse_attention
 from training.fields.export import example_inputs, export_onnx
 from training.fields.report import format_table, make_figures, write_card
 from training.fields.samples import draw_sample
-from training.fields.score import score_given
+from training.fields.score import reader, score, score_given
 from training.fields.trainer import BandLoss, Plan, Trainer, collate
 from training.fields.world import ReceiptWorld
 from training.nano.phrases import BUILT_IN_WORDS
@@ -116,6 +116,15 @@ def test_the_vocabulary_has_every_byte_and_words_of_receipts() -> None:
     assert trained.get_vocab_size() <= VOCABULARY
     assert trained.encode(["Total"], is_pretokenized=True).tokens == ["ĠTotal"]
     assert "<unk>" not in trained.encode(["日本", "\x00"], is_pretokenized=True).tokens
+
+
+def test_the_embedded_checkpoint_sees_on_the_image_which_of_two_names_is_the_shops() -> None:
+    world = ReceiptWorld(Random(5), BUILT_IN_WORDS, Split.TRAINING)
+    drawn = [world.receipt() for _ in range(60)]
+    classifier = load_classifier(embedded_path(FIELDS), 1)
+    seeing, blind = (score("", drawn, reader(classifier, with_pixels=is_seen)) for is_seen in (True, False))
+    assert seeing.f1() > 0.98
+    assert seeing.f1("company") > blind.f1("company") + 0.05
 
 
 def test_the_embedded_checkpoint_finds_most_fields_and_its_score_is_written(tmp_path: Path) -> None:
