@@ -12,6 +12,7 @@ from ocrvl_cli.doctor import doctor
 from ocrvl_cli.extras import REST_OF_LINE
 from ocrvl_cli.gateway import gateway
 from ocrvl_cli.probe import probe
+from ocrvl_cli.quantize import quantize
 from ocrvl_cli.read import HELP, read
 from ocrvl_cli.repository import repository
 from ocrvl_cli.serve import serve
@@ -44,6 +45,7 @@ def _all_commands(
 app.command()(serve)
 app.command(help=HELP)(read)
 app.command()(repository)
+app.command()(quantize)
 app.command()(probe)
 app.command()(doctor)
 app.command(context_settings=REST_OF_LINE)(gateway)
