@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from ocrvl.launcher.server import ServerFailed, ServerOptions, TritonServer
 from perf.harness.server import server_options
 
-OVERLOAD = re.compile(r"crashed|ended by signal|hint: overload|stub process", re.IGNORECASE)
+HUNG_SECONDS = 90.0
+LIFE = 2.0
+"""Seconds of a processor, far less than what loads gets within `HUNG_SECONDS` on a busy machine."""
+
+OVERLOAD = re.compile(r"crashed|ended by signal|hint: overload|stub process|Triton hung", re.IGNORECASE)
 """What a start that failed says of Triton 2.51 where its models' processes had to wait for a processor."""
 
 
@@ -45,18 +52,43 @@ def start_server(
 
 
 def start(stack: ExitStack, options: ServerOptions, on_line: Callable[[str], None]) -> TritonServer:
-    """A server that is ready, and is stopped with the stack; what fails is stopped at once."""
+    """A server that is ready, and is stopped with the stack; what fails is killed at once."""
     with ExitStack() as starting:
         server = starting.enter_context(TritonServer(options, on_line))
-
-        def give_up_after_a_crash(_models: list[str], _seconds: float) -> None:
-            # Triton may hang over its own crash
-            if end := server.describe_end():
-                raise ServerFailed(end)
-
         try:
-            server.wait_until_ready(give_up_after_a_crash)
+            server.wait_until_ready(Watch(server))
         except ServerFailed as failure:
+            server.kill()
             raise ServerFailed(f"{failure}\n{server.describe_end()}") from None
         stack.push(starting.pop_all())
         return server
+
+
+class Watch:
+    """Ends the wait for a server that has crashed without ending, or that hangs with all its models loaded."""
+
+    def __init__(self, server: TritonServer) -> None:
+        self._server = server
+        self._looked, self._worked, self._used = 0.0, time.monotonic(), 0.0
+
+    def __call__(self, _models: list[str], _seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._looked < 5:
+            return
+        self._looked = now
+        if end := self._server.describe_end():
+            raise ServerFailed(end)
+        if (used := processor_seconds(self._server.pid)) > self._used + LIFE:
+            self._worked, self._used = now, used
+        elif now - self._worked > HUNG_SECONDS:
+            raise ServerFailed(f"Triton hung: its processes have done nothing for {HUNG_SECONDS:.0f} s")
+
+
+def processor_seconds(pid: int) -> float:
+    """Of a process and all below it."""
+    seconds = 0.0
+    with suppress(psutil.NoSuchProcess):
+        for process in (root := psutil.Process(pid)), *root.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                seconds += process.cpu_times().user + process.cpu_times().system
+    return seconds
