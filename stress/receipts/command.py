@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from ocrvl.launcher.server import TritonServer
+from ocrvl.launcher.server import ServerFailed, TritonServer
 from ocrvl_receipts.settings import WorkerSettings
 from perf.figures.data import Column, Figures, Table, Value
 from perf.figures.new import Output, Save, keep, new_figures
@@ -24,6 +24,7 @@ from stress.receipts.pipeline import Feed, Watch, create_topics
 from stress.receipts.scenarios import Pipeline
 from training.nano.world import World
 
+_STARTS: Final = 3
 _NAMES: Final = ("kill", "poison", "stopped", "throughput")
 _TABLE: Final = Table(
     rows=("what",),
@@ -55,11 +56,19 @@ class RestartableServer:
         return self._options.host, self._server.metrics_port
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
-        self._server = TritonServer(self._options)
-        self._options = self._server.options
-        self._server.__enter__()
-        self._server.wait_until_ready()
+        """Start it and wait until it is ready; again where an overloaded machine has let its start fail."""
+        for left in reversed(range(_STARTS)):
+            self._server = TritonServer(self._options)
+            self._options = self._server.options
+            self._server.__enter__()
+            try:
+                self._server.wait_until_ready()
+            except ServerFailed:
+                self.stop()
+                if not left:
+                    raise
+            else:
+                return
 
     def stop(self) -> None:
         """End it, with what is in flight."""
