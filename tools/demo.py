@@ -12,7 +12,7 @@ from ocrvl.launcher.server import ServerFailed, TritonServer
 from ocrvl_client import Client, Document, Reading
 from perf.harness.documents import DrawnPage, Typesetter, write_pdf
 from perf.harness.server import server_options
-from training.nano.measure import character_score
+from training.common.measure import character_score
 
 IMAGE = Path(__file__).parent.parent / "docs/images/receipt.png"
 TRUTH = IMAGE.with_suffix(".txt")

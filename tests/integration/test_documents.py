@@ -22,7 +22,7 @@ from perf.harness.documents import DrawnPage, Typesetter, write_pdf
 from perf.harness.tensors import encode_inputs
 from tests.support import images
 from tests.support.streams import metric, wait_for
-from training.nano.measure import character_score
+from training.common.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_images_in_flight"
 QUICK: dict[str, Any] = {"max_new_tokens": 4}

@@ -25,7 +25,7 @@ from perf.harness.documents import Typesetter, write_pdf
 from tests.support.browser import SCREENSHOTS, launch_browser, needs_browser
 from tests.support.gateways import chat, serve_app
 from tests.support.streams import metric, wait_for
-from training.nano.measure import character_score
+from training.common.measure import character_score
 
 IN_FLIGHT = "ocrvl_engine_images_in_flight"
 WAIT_SECONDS = 120.0

@@ -23,7 +23,7 @@ from ocrvl_client import Client, InvalidRequest
 from perf.harness.tensors import encode_inputs
 from tests.support import images
 from tests.support.raw import PROTOCOLS
-from training.nano.measure import character_score
+from training.common.measure import character_score
 from training.nano.world import World
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, Final
 
 import typer
 
+from training.common.trainer import Plan
 from training.nano.reader import TransformersReader
 from training.nano.score import SCORE_SETS, format_table, score, write_card
 from training.nano.train import train
-from training.nano.trainer import Plan
 
 _CHECKPOINT: Final = Path("backend/ocrvl/checkpoints/nano")
 
@@ -56,13 +56,12 @@ def train_command(
         batch_tokens=batch_tokens,
         workers=workers or max(1, (os.cpu_count() or 2) - 1),
         reuse=reuse,
-        words=words,
         muon=muon,
         compiled=compiled,
         report_seconds=report_seconds,
         score_seconds=score_seconds,
     )
-    train(plan, checkpoint, resume)
+    train(plan, words, checkpoint, resume)
 
 
 @app.command("score")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ocrvl.imaging.patches import cut_patches, resize_to_grid
+from training.common.batches import Batch, tail_arrays
+from training.common.model import IGNORED
 from training.nano.shapes import CELL, PIXEL_GRID, Shape, sizes_of
 from training.nano.vocabulary import (
     CHARACTER_IDS,
     END_ID,
     FIRST_CHARACTER_ID,
     OTHER_PROMPTS,
-    PAD_ID,
     decode_text,
     encode_text,
     tail_ids,
@@ -24,49 +24,6 @@ from training.nano.world import Drawing, World
 
 SLOTS = 6
 """Characters that the auxiliary head tells of one cell; more are left out."""
-
-IGNORED = -100
-"""The label of what is not to be predicted (PyTorch's default)."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Arrays of one batch of one shape.
-
-    `patches` uint8 [B, P, 588]; `tails` int16 [B, T], the tokens after the image, padded; `labels` int16 [B, T],
-    the token that follows each one, or `IGNORED`; `cells` int16 [B, cells, SLOTS], the class of each character whose
-    centre falls in the cell (its place in `CHARACTERS` plus one), by line and then from the left, then zeros.
-    """
-
-    patches: npt.NDArray[np.uint8]
-    tails: npt.NDArray[np.int16]
-    labels: npt.NDArray[np.int16]
-    cells: npt.NDArray[np.int16]
-
-    @classmethod
-    def in_buffer(cls, shape: Shape, count: int, buffer: memoryview) -> Batch:
-        """A batch of `count` images whose arrays lie one after the other in `buffer`."""
-        fields: list[npt.NDArray[np.generic]] = []
-        start = 0
-        for dtype, rest in _layout(shape):
-            array = np.frombuffer(buffer, dtype, count * int(np.prod(rest)), start)
-            fields.append(array.reshape(count, *rest))
-            start += array.nbytes
-        return cls(*fields)  # type: ignore[arg-type]
-
-
-def buffer_bytes(shape: Shape, count: int) -> int:
-    """How large a batch of `count` images of this shape is."""
-    return sum(count * int(np.prod(rest)) * np.dtype(dtype).itemsize for dtype, rest in _layout(shape))
-
-
-def _layout(shape: Shape) -> tuple[tuple[type[np.generic], tuple[int, ...]], ...]:
-    return (
-        (np.uint8, (shape.patches, 588)),
-        (np.int16, (shape.tail,)),
-        (np.int16, (shape.tail,)),
-        (np.int16, (shape.cells, SLOTS)),
-    )
 
 
 def fill_batch(batch: Batch, shape: Shape, worlds: Sequence[World]) -> None:
@@ -84,7 +41,7 @@ def fill_batch(batch: Batch, shape: Shape, worlds: Sequence[World]) -> None:
 
 def draw_batch(shape: Shape, count: int, world: World) -> Batch:
     """A batch of `count` images in memory of its own."""
-    batch = Batch.in_buffer(shape, count, memoryview(bytearray(buffer_bytes(shape, count))))
+    batch = Batch.empty(shape, count, (SLOTS,))
     fill_batch(batch, shape, [world])
     return batch
 
@@ -106,14 +63,7 @@ def draw_for(shape: Shape, world: World) -> Drawing:
 
 def encode_tail(task_prompt: str, text: str, length: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     """Tokens after the image and their labels, int16 [length] each; the text is cut where it does not fit."""
-    prompt = tail_ids(task_prompt)
-    answer = [*encode_text(text), END_ID][: length - len(prompt)]
-    tail = np.full(length, PAD_ID, np.int16)
-    labels = np.full(length, IGNORED, np.int16)
-    tail[: len(prompt)] = prompt
-    tail[len(prompt) : len(prompt) + len(answer)] = answer
-    labels[len(prompt) - 1 : len(prompt) - 1 + len(answer)] = answer
-    return tail, labels
+    return tail_arrays(tail_ids(task_prompt), [*encode_text(text), END_ID], length)
 
 
 def decode_labels(labels: npt.NDArray[np.int16]) -> str:

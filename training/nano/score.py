@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from training.common.measure import character_score, edit_distance
 from training.nano.fonts import OTHER_FONTS
-from training.nano.measure import character_score, edit_distance
 from training.nano.texts import Split, read_words
 from training.nano.world import Drawing, Look, World
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.common.measure import character_score, edit_distance
 from training.nano.fonts import WORLD_FONTS, FontFile, FontMissing, load_face
-from training.nano.measure import character_score, edit_distance
 from training.nano.phrases import CLOSINGS, PRODUCTS, SHOPS, STREETS, SUMS
 from training.nano.samples import SLOTS, cell_classes, draw_for
 from training.nano.score import Score, format_table, score, write_card

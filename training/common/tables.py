@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 from transformers import PaddleOCRVLConfig
 
-from training.nano.shapes import Shape
-from training.nano.vocabulary import HEAD_IDS
+
+class Shape(Protocol):
+    """A grid in cells of 28 by 28 pixels, and how batches of it are padded."""
+
+    @property
+    def rows(self) -> int:
+        """Cells from top to bottom."""
+
+    @property
+    def columns(self) -> int:
+        """Cells from left to right."""
+
+    @property
+    def cells(self) -> int:
+        """Visual tokens of an image."""
+
+    @property
+    def patches(self) -> int:
+        """Patches of an image."""
+
+    @property
+    def tail(self) -> int:
+        """Tokens after the image: the rest of the prompt, the text, the end."""
+
+    def batch_size(self, batch_tokens: int) -> int:
+        """Images in a batch whose patches and tokens together are at most `batch_tokens`."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +53,8 @@ class Tables:
     text_sin: Tensor
 
 
-def make_tables(config: PaddleOCRVLConfig, shape: Shape, device: torch.device) -> Tables:
-    """The tables of a shape, on `device`."""
+def make_tables(config: PaddleOCRVLConfig, shape: Shape, head: int, device: torch.device) -> Tables:
+    """The tables of a shape, on `device`; `head` tokens stand before the image's."""
     vision, text = config.vision_config, config.text_config
     rows, columns = 2 * shape.rows, 2 * shape.columns
     side = vision.image_size // vision.patch_size
@@ -39,7 +64,7 @@ def make_tables(config: PaddleOCRVLConfig, shape: Shape, device: torch.device) -
     head_dim = vision.hidden_size // vision.num_attention_heads
     row_angles, column_angles = _angles(places, vision.rope_parameters["rope_theta"], head_dim // 2)
     vision_angles = torch.cat((row_angles, column_angles) * 2, dim=-1).to(device)
-    axes = _angles(_text_positions(shape), text.rope_parameters["rope_theta"], text.head_dim)
+    axes = _angles(_text_positions(shape, head), text.rope_parameters["rope_theta"], text.head_dim)
     sections = axes.split(text.rope_parameters["mrope_section"], dim=-1)
     chosen = [section[axis] for axis, section in enumerate(sections)]
     text_angles = torch.cat(chosen * 2, dim=-1).to(device)
@@ -52,13 +77,13 @@ def make_tables(config: PaddleOCRVLConfig, shape: Shape, device: torch.device) -
     )
 
 
-def _text_positions(shape: Shape) -> Tensor:
+def _text_positions(shape: Shape, before: int) -> Tensor:
     """Time, height and width position of every token of a sequence: int64 [3, S] (`get_rope_index`)."""
-    head = torch.arange(len(HEAD_IDS)).expand(3, -1)
+    head = torch.arange(before).expand(3, -1)
     rows = torch.arange(shape.rows).repeat_interleave(shape.columns)
     columns = torch.arange(shape.columns).repeat(shape.rows)
-    cells = torch.stack((torch.zeros_like(rows), rows, columns)) + len(HEAD_IDS)
-    start = len(HEAD_IDS) + max(shape.rows, shape.columns)
+    cells = torch.stack((torch.zeros_like(rows), rows, columns)) + before
+    start = before + max(shape.rows, shape.columns)
     tail = (start + torch.arange(shape.tail)).expand(3, -1)
     return torch.cat((head, cells, tail), dim=1)
 

@@ -10,18 +10,37 @@ from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.sharedctypes import Synchronized
 from random import Random
+from typing import Protocol
 
 import torch
 
-from training.nano.samples import Batch, buffer_bytes, fill_batch
-from training.nano.shapes import SHAPES, Shape, pick_shape
-from training.nano.world import Look, World
+from training.common.batches import Batch, buffer_bytes
+from training.common.tables import Shape
 
-_LOOK = Look(sizes=(15, 25))
-"""Training sees a little more than the world it is scored in..."""
 
-_WIDE_LOOK = Look(sizes=(12, 36), wear=2.0)
-"""...and from its half on, every other image is drawn more freely still."""
+class Drawer(Protocol):
+    """Draws batches, in one process."""
+
+    def pick(self, progress: float) -> Shape:
+        """The next batch's shape, one of the source's, at this part of the training, 0 to 1."""
+
+    def fill(self, batch: Batch, shape: Shape, progress: float) -> None:
+        """Draw a whole batch into its arrays."""
+
+
+class Source(Protocol):
+    """A world that batches are drawn from: its shapes, the slots of its cells."""
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """Every shape that a drawer may pick."""
+
+    @property
+    def slots(self) -> Sequence[int]:
+        """What `Batch.cells` has for a cell."""
+
+    def drawer(self, seed: str) -> Drawer:
+        """What draws in one worker; all follows from the seed."""
 
 
 @dataclass
@@ -41,7 +60,7 @@ class Feeder:
 
     def __init__(
         self,
-        words: Sequence[str],
+        source: Source,
         seed: str,
         workers: int,
         slots: int,
@@ -50,8 +69,10 @@ class Feeder:
         progress: float = 0.0,
     ) -> None:
         context = multiprocessing.get_context("fork")
-        self.batch_tokens, self.reuse = batch_tokens, reuse
-        self.slot_bytes = max(buffer_bytes(shape, shape.batch_size(batch_tokens)) for shape in SHAPES)
+        self.source, self.batch_tokens, self.reuse = source, batch_tokens, reuse
+        self.slot_bytes = max(
+            buffer_bytes(shape, shape.batch_size(batch_tokens), source.slots) for shape in source.shapes
+        )
         self.memory = mmap.mmap(-1, self.slot_bytes * slots)
         self.drawn = 0
         self._rng = Random(seed)
@@ -63,8 +84,7 @@ class Feeder:
         for slot in range(slots):
             self._free.put(slot)
         self._processes = [
-            context.Process(target=self._work, args=(words, f"{seed}/{worker}"), daemon=True)
-            for worker in range(workers)
+            context.Process(target=self._work, args=(f"{seed}/{worker}",), daemon=True) for worker in range(workers)
         ]
         for process in self._processes:
             process.start()
@@ -81,7 +101,7 @@ class Feeder:
         """
         while not self._ready.empty() or not self._pool:
             slot, place = self._ready.get()
-            self._pool.append(_Drawn(slot, SHAPES[place]))
+            self._pool.append(_Drawn(slot, self.source.shapes[place]))
             self.drawn += 1
         fewest = min(drawn.uses for drawn in self._pool)
         drawn = self._rng.choice([drawn for drawn in self._pool if drawn.uses == fewest])
@@ -106,16 +126,15 @@ class Feeder:
     def _batch(self, slot: int, shape: Shape) -> Batch:
         start = slot * self.slot_bytes
         buffer = memoryview(self.memory)[start : start + self.slot_bytes]
-        return Batch.in_buffer(shape, shape.batch_size(self.batch_tokens), buffer)
+        return Batch.in_buffer(shape, shape.batch_size(self.batch_tokens), self.source.slots, buffer)
 
-    def _work(self, words: Sequence[str], seed: str) -> None:
+    def _work(self, seed: str) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         torch.set_num_threads(1)
-        rng = Random(seed)
-        worlds = [World(rng, words, _LOOK), World(rng, words, _WIDE_LOOK)]
+        drawer = self.source.drawer(seed)
         while True:
             slot = self._free.get()
             progress = self._progress.value
-            shape = pick_shape(rng, progress)
-            fill_batch(self._batch(slot, shape), shape, worlds if progress > 0.5 else worlds[:1])
-            self._ready.put((slot, SHAPES.index(shape)))
+            shape = drawer.pick(progress)
+            drawer.fill(self._batch(slot, shape), shape, progress)
+            self._ready.put((slot, list(self.source.shapes).index(shape)))

@@ -1,0 +1,1 @@
+"""What the trainers of embedded checkpoints share: the batched model, its steps, and the workers that draw."""
