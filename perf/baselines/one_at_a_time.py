@@ -40,7 +40,7 @@ def make_app(checkpoint: Path) -> FastAPI:
     import torch
     from transformers import AutoProcessor
 
-    from training.nano.architecture import load_model
+    from training.common.checkpoint import load_model
 
     model: Any = load_model(checkpoint)
     processor = AutoProcessor.from_pretrained(checkpoint)

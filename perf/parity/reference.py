@@ -15,7 +15,7 @@ from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import P
 
 from ocrvl.prompts import TASK_PROMPTS
 from ocrvl.wire import Task
-from training.nano.architecture import load_model
+from training.common.checkpoint import load_model
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -52,7 +52,7 @@ class ReferenceReading:
 class Reference:
     """A checkpoint in transformers: its own classes in float32, images prepared by its PIL processor.
 
-    The position table is interpolated as PaddlePaddle's code does it (`training.nano.architecture.load_model`).
+    The position table is interpolated as PaddlePaddle's code does it (`training.common.checkpoint.load_model`).
     """
 
     def __init__(self, checkpoint: Path) -> None:

@@ -44,6 +44,10 @@ TYPOGRAPHY = {
     Path("perf/images.py"),
     Path("tools/draw_sample.py"),
     Path("training/fields/world.py"),
+    *(
+        Path(f"training/mini/world/{name}.py")
+        for name in ("charts", "fonts", "pages", "seals", "sheet", "spotting", "tables")
+    ),
     Path("training/nano/fonts.py"),
     Path("training/nano/paint.py"),
     Path("training/nano/world.py"),
@@ -51,7 +55,11 @@ TYPOGRAPHY = {
 }
 """Where a face is a font at a size, as in FreeType."""
 
-OTHERS = {Path("tests/contract/test_words.py"), Path("backend/ocrvl/checkpoints/nano/tokenizer.json")}
+OTHERS = {
+    Path("tests/contract/test_words.py"),
+    Path("backend/ocrvl/checkpoints/nano/tokenizer.json"),
+    Path("training/mini/merges.txt"),
+}
 TEXT = {".css", ".html", ".js", ".json", ".md", ".pbtxt", ".py", ".sh", ".toml", ".tpl", ".txt", ".yaml", ".yml", ""}
 
 

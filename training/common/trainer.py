@@ -16,6 +16,7 @@ from training.common.tables import Shape, Tables
 
 _CELL_WEIGHT = 2.0
 _WARM_UP = 0.01
+_RESUME_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Trainer:
         self.metrics = torch.zeros(len(self.groups), 5, device=self.device)
         self.steps = 0
         self.elapsed = 0.0
+        self.resumed = 0.0
+        """When this part began: momenta that were not kept come back while the rate grows anew."""
         self._tables: dict[Shape, Tables] = {}
         self._graphs: dict[Shape, tuple[torch.cuda.CUDAGraph, list[Tensor]]] = {}
         self._step_graph: torch.cuda.CUDAGraph | None = None
@@ -83,7 +86,7 @@ class Trainer:
 
     def step(self, batch: Batch, shape: Shape) -> None:
         """One step on one batch; on a GPU it is only enqueued."""
-        warm = min(1.0, self.progress / _WARM_UP)
+        warm = min(1.0, self.progress / _WARM_UP, (self.elapsed - self.resumed) / _RESUME_SECONDS)
         self.optimizer.rate.fill_(self.plan.rate * warm * 0.5 * (1 + math.cos(math.pi * self.progress)))
         arrays = (batch.patches, batch.tails, batch.labels, batch.cells)
         if not self.on_gpu:

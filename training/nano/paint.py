@@ -109,7 +109,7 @@ def colour(mask: Image.Image, rng: Random | None, wear: float) -> Image.Image:
 
 def _noisy(image: Image.Image, rng: Random, deviation: float) -> Image.Image:
     """The image with normal noise of a standard deviation in levels, the same in the three channels."""
-    bank = _noise_bank()
+    bank = noise_bank()
     width, height = image.size
     top, left = rng.randrange(bank.shape[0]), rng.randrange(bank.shape[1])
     rows, columns = (top + np.arange(height)) % bank.shape[0], (left + np.arange(width)) % bank.shape[1]
@@ -119,7 +119,7 @@ def _noisy(image: Image.Image, rng: Random, deviation: float) -> Image.Image:
 
 
 @lru_cache(maxsize=1)
-def _noise_bank() -> npt.NDArray[np.int8]:
+def noise_bank() -> npt.NDArray[np.int8]:
     """Normal noise of deviation 32, int8 [509, 521], cut and wrapped anew for each image: drawing it is slow."""
     noise = np.random.default_rng(0).standard_normal((509, 521)) * 32
     return np.clip(noise, -127, 127).astype(np.int8)

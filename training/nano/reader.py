@@ -10,20 +10,25 @@ import torch
 from PIL import Image
 from transformers import AutoProcessor
 
-from training.nano.architecture import load_model
+from training.common.checkpoint import load_model
 
 _BATCH = 16
-_MOST_TOKENS = 420
 
 
 class TransformersReader:
-    """Reads PNG images to texts with a checkpoint folder's weights."""
+    """Reads PNG images to texts with a checkpoint folder's weights.
 
-    def __init__(self, checkpoint: Path) -> None:
+    `prompt` is what is asked; with `specials` places are kept in the texts.
+    """
+
+    def __init__(
+        self, checkpoint: Path, prompt: str = "OCR:", most_tokens: int = 420, *, specials: bool = False
+    ) -> None:
+        self.most_tokens, self.specials = most_tokens, specials
         self.model = load_model(checkpoint)
         self.processor = AutoProcessor.from_pretrained(checkpoint)
         self.processor.tokenizer.padding_side = "left"
-        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "OCR:"}]}
+        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
         self.prompt: str = self.processor.apply_chat_template([message], add_generation_prompt=True)
 
     def __call__(self, files: Sequence[bytes]) -> list[str]:
@@ -40,6 +45,7 @@ class TransformersReader:
     @torch.no_grad()
     def _read(self, images: list[Image.Image]) -> list[str]:
         inputs = self.processor(images=images, text=[self.prompt] * len(images), padding=True, return_tensors="pt")
-        ids = self.model.generate(**inputs, max_new_tokens=_MOST_TOKENS, do_sample=False)
-        texts: list[str] = self.processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return texts
+        ids = self.model.generate(**inputs, max_new_tokens=self.most_tokens, do_sample=False)
+        answers = ids[:, inputs["input_ids"].shape[1] :]
+        texts: list[str] = self.processor.batch_decode(answers, skip_special_tokens=not self.specials)
+        return [text.partition("</s>")[0] for text in texts]

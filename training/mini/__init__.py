@@ -1,0 +1,1 @@
+"""The mini checkpoint: all six tasks on drawn Latin print. README.md beside this file says how it is trained."""
