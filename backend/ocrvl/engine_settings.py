@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from ocrvl.adapters.names import AdapterName
 from ocrvl.checkpoint import resolve_checkpoint
 from ocrvl.imaging.grid import PixelGrid
 from ocrvl.validation import find_field_errors
@@ -20,6 +21,8 @@ from ocrvl.vllm_plugin.settings import EncoderGraphSettings, EncoderPrecision
 from ocrvl.vllm_plugin.worker import EXTENSION
 
 SETTINGS_FILE: Final = "model.json"
+ADAPTERS_FILE: Final = "multi_lora.json"
+"""Beside it: adapters as Triton's vLLM backend has them, an object of folders by names."""
 
 GPU_MEMORY: Final = 0.9
 """The share of a GPU's memory that engines on it may take together (vLLM's own for one)."""
@@ -68,6 +71,7 @@ class _Arguments(BaseModel):
     disable_log_stats: bool
     structured_outputs_config: dict[str, Any]
     additional_config: _AdditionalConfig | None = None
+    adapters: dict[AdapterName, str] = {}
 
     @field_validator("pipeline_parallel_size")
     @classmethod
@@ -93,16 +97,17 @@ class _Arguments(BaseModel):
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """One engine's settings: the checkpoint's folder, how it cuts images, and vLLM's engine arguments."""
+    """One engine's settings: the checkpoint's folder, how it cuts images, vLLM's arguments, adapters' folders."""
 
     source: Path
     checkpoint: Path
     grid: PixelGrid
     engine_args: Mapping[str, Any]
+    adapters: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def from_file(cls, path: Path) -> EngineSettings:
-        """Read a `model.json`; relative checkpoint paths are looked for beside it.
+        """Read a `model.json` and the `multi_lora.json` beside it; relative paths are looked for there.
 
         Raises `ValueError` that names the file, and each key that is wrong.
         """
@@ -121,7 +126,9 @@ class EngineSettings:
         args = {**_OURS, **raw, "model": str(checkpoint)}
         args.setdefault("served_model_name", name)
         _check_arguments(args, path)
-        return cls(source=path, checkpoint=checkpoint, grid=grid, engine_args=MappingProxyType(args))
+        folders = {**_read_adapters(path.parent / ADAPTERS_FILE), **args.pop("adapters", {})}
+        adapters = {name: path.parent / Path(folder).expanduser() for name, folder in folders.items()}
+        return cls(path, checkpoint, grid, MappingProxyType(args), MappingProxyType(adapters))
 
     @classmethod
     def from_folder(cls, folder: Path) -> EngineSettings:
@@ -147,6 +154,16 @@ class EngineSettings:
     def gpu_memory_utilization(self) -> float:
         """The share of a device's memory that the engine may take."""
         return float(self.engine_args["gpu_memory_utilization"])
+
+
+def _read_adapters(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        return TypeAdapter(dict[AdapterName, str]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        problems = (problem.describe(with_value=True) for problem in find_field_errors(error))
+        raise ValueError("\n".join(f"{path}: {problem}" for problem in problems)) from None
 
 
 def _check_arguments(args: Mapping[str, Any], source: Path) -> None:

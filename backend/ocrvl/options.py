@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -17,9 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from ocrvl.adapters.names import AdapterName
 from ocrvl.errors import InvalidArgument
 from ocrvl.structured_output import MAX_CHARACTERS, check_pattern, check_schema
 from ocrvl.validation import find_field_errors
+from ocrvl.wire import Task
 
 MAX_OPTIONS_BYTES = 256 * 1024
 """Bytes of an options object; a JSON schema is the largest thing one has reason to hold."""
@@ -37,6 +40,21 @@ def _check_token(token: str) -> str:
 
 
 CancelToken = Annotated[str, AfterValidator(_check_token)]
+
+
+AdapterChoice = AdapterName | dict[Task, AdapterName]
+"""The adapter of all images, or those of tasks, by the tasks' names; other tasks have none."""
+
+
+def chosen_adapters(choice: AdapterChoice | None) -> frozenset[str]:
+    """The names in a choice."""
+    return frozenset(choice.values() if isinstance(choice, dict) else [choice] if choice else [])
+
+
+def check_adapters(choice: AdapterChoice | None, known: Collection[str]) -> None:
+    """Raise `InvalidArgument`, with the list of those that are served, where a choice names another."""
+    if unknown := sorted(chosen_adapters(choice).difference(known)):
+        raise InvalidArgument(f"options: adapter: unknown {unknown[0]!r} (served: {', '.join(known) or 'none'})")
 
 
 class Options(BaseModel):
@@ -59,6 +77,9 @@ class Options(BaseModel):
     max_pixels: int | None = Field(None, ge=784, le=16_777_216, description="larger images are reduced to it")
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
         None, description="sent instead of the task's own prompt"
+    )
+    adapter: AdapterChoice | None = Field(
+        None, description="the LoRA adapter to read with, or an object of adapters by task"
     )
     json_schema: dict[str, Any] | None = Field(None, description="the text is JSON that satisfies this schema")
     regex: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS)] | None = Field(
@@ -94,6 +115,10 @@ class Options(BaseModel):
         if self.json_schema is not None and self.regex is not None:
             raise ValueError("json_schema and regex exclude each other")
         return self
+
+    def adapter_for(self, task: Task) -> str | None:
+        """The adapter that images of a task are read with; None for the checkpoint itself."""
+        return self.adapter.get(task) if isinstance(self.adapter, dict) else self.adapter
 
 
 T = TypeVar("T", bound=BaseModel)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ocrvl import __version__
-from ocrvl_cli import receipts
+from ocrvl_cli import adapters, receipts
 from ocrvl_cli.doctor import doctor
 from ocrvl_cli.extras import REST_OF_LINE
 from ocrvl_cli.gateway import gateway
@@ -49,4 +49,5 @@ app.command()(quantize)
 app.command()(probe)
 app.command()(doctor)
 app.command(context_settings=REST_OF_LINE)(gateway)
+app.add_typer(adapters.app, name="adapters")
 app.add_typer(receipts.app, name="receipts")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
+from ocrvl.wire import Task
+
 MergeMode = Literal["union", "large", "small"]
 ShapeMode = Literal["rect", "quad", "poly", "auto"]
 
@@ -32,6 +34,8 @@ class ReadOptions(TypedDict, total=False):
     """Width times height; larger images are reduced to it."""
     prompt: str | None
     """Sent to the model instead of the task's own prompt."""
+    adapter: str | dict[Task, str] | None
+    """The LoRA adapter to read with, or those of tasks, by the tasks' names."""
     json_schema: dict[str, Any] | None
     """The text is JSON that satisfies this schema. Excludes `regex`."""
     regex: str | None
@@ -111,6 +115,8 @@ class DocumentOptions(LayoutOptions, total=False):
     merge_layout_blocks: bool
     """Neighbouring blocks of one paragraph are read together, unless False."""
 
+    adapter: str | dict[Task, str] | None
+    """The LoRA adapter to read with, or those of tasks, by the tasks' names."""
     temperature: float | None
     """0 to 2; 0, the default, is greedy."""
     top_p: float | None
@@ -163,6 +169,8 @@ class ReceiptOptions(TypedDict, total=False):
     """Width times height; smaller lines are enlarged to it."""
     max_pixels: int | None
     """Width times height; larger lines are reduced to it."""
+    adapter: str | dict[Task, str] | None
+    """The LoRA adapter to read with, or those of tasks, by the tasks' names."""
     stop_repetition: bool
     """A line whose text only repeats itself is ended, unless False."""
     timeout_ms: int | None

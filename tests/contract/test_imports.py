@@ -19,7 +19,7 @@ None of them imports perf, stress, training, tools or tests. Within ocrvl, each 
     control_channel, engine_settings, metrics
     messages, page_markdown, postprocess, prompts
     imaging, options, settings
-    errors, files, markup, quantization, structured_output, vllm_plugin
+    adapters, errors, files, markup, quantization, structured_output, vllm_plugin
     address, checkpoint, local_keys, processes, restart, schemas, validation, wire
 
 and within ocrvl_gateway:
@@ -121,7 +121,7 @@ LAYERS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("control_channel", "engine_settings", "metrics"),
         ("messages", "page_markdown", "postprocess", "prompts"),
         ("imaging", "options", "settings"),
-        ("errors", "files", "markup", "quantization", "structured_output", "vllm_plugin"),
+        ("adapters", "errors", "files", "markup", "quantization", "structured_output", "vllm_plugin"),
         ("address", "checkpoint", "local_keys", "processes", "restart", "schemas", "validation", "wire"),
     ),
     "ocrvl_gateway": (

@@ -49,7 +49,8 @@ def table() -> dict[str, tuple[set[str], str, set[str]]]:
 def families(part: str) -> list[Metric]:
     metrics = PARTS[part]()
     if isinstance(metrics, EngineMetrics):
-        # which devices there are is known to a running engine only
+        # which devices and adapters there are is known to a running engine only
+        metrics.adapter_images.labels("forms")
         metrics.gpu_memory_used.labels("0").set(0)
         metrics.gpu_memory_reserved.labels("0").set(0)
     return list(metrics.registry.collect())

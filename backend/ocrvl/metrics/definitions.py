@@ -143,6 +143,9 @@ class EngineMetrics(ModelMetrics):
         self.requests = self._counter("requests_total", "Requests answered by the engine's model", "outcome", Outcome)
         self.cancellations = self._cancellations()
         self.images = self._counter("images_total", "Images of requests that ended ok")
+        self.adapter_images = self._counter(
+            "adapter_images_total", "Images read with an adapter, of requests that ended ok", "adapter"
+        )
         self.admission_wait = self._histogram(
             "admission_wait_seconds", "Time that a request waited until the engine could take it", WAIT_BUCKETS
         )

@@ -99,7 +99,7 @@ class Request(Generic[C]):
         """Seconds from when it was taken to its answer."""
         return self.finished_at - self.taken_at
 
-    def counts(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int | str]:
         """What its line counts of it."""
         return {}
 

@@ -17,11 +17,13 @@ NAME: Final = "ocrvl"
 
 _V2_MODELS: Final = "DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES"
 _MODULE: Final = "ocrvl.vllm_plugin.model"
+_ADAPTERS: Final = "ocrvl.vllm_plugin.adapters"
 
 
 def register() -> None:
     """Put the packed class in the place of vLLM's own."""
     from vllm import ModelRegistry
+    from vllm.platforms import current_platform
 
     try:
         model = importlib.import_module(_MODULE)
@@ -34,6 +36,8 @@ def register() -> None:
     # of vLLM again, at each start of an engine where its cache does not outlast the container
     ModelRegistry.register_model(ARCHITECTURE, model.PackedPaddleOCRVL)
     _choose_model_runner()
+    if current_platform.is_cpu():
+        importlib.import_module(_ADAPTERS).replace_cpu_arithmetic(type(current_platform))
 
 
 def _choose_model_runner() -> None:

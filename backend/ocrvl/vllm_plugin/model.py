@@ -6,6 +6,7 @@ import logging
 from typing import Any, Final
 
 import torch
+from vllm.model_executor.models.interfaces import SupportsLoRA
 from vllm.model_executor.models.paddleocr_vl import (
     PaddleOCRVLDummyInputsBuilder,
     PaddleOCRVLForConditionalGeneration,
@@ -13,6 +14,7 @@ from vllm.model_executor.models.paddleocr_vl import (
 from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.transformers_utils.config import get_hf_image_processor_config
 
+from ocrvl.vllm_plugin.adapters import TakesAdapters, changes_encoder, make_adaptable
 from ocrvl.vllm_plugin.encoder_graphs import capture_graph
 from ocrvl.vllm_plugin.encoder_layer import EncoderLayer
 from ocrvl.vllm_plugin.fp8 import Fp8EncoderLayer, fits
@@ -28,8 +30,8 @@ _SIDE: Final = 64
 @MULTIMODAL_REGISTRY.register_processor(
     PatchProcessor, info=PatchProcessingInfo, dummy_inputs=PaddleOCRVLDummyInputsBuilder
 )
-class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
-    """VLLM's own class, but for how images are embedded.
+class PackedPaddleOCRVL(TakesAdapters, PaddleOCRVLForConditionalGeneration, SupportsLoRA):  # type: ignore[misc, unused-ignore]
+    """VLLM's own class, but for how images are embedded, and that it takes LoRA adapters.
 
     `pixel_values` are uint8 [P, 3·patch·patch] an image, as they were decoded, or what the stock processor makes of
     images (floating, normalised). Images of one call are encoded together; where the encoder's layers are not the
@@ -38,6 +40,8 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
 
     def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
         super().__init__(vllm_config=vllm_config, prefix=prefix)
+        if changes_encoder(vllm_config):
+            make_adaptable(self.mlp_AR)
         model_config = vllm_config.model_config
         processor = get_hf_image_processor_config(model_config.model, revision=model_config.revision)
         self._normalization = Normalization(processor["image_mean"], processor["image_std"])
@@ -84,6 +88,9 @@ class PackedPaddleOCRVL(PaddleOCRVLForConditionalGeneration):
             return
         if self._vllm_config.model_config.enforce_eager:
             return
+        if changes_encoder(self._vllm_config):
+            _LOG.info("the encoder's kernels are launched one by one: adapters may change it from image to image")
+            return
         if self._vllm_config.parallel_config.tensor_parallel_size > 1:
             _LOG.info("the encoder's kernels are launched one by one: its ranks exchange what graphs cannot hold")
             return
@@ -104,6 +111,8 @@ def _layer_class(vllm_config: Any, visual: Any) -> type[EncoderLayer]:
         tensor_parallel_size=vllm_config.parallel_config.tensor_parallel_size,
         quantization=vllm_config.model_config.quantization,
     )
+    if changes_encoder(vllm_config):
+        problem = problem or "expected adapters that leave the encoder alone (enable_tower_connector_lora)"
     layer = visual.vision_model.encoder.layers[0]
     if not all(fits(product.weight) for product in (layer.self_attn.qkv_proj, layer.mlp.fc1)):
         problem = problem or "expected an encoder whose dimensions are multiples of 16"

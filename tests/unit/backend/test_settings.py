@@ -154,3 +154,19 @@ def test_pixel_limits_are_read_in_every_spelling(tmp_path: Path, limits: dict[st
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config), "utf-8")
     grid = PixelGrid.from_checkpoint(tmp_path)
     assert (grid.min_pixels, grid.max_pixels, grid.factor) == (3136, 78400, 28)
+
+
+def test_adapters_are_read_from_both_files_and_are_no_argument_of_vllm(tmp_path: Path) -> None:
+    (tmp_path / "multi_lora.json").write_text('{"forms": "of/triton", "fonts": "/fonts"}', "utf-8")
+    settings = EngineSettings.from_file(write(tmp_path, {"model": "nano", "adapters": {"forms": "forms"}}))
+    assert settings.adapters == {"forms": tmp_path / "forms", "fonts": Path("/fonts")}
+    check_engine_args(settings)
+
+
+@pytest.mark.parametrize("adapters", [{"a b": "x"}, {"forms": 1}, ["forms"]])
+def test_adapters_that_are_none_are_refused_by_name(tmp_path: Path, adapters: object) -> None:
+    with pytest.raises(ValueError, match=r"model\.json: adapters"):
+        EngineSettings.from_file(write(tmp_path, {"model": "nano", "adapters": adapters}))
+    (tmp_path / "multi_lora.json").write_text(json.dumps(adapters), "utf-8")
+    with pytest.raises(ValueError, match=r"multi_lora\.json"):
+        EngineSettings.from_file(write(tmp_path, {"model": "nano"}))

@@ -89,6 +89,7 @@ class BlsModels:
     ) -> list[BlockText]:
         """What the engine reads, a few blocks of a page at a time."""
         block_options = Options(
+            adapter=options.adapter,
             max_tokens=options.max_new_tokens,
             temperature=options.temperature or 0.0,
             top_p=options.top_p or 1.0,

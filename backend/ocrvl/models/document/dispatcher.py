@@ -6,7 +6,7 @@ A document holds a few pages at a time, whatever its length.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -18,6 +18,7 @@ from ocrvl.models.document.bls import Models
 from ocrvl.models.document.page_reader import PageReader
 from ocrvl.models.document.request import DocumentRequest, OpenDocument
 from ocrvl.models.document.results import Page, encode_pages, encode_whole, files_as_base64
+from ocrvl.options import check_adapters
 from ocrvl.settings import DocumentSettings
 from ocrvl.triton.context import Call
 from ocrvl.triton.loop import LoopThread
@@ -41,11 +42,13 @@ class DocumentDispatcher(Dispatcher[DocumentRequest]):
         streams: bool,
         loop: LoopThread,
         on_finished: Callable[[DocumentRequest], None],
+        adapters: Collection[str] = (),
     ) -> None:
         super().__init__(Admission(settings.max_documents), loop, on_finished)
         self._models = models
         self._reader = reader
         self._settings = settings
+        self._adapters = adapters
         self._streams = streams
 
     def receive(self, call: Call) -> DocumentRequest:
@@ -55,6 +58,7 @@ class DocumentDispatcher(Dispatcher[DocumentRequest]):
     def decode(self, request: DocumentRequest) -> None:
         """Read its options and its file. Raises `InvalidArgument`."""
         request.decode(self._settings.max_file_bytes)
+        check_adapters(request.options.adapter, self._adapters)
 
     async def work(self, request: DocumentRequest) -> None:
         """Read its pages, and send each as soon as it and those before it are done where that is asked for."""

@@ -64,7 +64,13 @@ class DocumentModel:
             on_stage=lambda stage, seconds: self._metrics.seconds.labels(stage).observe(seconds),
         )
         self._dispatcher = DocumentDispatcher(
-            self._models, self._reader, settings, streams=streams, loop=self._loop, on_finished=self._on_finished
+            self._models,
+            self._reader,
+            settings,
+            streams=streams,
+            loop=self._loop,
+            on_finished=self._on_finished,
+            adapters=engine.adapters,
         )
         end_with_server()
         self._loop.run(self._channel.start())

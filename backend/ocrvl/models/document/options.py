@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ocrvl.errors import InvalidArgument
 from ocrvl.models.layout_options import LayoutOptions
-from ocrvl.options import CancelToken, parse_object
+from ocrvl.options import AdapterChoice, CancelToken, parse_object
 from ocrvl.prompts import find_task
 from ocrvl.wire import Task, check_pages
 
@@ -59,6 +59,9 @@ class DocumentOptions(LayoutOptions):
     use_doc_unwarping: bool | None = Field(None, description="`true` is refused")
     merge_layout_blocks: bool = Field(True, description="neighbouring blocks of a paragraph are read together")
 
+    adapter: AdapterChoice | None = Field(
+        None, description="the LoRA adapter to read with, or an object of adapters by task"
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy")
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling, with a temperature above 0")
     repetition_penalty: float | None = Field(None, gt=0, le=2, description="1 is none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing
 from functools import partial
 
@@ -17,6 +17,7 @@ from ocrvl.models.dispatcher import Dispatcher
 from ocrvl.models.engine.reader import Engine, read_images
 from ocrvl.models.engine.request import EngineRequest
 from ocrvl.models.engine.results import finish_reading, order_readings
+from ocrvl.options import check_adapters
 from ocrvl.postprocess import PaddleFunctions, is_quick
 from ocrvl.triton.context import Call
 from ocrvl.triton.loop import LoopThread
@@ -36,12 +37,14 @@ class EngineDispatcher(Dispatcher[EngineRequest]):
         loop: LoopThread,
         registry: CancelRegistry,
         on_finished: Callable[[EngineRequest], None],
+        adapters: Collection[str] = (),
     ) -> None:
         super().__init__(admission, loop, on_finished, registry)
         self._engine = engine
         self._channel = channel
         self._paddle = paddle
         self._grid = grid
+        self._adapters = adapters
         # one at a time: threads that compute alternate with the event loop, which would wait for all of them
         self._long_text = asyncio.Lock()
 
@@ -52,6 +55,7 @@ class EngineDispatcher(Dispatcher[EngineRequest]):
     def decode(self, request: EngineRequest) -> None:
         """Read it from its tensors. Raises `InvalidArgument`."""
         request.decode(self._grid)
+        check_adapters(request.packed.options.adapter, self._adapters)
 
     async def work(self, request: EngineRequest) -> None:
         """Read its images, and send their text to the stream that it has."""

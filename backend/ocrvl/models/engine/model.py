@@ -45,6 +45,8 @@ class EngineModel:
         self._metrics = EngineMetrics()
         self._settings = parse_parameters(EngineModelSettings, context.parameters, context.config_file)
         self._engine_settings = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
+        for adapter in self._engine_settings.adapters:
+            self._metrics.adapter_images.labels(adapter)
         self._loop = LoopThread("engine")
         self._registry = CancelRegistry()
         self._channel = ControlServer(socket_path(channel_folder(), context.replica), self._registry.cancel)
@@ -96,6 +98,7 @@ class EngineModel:
             loop=self._loop,
             registry=self._registry,
             on_finished=self._on_finished,
+            adapters=self._engine_settings.adapters,
         )
         self._stop_watching = watch_callers(self._dispatcher.end_abandoned, _ABANDONED_SECONDS)
         seconds = self._settings.trim_memory_seconds
@@ -138,6 +141,7 @@ class EngineModel:
     async def _start_engine(self) -> VllmEngine:
         async with self._startup_lock():
             engine = await asyncio.to_thread(VllmEngine.start, self._engine_settings)
+            await engine.load_adapters()
             if self._settings.warm_up:
                 await warm_up(engine, self._engine_settings.grid, engine.max_num_batched_tokens)
             return engine
@@ -167,6 +171,8 @@ class EngineModel:
         self._metrics.admission_wait.observe(request.waited)
         if request.outcome is Outcome.OK:
             self._metrics.images.inc(request.images)
+            for adapter, count in request.adapters().items():
+                self._metrics.adapter_images.labels(adapter).inc(count)
         if request.cancelled_by:
             self._metrics.cancellations.labels(request.cancelled_by).inc()
         if self._settings.log_requests:

@@ -53,12 +53,14 @@ async def _read_one(
     engine: Engine, image: PackedImage, request: EngineRequest, on_text: Callable[[int, str], None] | None
 ) -> Reading:
     options = request.packed.options
+    adapter = options.adapter_for(image.task)
     image_on_text = (lambda text: on_text(image.index, text)) if on_text else None
     try:
         return await engine.read(
             image,
             options,
-            f"{request.name}-{image.index}",
+            # what vLLM's spans carry
+            f"{request.name}-{image.index}" + (f":{adapter}" if adapter else ""),
             trace_headers=request.trace_headers,
             on_text=image_on_text,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 
 from ocrvl.imaging.grid import PixelGrid
@@ -47,9 +48,18 @@ class EngineRequest(Request[Call]):
         """Images that it has; 0 where it could not be read."""
         return len(self.packed) if hasattr(self, "packed") else 0
 
-    def counts(self) -> Mapping[str, int]:
-        """Images and tokens."""
+    def adapters(self) -> Counter[str]:
+        """How many of its images are read with each adapter."""
+        if not self.images:
+            return Counter()
+        options = self.packed.options
+        return Counter(filter(None, (options.adapter_for(task) for task in self.packed.tasks)))
+
+    def counts(self) -> Mapping[str, int | str]:
+        """Images and tokens, and the adapters that they are read with."""
+        adapters = self.adapters()
         return {
+            **({"adapter": ",".join(adapters)} if adapters else {}),
             "images": self.images,
             "input_tokens": sum(reading.num_input_tokens for reading in self.readings),
             "output_tokens": sum(reading.num_output_tokens for reading in self.readings),

@@ -26,7 +26,7 @@ from ocrvl.models.background import end_with_server, publish_metrics
 from ocrvl.models.preprocess.pipeline import Preprocessor
 from ocrvl.models.preprocess.watch import Watch
 from ocrvl.models.request import Request
-from ocrvl.options import Options, parse_options
+from ocrvl.options import Options, check_adapters, parse_options
 from ocrvl.settings import PreprocessSettings, parse_parameters
 from ocrvl.triton.context import InferenceRequest, Log, ModelContext
 from ocrvl.triton.loop import LoopThread
@@ -57,6 +57,7 @@ class PreprocessModel:
         self._metrics = PreprocessMetrics()
         self._decoder = DecoderProcess()
         engine = EngineSettings.from_folder(context.version_folder(Model.ENGINE))
+        self._adapters = engine.adapters
         self._preprocessor = Preprocessor(
             engine.grid,
             limits,
@@ -101,6 +102,7 @@ class PreprocessModel:
             tasks = [parse_task(text) for text in decode_texts(task, Tensor.TASK)]
         raw = read.optional(Tensor.OPTIONS)
         options = parse_options(None if raw is None else raw.item())
+        check_adapters(options.adapter, self._adapters)
         images = read(Tensor.IMAGE).tolist()
         self._check_size(images)
         request.set_timeout(None if options.timeout_ms is None else options.timeout_ms / 1000)

@@ -131,6 +131,7 @@ class BlsModels:
 
 def _engine_options(options: ReceiptOptions, token: str) -> Options:
     return Options(
+        adapter=options.adapter,
         max_tokens=options.max_tokens,
         min_pixels=options.min_pixels,
         max_pixels=options.max_pixels,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ocrvl.models.admission import Admission
 from ocrvl.models.dispatcher import Dispatcher
 from ocrvl.models.receipt.bls import Models
 from ocrvl.models.receipt.reader import ReceiptReader
 from ocrvl.models.receipt.request import ReceiptRequest
+from ocrvl.options import check_adapters
 from ocrvl.settings import ReceiptSettings
 from ocrvl.triton.context import Call
 from ocrvl.triton.loop import LoopThread
@@ -25,11 +26,13 @@ class ReceiptDispatcher(Dispatcher[ReceiptRequest]):
         *,
         loop: LoopThread,
         on_finished: Callable[[ReceiptRequest], None],
+        adapters: Collection[str] = (),
     ) -> None:
         super().__init__(Admission(settings.max_receipts), loop, on_finished)
         self._models = models
         self._reader = reader
         self._settings = settings
+        self._adapters = adapters
 
     def receive(self, call: Call) -> ReceiptRequest:
         """The request of a call."""
@@ -38,6 +41,7 @@ class ReceiptDispatcher(Dispatcher[ReceiptRequest]):
     def decode(self, request: ReceiptRequest) -> None:
         """Read its options and its image. Raises `InvalidArgument`."""
         request.decode(self._settings.max_image_bytes)
+        check_adapters(request.options.adapter, self._adapters)
 
     async def work(self, request: ReceiptRequest) -> None:
         """Read it."""

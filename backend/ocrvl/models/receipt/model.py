@@ -51,7 +51,12 @@ class ReceiptModel:
             on_stage=lambda stage, seconds: self._metrics.seconds.labels(stage).observe(seconds),
         )
         self._dispatcher = ReceiptDispatcher(
-            self._models, self._reader, settings, loop=self._loop, on_finished=self._on_finished
+            self._models,
+            self._reader,
+            settings,
+            loop=self._loop,
+            on_finished=self._on_finished,
+            adapters=engine.adapters,
         )
         end_with_server()
         self._loop.run(self._channel.start())

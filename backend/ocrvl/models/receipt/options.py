@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ocrvl.options import CancelToken, parse_object
+from ocrvl.options import AdapterChoice, CancelToken, parse_object
 
 
 class ReceiptOptions(BaseModel):
@@ -15,6 +15,9 @@ class ReceiptOptions(BaseModel):
     max_tokens: int = Field(256, ge=1, le=131_072, description="tokens generated for a line")
     min_pixels: int | None = Field(None, ge=784, le=16_777_216, description="smaller lines are enlarged to it")
     max_pixels: int | None = Field(None, ge=784, le=16_777_216, description="larger lines are reduced to it")
+    adapter: AdapterChoice | None = Field(
+        None, description="the LoRA adapter to read with, or an object of adapters by task"
+    )
     stop_repetition: bool = Field(True, description="a line whose text only repeats itself is ended")
     timeout_ms: int | None = Field(None, ge=1, le=3_600_000, description="the request is ended after this time")
     cancel_token: CancelToken | None = Field(None, description="ends the request through the model `cancel`")

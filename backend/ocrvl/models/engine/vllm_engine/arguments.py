@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ocrvl import vllm_plugin as plugin
 from ocrvl.engine_settings import EngineSettings
+from ocrvl.models.engine.vllm_engine.adapters import adapter_arguments
 from ocrvl.vllm_plugin.scheduler import SCHEDULER
 from ocrvl.vllm_plugin.settings import find_fp8_problem, wants_fp8
 from ocrvl.vllm_plugin.worker import WORKER
@@ -54,7 +55,7 @@ def run_headless_worker(settings: EngineSettings, node_rank: int) -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
-    args = AsyncEngineArgs(**{**settings.engine_args, "node_rank": node_rank})
+    args = AsyncEngineArgs(**{**adapter_arguments(settings), **settings.engine_args, "node_rank": node_rank})
     executor = MultiprocExecutor(args.create_engine_config(headless=True), monitor_workers=False)
     executor.start_worker_monitor(inline=True)
 

@@ -13,6 +13,7 @@ import psutil
 
 from ocrvl.engine_settings import EngineSettings
 from ocrvl.messages import PackedImage, Reading
+from ocrvl.models.engine.vllm_engine.adapters import LoadedAdapters, adapter_arguments, check_class
 from ocrvl.models.engine.vllm_engine.arguments import (
     THREADS_BESIDE_A_GPU,
     check_encoder_precision,
@@ -51,6 +52,7 @@ class VllmEngine:
         self._steps = steps
         self._processes = processes
         self.inputs = InputRenderer(settings, llm.model_config)
+        self._adapters = LoadedAdapters({})
 
     @classmethod
     def start(cls, settings: EngineSettings) -> VllmEngine:
@@ -70,8 +72,10 @@ class VllmEngine:
         try:
             # vLLM's client makes sockets for an event loop, and asks for one even where it is not running
             asyncio.set_event_loop(asyncio.new_event_loop())
-            args = AsyncEngineArgs(**{**default_executor(settings.engine_args), **settings.engine_args})
+            own = {**default_executor(settings.engine_args), **adapter_arguments(settings)}
+            args = AsyncEngineArgs(**{**own, **settings.engine_args})
             check_encoder_precision(settings)
+            check_class(settings)
             args.scheduler_cls = args.scheduler_cls or default_scheduler()
             args.worker_cls = default_worker(args.worker_cls)
             llm = AsyncLLM.from_engine_args(args, stat_loggers=[steps.logger_factory()])
@@ -79,6 +83,10 @@ class VllmEngine:
             kill(descendants() - before)
             raise
         return cls(settings, llm, steps, descendants() - before)
+
+    async def load_adapters(self) -> None:
+        """Load the adapters of its settings, once, before its first request."""
+        self._adapters = await LoadedAdapters.load(self.llm, self._settings)
 
     def stop(self) -> None:
         """Stop the engine's processes; their memory is free when this returns. Blocks."""
@@ -138,13 +146,16 @@ class VllmEngine:
         the coroutine ends generation in vLLM. Raises `InvalidArgument` for an image or options that the model can
         not take, `Unavailable` where the engine is gone.
         """
+        adapter = self._adapters.find(options, image.task)
         engine_input = self.inputs.render(image, options.prompt, request_id)
         num_input_tokens = len(engine_input["prompt_token_ids"])
         params = self.inputs.sampling_params(image.task, options, num_input_tokens, stream=on_text is not None)
         traced = trace_headers if trace_headers and await self.llm.is_tracing_enabled() else None
         text, num_output_tokens = "", 0
         try:
-            async for output in self.llm.generate(engine_input, params, request_id, trace_headers=traced):
+            async for output in self.llm.generate(
+                engine_input, params, request_id, lora_request=adapter, trace_headers=traced
+            ):
                 completion = output.outputs[0]
                 text += completion.text
                 num_output_tokens += len(completion.token_ids)
