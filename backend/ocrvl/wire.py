@@ -135,10 +135,20 @@ _PAGES = re.compile(r"{0}(,{0})*".format(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?
 NO_SHARED_MEMORY: Final = "Failed to increase the shared memory pool size"
 """Words of Triton's Python backend where `/dev/shm` has no space for a request's tensors; it calls that INTERNAL."""
 
+NO_VERSION: Final = "has no available versions"
+"""Words of Triton for a model that it has, and that is loading still or unloaded already; it calls that NOT_FOUND."""
+
 QUEUE_REFUSALS: Final = ("Exceeds maximum queue size", "Request timeout expired")
 """Words of Triton's queues for a request that they refuse, or that has waited too long."""
 
-UNAVAILABLE_MESSAGES: Final = (*QUEUE_REFUSALS, "is not healthy", "is not ready", "stopping", NO_SHARED_MEMORY)
+UNAVAILABLE_MESSAGES: Final = (
+    *QUEUE_REFUSALS,
+    "is not healthy",
+    "is not ready",
+    "stopping",
+    NO_SHARED_MEMORY,
+    NO_VERSION,
+)
 """Words in what Triton itself says when it cannot take a request now: a full queue, a killed model, its end. They are
 untagged, and ensembles lose the status with them."""
 

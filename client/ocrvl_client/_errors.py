@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from ocrvl.wire import NO_SHARED_MEMORY, ErrorCode, Model, untag_message
+from ocrvl.wire import NO_SHARED_MEMORY, NO_VERSION, ErrorCode, Model, untag_message
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,17 +89,19 @@ def error_from_server(message: str, status: str | None) -> OcrvlError:
     RequestTimeout('Deadline Exceeded')
     >>> type(error_from_server("Failed to increase the shared memory pool size for key 'a'", "StatusCode.INTERNAL"))
     <class 'ocrvl_client._errors.ServerUnavailable'>
+    >>> type(error_from_server("Request for unknown model: 'ocr' has no available versions", "StatusCode.NOT_FOUND"))
+    <class 'ocrvl_client._errors.ServerUnavailable'>
     >>> error_from_server("Request for unknown model: 'receipt' is not found", "StatusCode.UNAVAILABLE")
     InvalidRequest("Request for unknown model: 'receipt' is not found; for receipts install ocrvl on the server with \
 its extra 'receipt', and serve the interface receipt")
     """
     code, text = untag_message(message)
+    if code is None and (NO_SHARED_MEMORY in text or NO_VERSION in text):
+        return ServerUnavailable(text)
     if f"unknown model: '{Model.RECEIPT}'" in text:
         return InvalidRequest(f"{text}; {_NO_RECEIPTS}")
     if code is not None:
         return as_from_server(_BY_CODE[code](text))
-    if NO_SHARED_MEMORY in text:
-        return ServerUnavailable(text)
     return _BY_STATUS.get((status or "").removeprefix("StatusCode."), ServerError)(text)
 
 

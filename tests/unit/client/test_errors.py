@@ -49,3 +49,10 @@ def test_our_tag_decides_whatever_the_status_says(code: ErrorCode, expected: typ
 )
 def test_without_a_tag_the_status_decides(status: str | None, expected: type[OcrvlError]) -> None:
     assert type(error_from_server("why", status)) is expected
+
+
+@pytest.mark.parametrize("model", ["ocr", "receipt"])
+@pytest.mark.parametrize("status", ["StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE", "400", "404"])
+def test_a_model_that_is_loading_or_unloaded_by_a_server_that_stops_is_away_for_now(model: str, status: str) -> None:
+    error = error_from_server(f"Request for unknown model: '{model}' has no available versions", status)
+    assert type(error) is ServerUnavailable
